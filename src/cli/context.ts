@@ -1,0 +1,38 @@
+import type { Readable, Writable } from "node:stream";
+import type { Clock } from "../internal/clock.ts";
+import type { FetchFunction } from "../transport/fetch-function.ts";
+
+/** Everything a command may touch of the outside world. Only `cli/main` fills it with the real things. */
+export interface CliContext {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  /** The answer, and nothing else. */
+  readonly stdout: TerminalStream;
+  /** Questions, progress, notices, errors. */
+  readonly stderr: TerminalStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly homeDir: string;
+  readonly platform: NodeJS.Platform;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly fetch: FetchFunction;
+  /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */
+  readonly signal: AbortSignal;
+  /** May questions be asked: stdin and stderr are terminals, and neither CI nor --yes says otherwise. */
+  readonly interactive: boolean;
+  readonly json: boolean;
+  readonly verbose: boolean;
+  readonly color: boolean;
+  /** Global flags that choose config and vault files, as given. */
+  readonly paths: {
+    readonly config?: string;
+    readonly vaultKey?: string;
+    readonly vaultFile?: string;
+    readonly vaultBackend?: string;
+  };
+}
+
+export type TerminalStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** A command's work: gets the context and its own parsed flags, returns the exit code, throws `ZephError`. */
+export type RunCommand<Flags> = (context: CliContext, flags: Flags) => Promise<number>;

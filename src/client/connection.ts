@@ -1,0 +1,49 @@
+import type { Deadlines } from "../internal/abort.ts";
+import type { Clock } from "../internal/clock.ts";
+import type { Secret } from "../internal/secret.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
+import type { RequestSigner } from "../signer/request-signer.ts";
+import type { OnTransportEvent } from "../transport/events.ts";
+import type { FetchFunction } from "../transport/fetch-function.ts";
+
+/** What every kind of connection takes. */
+export interface ConnectionOptions {
+  /** Name in messages and usage; default the broker's host, or `gonka`. */
+  readonly name?: string;
+  /** Attempts in all, the first included, whatever the number of nodes. Default 3. */
+  readonly maxAttempts?: number;
+  readonly deadlines?: Partial<Deadlines>;
+  /** The fetch that does the network work; a caller's own keeps its proxies and agents. Default: the global one. */
+  readonly fetch?: FetchFunction;
+  readonly onEvent?: OnTransportEvent;
+  readonly clock?: Clock;
+  /** Chance for jitter, 0 <= value < 1. Default `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** A hosted broker, or any OpenAI-compatible endpoint with a Bearer key. */
+export interface BrokerConnection extends ConnectionOptions {
+  readonly kind: "broker";
+  /** Any form {@link normalizeBaseURL} understands. */
+  readonly baseURL: string;
+  readonly apiKey: string | Secret;
+}
+
+/** Requests signed with the user's own key, over a pool of Gonka nodes. */
+export interface NativeConnection extends ConnectionOptions {
+  readonly kind: "native";
+  readonly signer: RequestSigner;
+  /** Nodes to use. Give these, or `sourceUrl`, or both (nodes win). */
+  readonly endpoints?: readonly Endpoint[];
+  /** A node or mirror to read the list of nodes from. There is no default. */
+  readonly sourceUrl?: string;
+  /** Address prefix of the network, default `gonka`. */
+  readonly prefix?: string;
+  /** Also retry where the network may already have charged for the failed attempt. Default false. */
+  readonly retryCharged?: boolean;
+  /** Order of nodes: in turn, or fastest first. Default `round-robin`. */
+  readonly order?: "round-robin" | "latency";
+}
+
+/** How to reach the network. Whether it is a broker or signed requests changes nothing for the caller. */
+export type Connection = BrokerConnection | NativeConnection;
