@@ -12,6 +12,8 @@ export interface ConnectionOptions {
   readonly name?: string;
   /** Attempts in all, the first included, whatever the number of nodes. Default 3. */
   readonly maxAttempts?: number;
+  /** Requests under way at once; the rest wait in line. Default no limit. */
+  readonly maxConcurrent?: number;
   readonly deadlines?: Partial<Deadlines>;
   /** The fetch that does the network work; a caller's own keeps its proxies and agents. Default: the global one. */
   readonly fetch?: FetchFunction;
@@ -33,12 +35,10 @@ export interface BrokerConnection extends ConnectionOptions {
 export interface NativeConnection extends ConnectionOptions {
   readonly kind: "native";
   readonly signer: RequestSigner;
-  /** Nodes to use. Give these, or `sourceUrl`, or both (nodes win). */
+  /** Nodes to use. Give these or `discover`; these win. */
   readonly endpoints?: readonly Endpoint[];
-  /** A node or mirror to read the list of nodes from. There is no default. */
-  readonly sourceUrl?: string;
-  /** Address prefix of the network, default `gonka`. */
-  readonly prefix?: string;
+  /** Where nodes come from when they are not named: see `discoverEndpoints`. There is no default host. */
+  readonly discover?: (signal: AbortSignal) => Promise<readonly Endpoint[]>;
   /** Also retry where the network may already have charged for the failed attempt. Default false. */
   readonly retryCharged?: boolean;
   /** Order of nodes: in turn, or fastest first. Default `round-robin`. */

@@ -1,0 +1,61 @@
+import { Secret } from "../internal/secret.ts";
+import { normalizeBaseURL } from "../protocol/endpoint.ts";
+import { readBrokerRefusal } from "../protocol/refusals/broker.ts";
+import { EndpointPool, type EndpointStatus } from "../transport/endpoint-pool.ts";
+import { type FailoverOptions, failover } from "../transport/failover.ts";
+import type { FetchFunction } from "../transport/fetch-function.ts";
+import { sendBearer } from "../transport/send-bearer.ts";
+import { commonOptions } from "./common-options.ts";
+import type { BrokerConnection, Connection } from "./connection.ts";
+import { nativeOptions } from "./native-options.ts";
+
+/** A `fetch` for one connection, with what a caller may want to know about it. */
+export interface GonkaFetch extends FetchFunction {
+  /** Give this to an SDK as its base URL. Requests below it go to whichever endpoint is chosen. */
+  readonly baseURL: string;
+  /** How each endpoint has done so far. */
+  endpoints(): readonly EndpointStatus[];
+}
+
+/**
+ * A `fetch` that reaches the Gonka network: through a broker with a Bearer key, or by requests signed for one of a pool
+ * of nodes. Retries, waits and failover happen inside, and nowhere else.
+ *
+ * Resolves with the upstream `Response`; a refusal that was given up on carries `x-should-retry: false` and
+ * `x-zeph-error-code`. Throws `ZephError` when there was no response (`unreachable`, `timeout_headers`,
+ * `all_endpoints_failed`, `insecure_url`, `foreign_origin`, `unsupported_body`, `native_closed` …) and the signal's
+ * reason when the caller aborts.
+ *
+ * @example
+ * ```ts
+ * import { gonkaFetch } from "zeph";
+ * const gonka = gonkaFetch({ kind: "broker", baseURL: "https://api.gonkagate.com/v1", apiKey });
+ * const models = await (await gonka(`${gonka.baseURL}/models`)).json();
+ * ```
+ */
+export function gonkaFetch(connection: Connection): GonkaFetch {
+  const { baseURL, options } = connection.kind === "broker" ? brokerOptions(connection) : nativeOptions(connection);
+  return Object.assign(failover(options), {
+    baseURL,
+    endpoints: () => options.pool.status(options.clock.nowMs()),
+  });
+}
+
+function brokerOptions(connection: BrokerConnection): { readonly baseURL: string; readonly options: FailoverOptions } {
+  const baseURL = normalizeBaseURL(connection.baseURL);
+  const name = connection.name ?? new URL(baseURL).host;
+  const common = commonOptions(connection);
+  return {
+    baseURL,
+    options: {
+      ...common,
+      path: "broker",
+      pool: new EndpointPool([{ baseURL, name }]),
+      send: sendBearer(Secret.from(connection.apiKey), common.fetch),
+      readRefusal: readBrokerRefusal,
+      baseURLs: () => [baseURL],
+      // Brokers charge for answers; a request that failed cost nothing.
+      retryCharged: true,
+    },
+  };
+}

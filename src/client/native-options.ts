@@ -1,0 +1,55 @@
+import { type NanosClock, nanosClock } from "../internal/clock.ts";
+import { normalizeBaseURL } from "../protocol/endpoint.ts";
+import { readNativeRefusal } from "../protocol/refusals/native.ts";
+import { EndpointPool } from "../transport/endpoint-pool.ts";
+import type { FailoverOptions } from "../transport/failover.ts";
+import { sendSigned } from "../transport/send-signed.ts";
+import { commonOptions } from "./common-options.ts";
+import type { NativeConnection } from "./connection.ts";
+import { versionGate } from "./version-gate.ts";
+
+/**
+ * Base URL of the native network for SDKs that want one: requests below it go to a node of the pool. The name can never
+ * resolve (RFC 2606), so a request that misses the pool reaches nobody.
+ */
+export const NATIVE_BASE_URL = "https://gonka.invalid/v1";
+
+/** Timestamps must never repeat for one key, however many connections sign with it. */
+const clocksByAddress = new Map<string, NanosClock>();
+
+export function nativeOptions(connection: NativeConnection): {
+  readonly baseURL: string;
+  readonly options: FailoverOptions;
+} {
+  const common = commonOptions(connection);
+  const { signer, discover } = connection;
+  const named = connection.endpoints?.map((endpoint) => ({ ...endpoint, baseURL: normalizeBaseURL(endpoint.baseURL) }));
+  const pool = new EndpointPool(named ?? [], connection.order === undefined ? {} : { order: connection.order });
+  const nanos =
+    connection.clock === undefined ? sharedNanos(signer.address) : nanosClock(connection.clock, common.random);
+  return {
+    baseURL: NATIVE_BASE_URL,
+    options: {
+      ...common,
+      path: "native",
+      pool,
+      send: sendSigned({ signer, nanos, fetch: common.fetch, admit: versionGate(common.fetch, common.clock) }),
+      readRefusal: readNativeRefusal,
+      baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
+      ...(named !== undefined || discover === undefined
+        ? {}
+        : { prepare: async (_request, signal) => pool.replace(await discover(signal)) }),
+      correctClock: (serverNowMs) => nanos.correct(serverNowMs),
+      signingNowMs: () => common.clock.nowMs() + nanos.offsetMs,
+      retryCharged: connection.retryCharged ?? false,
+    },
+  };
+}
+
+function sharedNanos(address: string): NanosClock {
+  const known = clocksByAddress.get(address);
+  if (known !== undefined) return known;
+  const nanos = nanosClock();
+  clocksByAddress.set(address, nanos);
+  return nanos;
+}

@@ -1,0 +1,124 @@
+import { type AttemptRecord, ZephError } from "../errors/zeph-error.ts";
+import { type DeadlineSignal, type Deadlines, deadlineSignal } from "../internal/abort.ts";
+import type { Clock } from "../internal/clock.ts";
+import { readBoundedText } from "../internal/read-bounded.ts";
+import { type Endpoint, endpointLabel } from "../protocol/endpoint.ts";
+import type { Refusal, RefusedResponse } from "../protocol/refusals/refusal.ts";
+import { requestIdOf } from "../protocol/request-id.ts";
+import { readNetworkFailure } from "./network-error.ts";
+import type { OutgoingRequest } from "./outgoing.ts";
+import { chargedByFailure, type Outcome } from "./retry-policy.ts";
+import type { Send } from "./send.ts";
+
+/** What one attempt needs to know of its connection. */
+export interface AttemptOptions {
+  readonly path: "broker" | "native";
+  readonly send: Send;
+  readonly readRefusal: (response: RefusedResponse) => Refusal;
+  readonly deadlines: Deadlines;
+  readonly clock: Clock;
+}
+
+/** One try and what it left behind. */
+export type Attempt = Answered | Over;
+
+export interface Answered {
+  readonly kind: "answered";
+  readonly response: Response;
+  readonly deadline: DeadlineSignal;
+}
+
+export interface Over {
+  readonly kind: "over";
+  readonly outcome: Outcome;
+  readonly record: AttemptRecord;
+  /** Present when there was a response: kept so that the caller can be given it. */
+  readonly refused?: RefusedAnswer;
+}
+
+export interface RefusedAnswer {
+  readonly response: Response;
+  readonly bodyText: string;
+}
+
+const MAX_ERROR_BODY_BYTES = 256 * 1024;
+
+/** Sends once and says how it ended. Throws only what ends the whole request: the caller's abort, the total deadline, a refusal of `send` itself. */
+export async function attemptOnce(
+  options: AttemptOptions,
+  request: OutgoingRequest,
+  endpoint: Endpoint,
+  total: Pick<DeadlineSignal, "signal">,
+): Promise<Attempt> {
+  const startedAtMs = options.clock.nowMs();
+  const deadline = deadlineSignal(options.clock, total.signal);
+  deadline.arm("timeout_headers", options.deadlines.headersMs);
+  try {
+    const response = await options.send(endpoint, request, deadline.signal);
+    deadline.disarm();
+    const isPage = response.headers.get("content-type")?.startsWith("text/html") === true;
+    if (response.ok && !isPage) return { kind: "answered", response, deadline };
+    deadline.arm("timeout_idle", options.deadlines.idleMs);
+    const bodyText = await readBoundedText(response.body, MAX_ERROR_BODY_BYTES).catch((thrown: unknown) => {
+      if (total.signal.aborted) throw thrown;
+      // The status says enough; an error body that cannot be read must not hide it.
+      return "";
+    });
+    deadline.release();
+    return refusedAttempt(options, request, endpoint, {
+      response,
+      bodyText,
+      elapsedMs: options.clock.nowMs() - startedAtMs,
+    });
+  } catch (thrown) {
+    const { aborted, reason } = deadline.signal;
+    deadline.release();
+    if (total.signal.aborted) throw total.signal.reason;
+    // A `send` refuses by throwing a final error (insecure_url …): no attempt was made, nothing to repeat.
+    if (ZephError.is(thrown) && !aborted) throw thrown;
+    const failure = aborted && ZephError.is(reason) ? { error: reason, requestLeft: true } : readNetworkFailure(thrown);
+    const charged = chargedByFailure(failure.requestLeft, { path: options.path, method: request.method });
+    const record: AttemptRecord = {
+      endpoint: endpointLabel(endpoint),
+      code: failure.error.code,
+      ...(failure.error.detail === undefined ? {} : { detail: failure.error.detail }),
+      elapsedMs: options.clock.nowMs() - startedAtMs,
+      charged,
+    };
+    return { kind: "over", outcome: { kind: "failed", ...failure }, record };
+  }
+}
+
+function refusedAttempt(
+  options: AttemptOptions,
+  request: OutgoingRequest,
+  endpoint: Endpoint,
+  { response, bodyText, elapsedMs }: RefusedAnswer & { readonly elapsedMs: number },
+): Over {
+  const refused: RefusedResponse = {
+    status: response.status,
+    contentType: response.headers.get("content-type") ?? "",
+    bodyText,
+    path: request.path,
+  };
+  // A page where an API answer was expected: the address is somebody's web site.
+  const refusal: Refusal = response.ok
+    ? { code: "wrong_url", remedy: "stop", charged: "no", detail: "an HTML page came back" }
+    : options.readRefusal(refused);
+  const requestId = requestIdOf(response.headers);
+  const record: AttemptRecord = {
+    endpoint: endpointLabel(endpoint),
+    status: response.status,
+    code: refusal.code,
+    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
+    elapsedMs,
+    charged: refusal.charged,
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+  return {
+    kind: "over",
+    outcome: { kind: "refused", refusal, headers: response.headers },
+    record,
+    refused: { response, bodyText },
+  };
+}

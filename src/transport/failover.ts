@@ -1,0 +1,221 @@
+import { type AttemptRecord, ZephError } from "../errors/zeph-error.ts";
+import { type DeadlineSignal, deadlineSignal } from "../internal/abort.ts";
+import { type Endpoint, endpointLabel } from "../protocol/endpoint.ts";
+import { requestIdOf } from "../protocol/request-id.ts";
+import { type Answered, type AttemptOptions, attemptOnce, type Over } from "./attempt.ts";
+import type { EndpointPool } from "./endpoint-pool.ts";
+import type { OnTransportEvent } from "./events.ts";
+import type { FetchFunction } from "./fetch-function.ts";
+import { finalError, finalResponse } from "./give-up.ts";
+import { guardBody } from "./guard-body.ts";
+import { type OutgoingRequest, toOutgoing } from "./outgoing.ts";
+import type { RetryBudget } from "./retry-budget.ts";
+import { classify, type Situation, type Verdict } from "./retry-policy.ts";
+import type { Slots } from "./slots.ts";
+
+export interface FailoverOptions extends AttemptOptions {
+  readonly pool: EndpointPool;
+  /** Addresses a caller may use; a request to any of them goes to whichever endpoint the pool chooses. */
+  readonly baseURLs: () => readonly string[];
+  /** Called before each request: brings the pool up to date (discovery), or does nothing. */
+  readonly prepare?: (request: OutgoingRequest, signal: AbortSignal) => Promise<void>;
+  /** Takes the server's time when a node finds our timestamps wrong. */
+  readonly correctClock?: (serverNowMs: number) => void;
+  /** Our clock as the signer sees it, earlier corrections included. */
+  readonly signingNowMs?: () => number;
+  readonly maxAttempts: number;
+  readonly retryCharged: boolean;
+  readonly budget: RetryBudget;
+  readonly slots: Slots;
+  readonly random: () => number;
+  readonly onEvent: OnTransportEvent;
+}
+
+/** The span of one request: its signal (caller's abort, total deadline), and what ends with it. */
+type RequestScope = Pick<DeadlineSignal, "signal" | "release">;
+
+/**
+ * The one loop of zeph: turns a `send` into a `fetch`. Every attempt is prepared afresh from the same body bytes; what
+ * happens after a failed one is decided by `classify` alone. A refusal comes back as its `Response`, marked
+ * `x-should-retry: false` so that no SDK on top repeats what was given up here; without any response a `ZephError` is
+ * thrown. The caller's abort is passed on as it is.
+ */
+export function failover(options: FailoverOptions): FetchFunction {
+  return async (input, init) => {
+    const request = await toOutgoing(input, init, options.baseURLs());
+    options.budget.deposit();
+    const deadline = deadlineSignal(options.clock, request.signal);
+    deadline.arm("timeout_total", options.deadlines.totalMs);
+    let giveSlotBack = () => {};
+    const total = {
+      signal: deadline.signal,
+      release: () => {
+        deadline.release();
+        giveSlotBack();
+      },
+    };
+    try {
+      giveSlotBack = await options.slots.acquire(deadline.signal);
+      await options.prepare?.(request, deadline.signal);
+      return await runAttempts(options, request, total);
+    } catch (thrown) {
+      total.release();
+      if (ZephError.is(thrown)) options.onEvent({ type: "gave-up", error: thrown });
+      throw thrown;
+    }
+  };
+}
+
+async function runAttempts(options: FailoverOptions, request: OutgoingRequest, total: RequestScope): Promise<Response> {
+  const { clock, pool, onEvent } = options;
+  const records: AttemptRecord[] = [];
+  const tried = new Set<Endpoint>();
+  let signedAnew = false;
+  let allowedAttempts = options.maxAttempts;
+
+  for (let attempt = 1; ; attempt += 1) {
+    const endpoint = pool.pick(clock.nowMs(), tried);
+    tried.add(endpoint);
+    onEvent({ type: "attempt-started", attempt, endpoint: endpointLabel(endpoint), signed: options.path === "native" });
+    const startedAtMs = clock.nowMs();
+    const result = await attemptOnce(options, request, endpoint, total);
+    if (result.kind === "answered") {
+      return accept(options, result, endpoint, { attempt, elapsedMs: clock.nowMs() - startedAtMs, total, records });
+    }
+    records.push(result.record);
+    onEvent({ type: "attempt-ended", attempt, record: result.record });
+
+    const situation = situationOf(options, request, result, { attempt, allowedAttempts, signedAnew, endpoint, tried });
+    const verdict = classify(result.outcome, situation);
+    if (verdict.cooldownMs > 0) pool.fail(endpoint, clock.nowMs(), verdict.cooldownMs, result.record.code);
+    if (verdict.action === "stop" || !mayGoOn(options, verdict, total)) {
+      return giveUp(options, result, records, total, verdict.action === "stop" ? verdict.code : undefined);
+    }
+    if (result.outcome.kind === "refused" && ["fix-clock", "sign-anew"].includes(result.outcome.refusal.remedy)) {
+      // The remedy is one more attempt, at the same endpoint: nothing was wrong with it.
+      signedAnew = true;
+      allowedAttempts += 1;
+      tried.delete(endpoint);
+    }
+    if (verdict.action === "fix-clock") fixClock(options, situation);
+    else await waitBefore(options, verdict.delayMs, { attempt, allowedAttempts, reason: result.record, total });
+  }
+}
+
+function accept(
+  options: FailoverOptions,
+  { response, deadline }: Answered,
+  endpoint: Endpoint,
+  seen: {
+    readonly attempt: number;
+    readonly elapsedMs: number;
+    readonly total: RequestScope;
+    readonly records: readonly AttemptRecord[];
+  },
+): Response {
+  const { elapsedMs, attempt, total } = seen;
+  options.pool.succeed(endpoint, elapsedMs);
+  const requestId = requestIdOf(response.headers);
+  const record: AttemptRecord = {
+    endpoint: endpointLabel(endpoint),
+    status: response.status,
+    code: "ok",
+    elapsedMs,
+    charged: "yes",
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+  options.onEvent({ type: "attempt-ended", attempt, record });
+  return guardBody(response, {
+    deadline,
+    idleMs: options.deadlines.idleMs,
+    onEnd(error) {
+      deadline.release();
+      total.release();
+      if (ZephError.is(error))
+        options.onEvent({ type: "gave-up", error: withAttempts(error, [...seen.records, record]) });
+    },
+  });
+}
+
+function situationOf(
+  options: FailoverOptions,
+  request: OutgoingRequest,
+  { outcome }: Over,
+  state: {
+    readonly attempt: number;
+    readonly allowedAttempts: number;
+    readonly signedAnew: boolean;
+    readonly endpoint: Endpoint;
+    readonly tried: ReadonlySet<Endpoint>;
+  },
+): Situation {
+  const nowMs = options.clock.nowMs();
+  const date = outcome.kind === "refused" ? Date.parse(outcome.headers.get("date") ?? "") : Number.NaN;
+  return {
+    path: options.path,
+    method: request.method,
+    attempt: state.attempt,
+    maxAttempts: state.allowedAttempts,
+    retryCharged: options.retryCharged,
+    signedAnew: state.signedAnew,
+    skewMs: Number.isNaN(date) ? undefined : date - (options.signingNowMs?.() ?? nowMs),
+    hasFreeEndpoint: options.pool.hasFree(nowMs, state.tried),
+    nowMs,
+    random: options.random,
+  };
+}
+
+/** Waiting past the total deadline, or beyond the budget of repetitions, helps nobody. */
+function mayGoOn(options: FailoverOptions, verdict: Verdict, total: RequestScope): boolean {
+  if (total.signal.aborted) return false;
+  if (verdict.action === "retry" && verdict.delayMs > options.deadlines.totalMs) return false;
+  return options.budget.withdraw();
+}
+
+function fixClock(options: FailoverOptions, { skewMs = 0 }: Situation): void {
+  options.correctClock?.((options.signingNowMs?.() ?? options.clock.nowMs()) + skewMs);
+  options.onEvent({ type: "clock-corrected", offsetMs: skewMs });
+}
+
+async function waitBefore(
+  options: FailoverOptions,
+  delayMs: number,
+  next: {
+    readonly attempt: number;
+    readonly allowedAttempts: number;
+    readonly reason: AttemptRecord;
+    readonly total: RequestScope;
+  },
+): Promise<void> {
+  if (delayMs <= 0) return;
+  options.onEvent({
+    type: "waiting",
+    attempt: next.attempt + 1,
+    maxAttempts: next.allowedAttempts,
+    delayMs,
+    reason: `${next.reason.endpoint}: ${next.reason.code}`,
+  });
+  await options.clock.sleep(delayMs, next.total.signal);
+}
+
+function giveUp(
+  options: FailoverOptions,
+  last: Over,
+  records: readonly AttemptRecord[],
+  total: RequestScope,
+  insteadCode: "chain_stalled" | undefined,
+): Response {
+  const error = finalError(last, records, { nowMs: options.clock.nowMs(), insteadCode });
+  if (last.refused === undefined) throw error;
+  total.release();
+  options.onEvent({ type: "gave-up", error });
+  return finalResponse(last.refused, error);
+}
+
+function withAttempts(error: ZephError, attempts: readonly AttemptRecord[]): ZephError {
+  return new ZephError(error.code, {
+    attempts,
+    charged: "yes",
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+  });
+}

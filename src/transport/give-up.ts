@@ -1,0 +1,80 @@
+import { type AttemptRecord, type Charged, ZephError } from "../errors/zeph-error.ts";
+import { parseErrorBody } from "../protocol/refusals/error-body.ts";
+import type { Over, RefusedAnswer } from "./attempt.ts";
+import { retryAfterMs } from "./retry-after.ts";
+
+export interface FinalErrorOptions {
+  readonly nowMs: number;
+  /** A cause that only the loop could see, instead of the last refusal's own. */
+  readonly insteadCode?: "chain_stalled" | undefined;
+}
+
+/** The error of the whole request: the last word, or one table when several endpoints failed in different ways. */
+export function finalError(
+  { outcome, record }: Over,
+  records: readonly AttemptRecord[],
+  { nowMs, insteadCode }: FinalErrorOptions,
+): ZephError {
+  const shared = { attempts: records, charged: worstCharge(records) };
+  const isFinalWord = outcome.kind === "refused" && outcome.refusal.remedy === "stop";
+  if (!isFinalWord && failedDifferently(records)) {
+    const detail = records.map(describeAttempt).join("; ");
+    return new ZephError("all_endpoints_failed", { ...shared, detail });
+  }
+  if (outcome.kind === "failed") {
+    const { code, detail = "no answer", cause } = outcome.error;
+    return new ZephError(code, { ...shared, detail: `${record.endpoint}: ${detail}`, cause });
+  }
+  const { refusal, headers } = outcome;
+  const asked = retryAfterMs(headers, nowMs);
+  return new ZephError(insteadCode ?? refusal.code, {
+    ...shared,
+    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
+    ...(refusal.hint === undefined ? {} : { hint: refusal.hint }),
+    ...(record.status === undefined ? {} : { status: record.status }),
+    ...(record.requestId === undefined ? {} : { requestId: record.requestId }),
+    ...(asked === undefined ? {} : { retryAfterMs: asked }),
+  });
+}
+
+/** One attempt in words, as the error card and `zeph explain` print it. */
+export function describeAttempt({ endpoint, status, code, detail }: AttemptRecord): string {
+  const what = status === undefined ? code : `${status} ${code}`;
+  return detail === undefined ? `${endpoint}: ${what}` : `${endpoint}: ${what} (${detail})`;
+}
+
+function failedDifferently(records: readonly AttemptRecord[]): boolean {
+  return new Set(records.map(({ endpoint }) => endpoint)).size > 1 && new Set(records.map(({ code }) => code)).size > 1;
+}
+
+function worstCharge(records: readonly AttemptRecord[]): Charged {
+  const charges = records.map(({ charged }) => charged);
+  return charges.includes("yes") ? "yes" : charges.includes("maybe") ? "maybe" : "no";
+}
+
+/**
+ * The response a caller gets when the loop gave up. An answer in OpenAI's error shape is passed on as it came; a node's
+ * own dialect, a web page or nothing is put into that shape, so that SDKs show words instead of a bare number. The header
+ * `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
+ */
+export function finalResponse({ response, bodyText }: RefusedAnswer, error: ZephError): Response {
+  const headers = new Headers(response.headers);
+  for (const name of ["content-encoding", "content-length", "transfer-encoding", "connection", "location"])
+    headers.delete(name);
+  headers.set("x-should-retry", "false");
+  headers.set("x-zeph-error-code", error.code);
+  const isOpenai =
+    !response.ok && parseErrorBody(bodyText, response.headers.get("content-type") ?? "").shape === "openai";
+  if (isOpenai) return new Response(bodyText, { status: response.status, statusText: response.statusText, headers });
+  return errorResponse(error, headers);
+}
+
+/** A `ZephError` as an OpenAI-shaped response. Status: the catalogue's. */
+export function errorResponse(error: ZephError, headers: Headers = new Headers()): Response {
+  headers.set("content-type", "application/json");
+  headers.set("x-should-retry", "false");
+  headers.set("x-zeph-error-code", error.code);
+  const message = `${error.message}. ${error.hint}`;
+  const body = { error: { message, type: "zeph_error", code: error.code, param: null } };
+  return new Response(JSON.stringify(body), { status: error.httpStatus, headers });
+}

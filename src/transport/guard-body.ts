@@ -1,0 +1,91 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import type { DeadlineSignal } from "../internal/abort.ts";
+import { type StreamWatch, watchStream } from "../protocol/sse.ts";
+
+export interface GuardOptions {
+  /** The attempt's signal; its alarm is set anew for every wait. */
+  readonly deadline: DeadlineSignal;
+  readonly idleMs: number;
+  /** Called once, when the body has ended in whatever way; with the error when it did not end well. */
+  readonly onEnd: (error: unknown) => void;
+}
+
+/** A JSON answer beyond this is refused while it arrives. */
+const MAX_JSON_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The upstream response with its bytes as they came, ended by an error when they stop coming (`timeout_idle`), break off
+ * (`stream_cut`) or are too many (`response_too_large`).
+ */
+export function guardBody(response: Response, { deadline, idleMs, onEnd }: GuardOptions): Response {
+  const headers = new Headers(response.headers);
+  // Fetch has decoded the body already, while the headers still announce the coded form.
+  if (headers.has("content-encoding")) {
+    headers.delete("content-encoding");
+    headers.delete("content-length");
+  }
+  const shown = { status: response.status, statusText: response.statusText, headers };
+  if (response.body === null) {
+    onEnd(undefined);
+    return new Response(null, shown);
+  }
+  const isStream = headers.get("content-type")?.includes("text/event-stream") === true;
+  const watch = isStream ? watchStream() : undefined;
+  const reader = response.body.getReader();
+  let receivedBytes = 0;
+  let ended = false;
+
+  function finish(error: unknown): void {
+    if (ended) return;
+    ended = true;
+    onEnd(error);
+  }
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        deadline.arm("timeout_idle", idleMs);
+        try {
+          const { done, value } = await reader.read();
+          deadline.disarm();
+          if (done) {
+            watch?.end();
+            controller.close();
+            return finish(undefined);
+          }
+          watch?.see(value);
+          receivedBytes += value.byteLength;
+          if (!isStream && receivedBytes > MAX_JSON_BYTES) throw new ZephError("response_too_large");
+          controller.enqueue(value);
+        } catch (thrown) {
+          if (watch?.done === true) {
+            // Everything was said; how the connection ends after that matters to nobody.
+            controller.close();
+            finish(undefined);
+          } else {
+            const error = bodyError(thrown, deadline, watch);
+            controller.error(error);
+            finish(error);
+          }
+          reader.cancel().catch(() => {
+            // The upstream is broken already; there is nothing left to cancel.
+          });
+        }
+      },
+      async cancel(reason) {
+        finish(reason);
+        await reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, shown);
+}
+
+/** A timeout and the caller's abort arrive as the signal's reason; any other failure of the read is a broken stream. */
+function bodyError(thrown: unknown, deadline: DeadlineSignal, watch: StreamWatch | undefined): unknown {
+  if (deadline.signal.aborted) return deadline.signal.reason;
+  if (ZephError.is(thrown)) return thrown;
+  const detail =
+    watch === undefined ? "the connection was closed in the middle of the answer" : "the connection was closed";
+  return new ZephError("stream_cut", { detail, cause: thrown });
+}

@@ -1,0 +1,17 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import type { Secret } from "../internal/secret.ts";
+import { isLoopback } from "../protocol/endpoint.ts";
+import type { FetchFunction } from "./fetch-function.ts";
+import { type Send, transmit, withoutCredentials } from "./send.ts";
+
+/** Sends with `Authorization: Bearer`. Throws `insecure_url` rather than show the key to a network. */
+export function sendBearer(apiKey: Secret, fetch: FetchFunction): Send {
+  return async (endpoint, request, signal) => {
+    if (endpoint.baseURL.startsWith("http:") && !isLoopback(endpoint.baseURL)) {
+      throw new ZephError("insecure_url", { detail: endpoint.baseURL });
+    }
+    const headers = withoutCredentials(request.headers);
+    headers.set("authorization", `Bearer ${apiKey.reveal()}`);
+    return transmit(fetch, endpoint, request, headers, signal);
+  };
+}
