@@ -1,0 +1,73 @@
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { ZephError } from "../errors/zeph-error.ts";
+import { decodeBase64 } from "./decode-base64.ts";
+import { type SigningPhase, signingInput } from "./signing-input/signing-input.ts";
+
+export interface SignatureToVerify {
+  /** Of the account that signs: compressed secp256k1 point, 33 bytes. */
+  readonly publicKey: Uint8Array;
+  /** The body as received, byte for byte. */
+  readonly body: Uint8Array;
+  /** `X-Timestamp` as received; absent or unreadable counts as 0, and then no timestamp is in the signed text. */
+  readonly timestamp: string | undefined;
+  /** Address of the node that verifies: its own, whatever the client thinks. */
+  readonly transferAddress: string;
+  /** `Authorization` as received: base64, no scheme word. */
+  readonly authorization: string;
+  /** Default 3. */
+  readonly phase?: SigningPhase;
+}
+
+/** `reason` is what a node writes after `Unable to validate request against PubKey:`. */
+export type SignatureVerdict = { readonly valid: true } | { readonly valid: false; readonly reason: string };
+
+const SIGNATURE_BYTES = 64;
+const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
+const INT64_MAX = 2n ** 63n - 1n;
+
+/**
+ * Verifies a request's signature as a node does, with OpenSSL and not with the code that signs: exactly 64 bytes, low s,
+ * Go's standard base64. Source: cosmos-sdk `crypto/keys/secp256k1` `VerifySignature`, gonka-ai/gonka 8a35022b
+ * `inference-chain/x/inference/calculations/signature_validate.go`.
+ *
+ * @example verifySignature({ publicKey, body, timestamp, transferAddress, authorization }).valid
+ */
+export function verifySignature(request: SignatureToVerify): SignatureVerdict {
+  const decoded = decodeBase64(request.authorization);
+  if (!decoded.ok) return { valid: false, reason: `illegal base64 data at input byte ${decoded.errorAt}` };
+  const signature = decoded.bytes;
+  const input = signingInput(
+    {
+      body: request.body,
+      timestamp: timestampText(request.timestamp),
+      transferAddress: request.transferAddress,
+    },
+    request.phase,
+  );
+  const valid =
+    signature.length === SIGNATURE_BYTES &&
+    hasLowS(signature) &&
+    verify("sha256", input, { key: toKeyObject(request.publicKey), dsaEncoding: "ieee-p1363" }, signature);
+  return valid ? { valid } : { valid, reason: "invalid signature" };
+}
+
+/** The node reads the header with Go's `ParseInt(text, 10, 64)`, takes 0 for whatever fails, and omits 0 and below. */
+function timestampText(header: string | undefined): string {
+  const value = header !== undefined && /^[+-]?\d+$/.test(header) ? BigInt(header.replace(/^\+/, "")) : 0n;
+  return value > 0n && value <= INT64_MAX ? value.toString() : "";
+}
+
+function hasLowS(signature: Uint8Array): boolean {
+  return BigInt(`0x${Buffer.from(signature.subarray(32)).toString("hex")}`) <= HALF_ORDER;
+}
+
+/** SubjectPublicKeyInfo of a compressed secp256k1 point, up to the point itself. */
+const SPKI_HEAD = Buffer.from("3036301006072a8648ce3d020106052b8104000a032200", "hex");
+
+function toKeyObject(publicKey: Uint8Array): KeyObject {
+  try {
+    return createPublicKey({ key: Buffer.concat([SPKI_HEAD, publicKey]), format: "der", type: "spki" });
+  } catch (cause) {
+    throw new ZephError("internal", { detail: "a public key is not a compressed secp256k1 point", cause });
+  }
+}

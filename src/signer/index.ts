@@ -1,0 +1,10 @@
+export { ZephError } from "../errors/zeph-error.ts";
+export { type AddressOptions, DEFAULT_PREFIX, parseAddress, parsePrefix, toAddress } from "../protocol/address.ts";
+export type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
+export {
+  type SignatureToVerify,
+  type SignatureVerdict,
+  verifySignature,
+} from "../protocol/verify-signature.ts";
+export { parsePrivateKey } from "./private-key.ts";
+export { RequestSigner, type SignRequest } from "./request-signer.ts";
