@@ -1,0 +1,343 @@
+import { tool } from "ai";
+import { MockLanguageModelV3 } from "ai/test";
+import { describe, expect, it, vi } from "vitest";
+import { z } from "zod";
+import {
+  answerOf,
+  finishPart,
+  mockModel,
+  mockSession,
+  reasoningParts,
+  streamOf,
+  textParts,
+} from "../../test/support/mock-chat-session.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { manualClock } from "../internal/manual-clock.ts";
+import { type ConversationOptions, startConversation } from "./conversation.ts";
+import type { ConversationEvent } from "./conversation-event.ts";
+
+const clock = manualClock();
+
+function converse(options: Omit<ConversationOptions, "clock">) {
+  return startConversation({ clock, ...options });
+}
+
+async function collect(events: AsyncIterable<ConversationEvent>): Promise<ConversationEvent[]> {
+  const collected: ConversationEvent[] = [];
+  for await (const event of events) collected.push(event);
+  return collected;
+}
+
+const typesOf = (events: readonly ConversationEvent[]) => events.map((event) => event.type);
+const noticesOf = (events: readonly ConversationEvent[]) =>
+  events.flatMap((event) => (event.type === "notice" ? [event.text] : []));
+
+function lastOf<Type extends ConversationEvent["type"]>(events: readonly ConversationEvent[], type: Type) {
+  const last = events.at(-1);
+  if (last?.type !== type) throw new Error(`the last event is ${JSON.stringify(last)}`);
+  return last as Extract<ConversationEvent, { type: Type }>;
+}
+
+describe("an answer", () => {
+  it("arrives as waiting, first byte, text, finished", async () => {
+    const session = mockSession({ model: mockModel([answerOf("Hello there")]) });
+    const events = await collect(converse({ session }).ask("Hi"));
+    expect(typesOf(events)).toEqual(["waiting", "first-byte", "text", "text", "finished"]);
+    expect(lastOf(events, "finished")).toMatchObject({ text: "Hello there", finishReason: "stop", firstByteMs: 0 });
+  });
+
+  it("counts the time to the first byte and to the end", async () => {
+    const model = new MockLanguageModelV3({
+      doStream: async () => {
+        await clock.advance(1_500);
+        return streamOf(answerOf("x"));
+      },
+    });
+    const events = await collect(converse({ session: mockSession({ model }) }).ask("Hi"));
+    expect(events).toContainEqual({ type: "first-byte", elapsedMs: 1_500 });
+    expect(lastOf(events, "finished").elapsedMs).toBe(1_500);
+  });
+
+  it("shows reasoning apart, whether the endpoint marks it or the model writes <think>", async () => {
+    const marked = mockModel([[...reasoningParts("hm"), ...textParts("yes"), finishPart()]]);
+    const tagged = mockModel([[...textParts("<thi", "nk>hm</th", "ink>\n\n", "yes"), finishPart()]]);
+    for (const model of [marked, tagged]) {
+      const finished = lastOf(await collect(converse({ session: mockSession({ model }) }).ask("?")), "finished");
+      expect(finished).toMatchObject({ reasoning: "hm", text: "yes" });
+    }
+  });
+
+  it("sends what was said before, with the settings, and makes exactly one attempt", async () => {
+    const model = mockModel([answerOf("one"), answerOf("two")]);
+    const chat = converse({ session: mockSession({ model }), system: "Be brief.", maxOutputTokens: 7, temperature: 0 });
+    await collect(chat.ask("first"));
+    await collect(chat.ask("second"));
+    const call = model.doStreamCalls[1];
+    expect(model.doStreamCalls).toHaveLength(2);
+    expect(call?.maxOutputTokens).toBe(7);
+    expect(call?.temperature).toBe(0);
+    expect(call?.prompt.map(({ role }) => role)).toEqual(["system", "user", "assistant", "user"]);
+    expect(JSON.stringify(call?.prompt)).toContain('"text":"one"');
+  });
+
+  it("forgets after clear, keeps the total", async () => {
+    const model = mockModel([answerOf("one", { input: 1, output: 2 })]);
+    const chat = converse({ session: mockSession({ model }) });
+    await collect(chat.ask("first"));
+    chat.clear();
+    await collect(chat.ask("second"));
+    expect(model.doStreamCalls[1]?.prompt).toHaveLength(1);
+    expect(chat.total).toMatchObject({ answers: 2, usage: { input: 2, output: 4 } });
+  });
+
+  it("goes on with another model", async () => {
+    const other = mockModel([answerOf("b")]);
+    const chat = converse({ session: mockSession({ model: mockModel([answerOf("a")]) }) });
+    await collect(chat.ask("1"));
+    chat.use(mockSession({ model: other, modelId: "owner/model-b" }));
+    await collect(chat.ask("2"));
+    expect(other.doStreamCalls[0]?.prompt).toHaveLength(3);
+    expect(chat.exchanges.map(({ modelId }) => modelId)).toEqual(["owner/model-a", "owner/model-b"]);
+  });
+
+  it("prints nothing, not even the AI SDK's warnings and errors", async () => {
+    const spies = (["log", "info", "warn", "error"] as const).map((name) => vi.spyOn(console, name));
+    const warned = new MockLanguageModelV3({
+      doStream: async () => ({
+        stream: new ReadableStream({
+          start(controller) {
+            controller.enqueue({ type: "stream-start", warnings: [{ type: "unsupported", feature: "seed" }] });
+            for (const part of answerOf("ok")) controller.enqueue(part);
+            controller.close();
+          },
+        }),
+      }),
+    });
+    const events = await collect(converse({ session: mockSession({ model: warned }) }).ask("?"));
+    await collect(converse({ session: mockSession({ model: mockModel([new Error("boom")]) }) }).ask("?"));
+    for (const spy of spies) expect(spy).not.toHaveBeenCalled();
+    expect(noticesOf(events)).toEqual(["seed is not supported here and was left out"]);
+  });
+});
+
+describe("cost", () => {
+  const pricing = { promptUsdPer1M: 1, completionUsdPer1M: 10 };
+  const costOf = async (options: Parameters<typeof mockSession>[0]) =>
+    lastOf(await collect(converse({ session: mockSession(options) }).ask("?")), "finished").costUsd;
+
+  it("is what the endpoint says, in any namespace", async () => {
+    const model = mockModel([answerOf("x", { input: 1, output: 1, costUsd: 0.00031 })]);
+    expect(await costOf({ model, pricing })).toBe(0.00031);
+  });
+
+  it("is else computed from the configured price", async () => {
+    const model = mockModel([answerOf("x", { input: 1_000, output: 100 })]);
+    expect(await costOf({ model, pricing })).toBeCloseTo(0.002, 10);
+  });
+
+  it("is else unknown, which is not 0, and says so in the total", async () => {
+    const session = mockSession({ model: mockModel([answerOf("x", { input: 1, output: 1 })]) });
+    const chat = converse({ session });
+    const finished = lastOf(await collect(chat.ask("?")), "finished");
+    expect(finished.costUsd).toBeUndefined();
+    expect(chat.total).toMatchObject({ costUsd: undefined, answersOfUnknownCost: 1 });
+  });
+
+  it("stays unknown when the tokens are", async () => {
+    expect(await costOf({ model: mockModel([answerOf("x", {})]), pricing })).toBeUndefined();
+  });
+
+  it("passes cached and reasoning tokens on", async () => {
+    const model = mockModel([answerOf("x", { input: 10, output: 5, cached: 8, reasoning: 3 })]);
+    const finished = lastOf(await collect(converse({ session: mockSession({ model }) }).ask("?")), "finished");
+    expect(finished.usage).toEqual({ input: 10, output: 5, cached: 8, reasoning: 3 });
+  });
+});
+
+describe("an answer that ends early", () => {
+  it("is cancelled at once, also by a model that takes no notice, and keeps its text, marked", async () => {
+    const model = mockModel([streamOf(textParts("Once ", "upon"), "hang"), answerOf("ok")]);
+    const chat = converse({ session: mockSession({ model }) });
+    const controller = new AbortController();
+    const events: ConversationEvent[] = [];
+    for await (const event of chat.ask("story", controller.signal)) {
+      events.push(event);
+      if (event.type === "text" && event.text === "upon") controller.abort();
+    }
+    expect(lastOf(events, "cancelled").partialText).toBe("Once upon");
+    expect(chat.exchanges).toMatchObject([{ answer: "Once upon", state: "cancelled" }]);
+    await collect(chat.ask("go on"));
+    const remembered = JSON.stringify(model.doStreamCalls[1]?.prompt);
+    expect(remembered).toContain("Once upon");
+    expect(remembered).toContain("The user stopped this answer here");
+  });
+
+  it("is cancelled before the first byte without leaving a question unanswered in the history", async () => {
+    const model = mockModel([streamOf([], "hang"), answerOf("ok")]);
+    const chat = converse({ session: mockSession({ model }) });
+    const controller = new AbortController();
+    for await (const event of chat.ask("lost", controller.signal)) if (event.type === "waiting") controller.abort();
+    await collect(chat.ask("again"));
+    expect(model.doStreamCalls.at(-1)?.prompt).toHaveLength(1);
+  });
+
+  it("aborts the request when the listener leaves", async () => {
+    let signal: AbortSignal | undefined;
+    const model = new MockLanguageModelV3({
+      doStream: async (options) => {
+        signal = options.abortSignal;
+        return streamOf(textParts("a", "b"), "hang");
+      },
+    });
+    const chat = converse({ session: mockSession({ model }) });
+    for await (const event of chat.ask("?")) if (event.type === "text") break;
+    expect(signal?.aborted).toBe(true);
+    expect(chat.exchanges).toMatchObject([{ answer: "a", state: "cancelled" }]);
+  });
+
+  it("fails with a named error, text kept, when the stream carries one", async () => {
+    const cut = new ZephError("stream_error", { detail: "overloaded" });
+    const model = mockModel([[...textParts("Half"), { type: "error", error: cut }]]);
+    const chat = converse({ session: mockSession({ model }) });
+    const failed = lastOf(await collect(chat.ask("?")), "failed");
+    expect(failed.error.code).toBe("stream_error");
+    expect(failed.partialText).toBe("Half");
+    expect(chat.exchanges).toMatchObject([{ answer: "Half", state: "failed" }]);
+  });
+
+  it("fails with what the injected function makes of a foreign error", async () => {
+    const failed = lastOf(
+      await collect(converse({ session: mockSession({ model: mockModel([new Error("boom")]) }) }).ask("?")),
+      "failed",
+    );
+    expect(failed.error).toMatchObject({ code: "upstream_error", detail: "Error: boom" });
+  });
+
+  it.each([
+    ["length", "the answer was cut at the token limit"],
+    ["content-filter", "for its content"],
+    ["other", "it may be incomplete"],
+  ] as const)("says so when the finish reason is %s", async (reason, words) => {
+    const model = mockModel([answerOf("x", { reason, input: 1, output: 1 })]);
+    expect(noticesOf(await collect(converse({ session: mockSession({ model }) }).ask("?"))).join()).toContain(words);
+  });
+
+  it("says so when thinking has used all tokens", async () => {
+    const model = mockModel([[...reasoningParts("hm"), finishPart({ reason: "length", output: 9 })]]);
+    const events = await collect(converse({ session: mockSession({ model }) }).ask("?"));
+    expect(noticesOf(events).join()).toContain("all tokens went into thinking");
+  });
+});
+
+describe("before anything is sent", () => {
+  it("warns when the prompt is longer than the model reads", async () => {
+    const session = mockSession({ model: mockModel([answerOf("x")]), contextLengthTokens: 10 });
+    const events = await collect(converse({ session }).ask("y".repeat(41)));
+    expect(typesOf(events).slice(0, 2)).toEqual(["notice", "waiting"]);
+    expect(noticesOf(events)[0]).toContain("about 11 tokens");
+    expect(await collect(converse({ session }).ask("y".repeat(40)))).not.toContainEqual(
+      expect.objectContaining({ type: "notice" }),
+    );
+  });
+
+  it("stops at the daily limit", async () => {
+    const model = mockModel([answerOf("x")]);
+    const budget = {
+      check: () => Promise.reject(new ZephError("budget_reached")),
+      add: async () => {},
+      spentTodayUsd: async () => 1,
+    };
+    const chat = converse({ session: mockSession({ model }), budget });
+    expect(lastOf(await collect(chat.ask("?")), "failed").error.code).toBe("budget_reached");
+    expect(model.doStreamCalls).toHaveLength(0);
+    expect(chat.exchanges).toEqual([]);
+  });
+
+  it("writes down what was spent, an estimate for an answer that was cancelled", async () => {
+    const spent: number[] = [];
+    const budget = {
+      check: async () => {},
+      add: async (costUsd: number) => void spent.push(costUsd),
+      spentTodayUsd: async () => 0,
+    };
+    const pricing = { promptUsdPer1M: 1_000_000, completionUsdPer1M: 1_000_000 };
+    const model = mockModel([answerOf("x", { input: 3, output: 4 }), streamOf(textParts("12345678"), "hang")]);
+    const chat = converse({ session: mockSession({ model, pricing }), budget });
+    await collect(chat.ask("?"));
+    chat.clear();
+    for await (const event of chat.ask("1234")) if (event.type === "text") break;
+    expect(spent).toEqual([7, 3]);
+  });
+});
+
+describe("an endpoint that cannot stream", () => {
+  const whole = {
+    content: [{ type: "text" as const, text: "whole" }],
+    finishReason: { unified: "stop" as const, raw: "stop" },
+    usage: {
+      inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+      outputTokens: { total: 1, text: 1, reasoning: 0 },
+    },
+    warnings: [],
+  };
+
+  it.each([
+    ["an empty stream", () => streamOf([finishPart({ reason: "other" })])],
+    [
+      "a refusal that names streaming",
+      () => {
+        throw new ZephError("invalid_request", { detail: "stream=true is not allowed" });
+      },
+    ],
+  ])("is asked once more without, and says so: %s", async (_, doStream) => {
+    const model = new MockLanguageModelV3({ doStream: async () => doStream(), doGenerate: whole });
+    const chat = converse({ session: mockSession({ model }) });
+    const events = await collect(chat.ask("?"));
+    expect(noticesOf(events)[0]).toContain("does not stream");
+    expect(lastOf(events, "finished").text).toBe("whole");
+    await collect(chat.ask("?"));
+    expect(model.doStreamCalls).toHaveLength(1);
+    expect(model.doGenerateCalls).toHaveLength(2);
+  });
+
+  it("is never asked to when streaming is switched off", async () => {
+    const model = new MockLanguageModelV3({ doGenerate: whole });
+    const events = await collect(converse({ session: mockSession({ model }), stream: false }).ask("?"));
+    expect(lastOf(events, "finished").text).toBe("whole");
+    expect(model.doStreamCalls).toHaveLength(0);
+  });
+});
+
+describe("tools", () => {
+  it("stream text, call and result, and stay in the history", async () => {
+    const model = mockModel([
+      [
+        ...textParts("Looking. "),
+        { type: "tool-call", toolCallId: "c1", toolName: "add", input: '{"a":1,"b":2}' },
+        finishPart({ reason: "tool-calls", input: 5, output: 5, costUsd: 0.001 }),
+      ],
+      answerOf("It is 3.", { input: 9, output: 4, costUsd: 0.002 }),
+      answerOf("bye"),
+    ]);
+    const add = tool({
+      inputSchema: z.object({ a: z.number(), b: z.number() }),
+      execute: async ({ a, b }) => a + b,
+    });
+    const chat = converse({ session: mockSession({ model }), tools: { add } });
+    const events = await collect(chat.ask("1+2?"));
+    expect(events).toContainEqual({ type: "tool-call", toolName: "add", input: { a: 1, b: 2 } });
+    expect(events).toContainEqual({ type: "tool-result", toolName: "add", output: 3 });
+    const finished = lastOf(events, "finished");
+    expect(finished.text).toBe("Looking. It is 3.");
+    expect(finished.usage).toMatchObject({ input: 14, output: 9 });
+    expect(finished.costUsd).toBeCloseTo(0.003, 10);
+    await collect(chat.ask("thanks"));
+    expect(model.doStreamCalls[2]?.prompt.map(({ role }) => role)).toEqual([
+      "user",
+      "assistant",
+      "tool",
+      "assistant",
+      "user",
+    ]);
+  });
+});

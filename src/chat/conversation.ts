@@ -1,0 +1,193 @@
+import type { ToolSet } from "ai";
+import { ZephError } from "../errors/zeph-error.ts";
+import type { Clock } from "../internal/clock.ts";
+import type { Budget } from "./budget.ts";
+import type { ConversationEvent } from "./conversation-event.ts";
+import {
+  collect,
+  couldNotStream,
+  type Draft,
+  describeEnd,
+  describeExcess,
+  emptyDraft,
+  estimateCostUsd,
+  toFinished,
+} from "./draft.ts";
+import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
+import type { ChatSession } from "./session.ts";
+import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
+import { untilAborted } from "./until-aborted.ts";
+import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
+
+export interface ConversationOptions {
+  readonly session: ChatSession;
+  readonly clock: Pick<Clock, "nowMs">;
+  readonly system?: string;
+  readonly maxOutputTokens?: number;
+  readonly temperature?: number;
+  /** Default true. */
+  readonly stream?: boolean;
+  readonly tools?: ToolSet;
+  /** Most rounds of tool calls in one answer. Default 8. */
+  readonly maxSteps?: number;
+  /** Asked before every question, told after every answer. */
+  readonly budget?: Budget;
+}
+
+/** A conversation with one model at a time. Prints nothing. */
+export interface Conversation {
+  readonly session: ChatSession;
+  readonly exchanges: readonly Exchange[];
+  readonly total: UsageTotal;
+  /**
+   * Asks, and tells what happens; never throws. Aborting `signal`, and leaving the loop early, cancel the answer; its
+   * text so far stays in the history.
+   */
+  ask(question: string, signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
+  /** Goes on with another provider or model. */
+  use(session: ChatSession): void;
+  /** Forgets what was said; the total stays. */
+  clear(): void;
+}
+
+/** One question under way. */
+interface Turn {
+  readonly question: string;
+  readonly draft: Draft;
+  readonly startMs: number;
+  readonly signal: AbortSignal;
+  readonly promptTokensEstimate: number;
+}
+
+type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
+
+/** Starts a conversation on the AI SDK. One question at a time. */
+export function startConversation(options: ConversationOptions): Conversation {
+  const { clock, budget, system } = options;
+  let session = options.session;
+  let exchanges: readonly Exchange[] = [];
+  let total = EMPTY_TOTAL;
+  let stream = options.stream ?? true;
+
+  const messagesFor = (question: string) => [
+    ...toModelMessages(exchanges),
+    { role: "user" as const, content: question },
+  ];
+
+  /** One call of the model. Returns the error it ended with, if it did. */
+  async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
+    const request: AnswerRequest = {
+      ...settingsOf(options),
+      model: session.model,
+      messages: messagesFor(question),
+      signal,
+      stream,
+    };
+    try {
+      for await (const part of untilAborted(streamAnswer(request), signal)) {
+        if (draft.firstByteMs === undefined && part.type !== "step" && part.type !== "notice") {
+          draft.firstByteMs = clock.nowMs() - startMs;
+          yield { type: "first-byte", elapsedMs: draft.firstByteMs };
+        }
+        collect(draft, part, session);
+        if (part.type !== "step" && part.type !== "tool-messages") yield part;
+      }
+      return undefined;
+    } catch (error) {
+      return session.toZephError(error);
+    }
+  }
+
+  /** The call, and a second one without streaming where the endpoint cannot stream. */
+  async function* answer(turn: Turn): Steps {
+    const error = yield* attempt(turn);
+    if (!stream || turn.signal.aborted || !couldNotStream(turn.draft, error)) return error;
+    stream = false;
+    yield { type: "notice", text: `${session.providerName} does not stream; asking for the whole answer at once` };
+    return yield* attempt(turn);
+  }
+
+  async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
+    const { question, draft } = turn;
+    const { text, reasoning, usage, costUsd, toolMessages } = draft;
+    const { providerName, modelId } = session;
+    const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
+    exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
+    if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, usage, costUsd);
+    const spentUsd = costUsd ?? estimateCostUsd(turn.promptTokensEstimate, draft, session);
+    // A ledger that cannot be written must not take away an answer that is there and paid for.
+    if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
+  }
+
+  async function* send(turn: Turn): AsyncGenerator<ConversationEvent, void> {
+    const { draft, signal, startMs } = turn;
+    let state: Exchange["state"] | "under-way" = "under-way";
+    try {
+      yield { type: "waiting", promptTokensEstimate: turn.promptTokensEstimate };
+      const error = yield* answer(turn);
+      const elapsedMs = clock.nowMs() - startMs;
+      state = signal.aborted ? "cancelled" : error === undefined ? "finished" : "failed";
+      await remember(turn, state);
+      if (state === "finished") for (const text of describeEnd(draft)) yield { type: "notice", text };
+      if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
+      else if (error === undefined) yield toFinished(draft, elapsedMs);
+      else yield { type: "failed", error, partialText: draft.text, elapsedMs };
+    } finally {
+      // Still under way: whoever asked stopped listening.
+      if (state === "under-way") await remember(turn, "cancelled");
+    }
+  }
+
+  async function* ask(question: string, outerSignal?: AbortSignal): AsyncGenerator<ConversationEvent, void> {
+    const startMs = clock.nowMs();
+    const characters = (system ?? "").length + countCharacters(messagesFor(question));
+    const promptTokensEstimate = estimateTokens(characters);
+    const controller = new AbortController();
+    const onAbort = () => controller.abort(outerSignal?.reason);
+    if (outerSignal?.aborted === true) onAbort();
+    else outerSignal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      const excess = describeExcess(promptTokensEstimate, session);
+      if (excess !== undefined) yield { type: "notice", text: excess };
+      await budget?.check();
+      yield* send({ question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate });
+    } catch (error) {
+      const failure = ZephError.is(error) ? error : session.toZephError(error);
+      yield { type: "failed", error: failure, partialText: "", elapsedMs: clock.nowMs() - startMs };
+    } finally {
+      outerSignal?.removeEventListener("abort", onAbort);
+      controller.abort();
+    }
+  }
+
+  return {
+    get session() {
+      return session;
+    },
+    get exchanges() {
+      return exchanges;
+    },
+    get total() {
+      return total;
+    },
+    ask,
+    use(next) {
+      session = next;
+      stream = options.stream ?? true;
+    },
+    clear() {
+      exchanges = [];
+    },
+  };
+}
+
+/** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */
+function settingsOf({ system, maxOutputTokens, temperature, tools, maxSteps }: ConversationOptions) {
+  return {
+    maxSteps: maxSteps ?? 8,
+    ...(system === undefined ? {} : { system }),
+    ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(tools === undefined ? {} : { tools }),
+  };
+}

@@ -1,0 +1,40 @@
+import type { LanguageModel } from "ai";
+import type { ZephError } from "../errors/zeph-error.ts";
+import type { OnTransportEvent } from "../transport/events.ts";
+
+/** A model of the AI SDK's provider spec V3; never a bare id, which would go to a hosted service that is not ours. */
+export type ChatModel = Extract<LanguageModel, { specificationVersion: "v3" }>;
+
+/** US dollars for one million tokens. */
+export interface Pricing {
+  readonly promptUsdPer1M: number;
+  readonly completionUsdPer1M: number;
+}
+
+/** One line of an endpoint's live model list. What the endpoint does not tell is absent. */
+export interface ChatModelListing extends Partial<Pricing> {
+  readonly id: string;
+  readonly contextLengthTokens?: number;
+  readonly tools?: boolean;
+}
+
+/** A provider and a model, opened and ready. How it is reached (broker key or signed requests) does not show here. */
+export interface ChatSession {
+  /** Name of the record in the config. */
+  readonly providerName: string;
+  readonly modelId: string;
+  readonly model: ChatModel;
+  readonly contextLengthTokens?: number;
+  /** Used where the endpoint does not tell what an answer cost. Absent means unknown, which is not 0. */
+  readonly pricing?: Pricing;
+  /** Names any failure of the model: cause, hint, exit code. */
+  toZephError(error: unknown): ZephError;
+  /** Follows attempts and waits of the connection; the returned function ends it. */
+  subscribe(onEvent: OnTransportEvent): () => void;
+  listModels(signal?: AbortSignal): Promise<readonly ChatModelListing[]>;
+  /** The same provider with another model. */
+  withModel(id: string): ChatSession;
+}
+
+/** Opens a session; what is left out comes from the config. Throws `ZephError` (config, vault, model missing). */
+export type OpenChatSession = (choice: { readonly provider?: string; readonly model?: string }) => Promise<ChatSession>;
