@@ -1,0 +1,71 @@
+import { type Clock, systemClock } from "../internal/clock.ts";
+import { brokerApp } from "./broker/broker-app.ts";
+import type { BrokerOptions } from "./broker/broker-state.ts";
+import { keyReader, makeKeys, type SandboxKeys } from "./broker/keys.ts";
+import type { OpenRecord, RequestRecord } from "./broker/request-log.ts";
+import { builtInEngine } from "./built-in-engine.ts";
+import type { Engine, SandboxModel } from "./engine.ts";
+import { type FaultControl, faultPlan } from "./faults/fault-plan.ts";
+import { listen } from "./listen.ts";
+import { systemRandom } from "./random-text.ts";
+
+export interface SandboxOptions {
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** Default 127.0.0.1. */
+  readonly hostname?: string;
+  /** What gives the answers. Default: the built-in engine. */
+  readonly engine?: Engine;
+  /** Pace of the built-in engine. Default 0: no waiting at all. */
+  readonly tokensPerSecond?: number;
+  readonly broker?: BrokerOptions;
+  readonly clock?: Clock;
+  /** Chance for keys and ids, 0 <= value < 1. Default: the system's source. */
+  readonly random?: () => number;
+}
+
+/** The fake broker, running. */
+export interface SandboxBroker {
+  /** Ends in `/v1`. */
+  readonly baseURL: string;
+  /** One throwaway key of each kind. */
+  readonly keys: SandboxKeys;
+  readonly models: readonly SandboxModel[];
+  /** Every request so far, in order of arrival. Holds no key, and no body unless `recordBodies` was set. */
+  readonly requests: readonly RequestRecord[];
+  readonly faults: FaultControl;
+}
+
+export interface Sandbox {
+  readonly broker: SandboxBroker;
+  /** Closes every connection and gives the port back. May be called more than once. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a fake broker on this computer, over real HTTP: keys in every state, models, chat as JSON and as a stream,
+ * embeddings, prices, and faults on demand. It needs no network and no account.
+ *
+ * @throws ZephError `usage` when the port is taken
+ * @example
+ * ```ts
+ * const sandbox = await startSandbox();
+ * const { baseURL, keys } = sandbox.broker;
+ * const reply = await fetch(`${baseURL}/models`, { headers: { authorization: `Bearer ${keys.good}` } });
+ * await sandbox.stop();
+ * ```
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const { clock = systemClock, random = systemRandom, broker = {} } = options;
+  const engine = options.engine ?? builtInEngine({ clock, tokensPerSecond: options.tokensPerSecond ?? 0 });
+  const models = await engine.models();
+  const keys = makeKeys(random, broker.keys);
+  const requests: OpenRecord[] = [];
+  const faults = faultPlan();
+  const app = brokerApp({ engine, options: broker, keys, readKey: keyReader(keys), faults, requests, clock, random });
+  const listener = await listen((request, bindings) => app.fetch(request, bindings), options);
+  return {
+    broker: { baseURL: `${listener.origin}/v1`, keys, models, requests, faults },
+    stop: () => listener.close(),
+  };
+}
