@@ -1,0 +1,125 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { ZephError } from "../errors/zeph-error.ts";
+import { inspectAgeFile } from "./age-file.ts";
+import { openContents, type VaultContents } from "./contents.ts";
+import { type AskPassphrase, type KeyFile, readKeyFile } from "./key-file.ts";
+import { entryFault } from "./known-entries.ts";
+import type { VaultPaths } from "./paths.ts";
+import { readVaultFiles, type VaultBytes } from "./vault-files.ts";
+
+/** One thing that is not as it should be. No finding shows a value. */
+export interface VaultFinding {
+  readonly id:
+    | "vault.open"
+    | "vault.file_mode"
+    | "vault.key_mode"
+    | "vault.folder_mode"
+    | "vault.format"
+    | "vault.entry";
+  /** An error keeps zeph from working or a secret from being one; a warning does not. */
+  readonly severity: "error" | "warning";
+  readonly message: string;
+  /** What to type. */
+  readonly mend: string;
+}
+
+export interface VaultReport {
+  readonly paths: VaultPaths;
+  /** Do key and vault fit, and is what comes out names and texts? */
+  readonly opens: boolean;
+  /** Number of secrets, known when it opens. */
+  readonly entryCount: number | undefined;
+  readonly passphraseProtected: boolean | undefined;
+  readonly findings: readonly VaultFinding[];
+}
+
+export interface CheckVaultOptions {
+  readonly paths: VaultPaths;
+  /** Modes are checked except on `win32`. */
+  readonly platform: NodeJS.Platform;
+  readonly passphrase?: AskPassphrase;
+}
+
+/** Looks at a vault without changing anything. Faults of the vault are findings, not errors; it throws none of them. */
+export async function checkVault({ paths, platform, passphrase }: CheckVaultOptions): Promise<VaultReport> {
+  const findings = platform === "win32" ? [] : await checkModes(paths);
+  const report = { paths, opens: false, entryCount: undefined, passphraseProtected: undefined };
+  try {
+    const bytes = await readVaultFiles(paths);
+    findings.push(...checkFormat(paths, bytes));
+    const keyFile = await readKeyFile(bytes.key, passphrase);
+    findings.push(...checkStatedRecipient(paths, keyFile));
+    const { passphraseProtected } = keyFile;
+    const contents = await openContents(bytes.vault, keyFile);
+    findings.push(...checkEntries(contents));
+    return { ...report, opens: true, entryCount: contents.size, passphraseProtected, findings };
+  } catch (error) {
+    if (!ZephError.is(error) || error.code === "cancelled") throw error;
+    findings.push({ id: "vault.open", severity: "error", message: error.message, mend: error.hint });
+    return { ...report, findings };
+  }
+}
+
+async function checkModes({ keyFile, vaultFile }: VaultPaths): Promise<VaultFinding[]> {
+  const folders = [...new Set([dirname(keyFile), dirname(vaultFile)])];
+  const wanted = [
+    { id: "vault.key_mode", path: keyFile, mode: "600", severity: "error" },
+    { id: "vault.file_mode", path: vaultFile, mode: "600", severity: "error" },
+    ...folders.map((path) => ({ id: "vault.folder_mode", path, mode: "700", severity: "warning" }) as const),
+  ] as const;
+  const findings: VaultFinding[] = [];
+  for (const { id, path, mode, severity } of wanted) {
+    const bits = await modeOf(path);
+    if (bits === undefined || (bits & 0o077) === 0) continue;
+    const message = `${path} has mode ${bits.toString(8)}: other users of this computer can reach it`;
+    findings.push({ id, severity, message, mend: `chmod ${mode} ${shellQuote(path)}` });
+  }
+  return findings;
+}
+
+/** `undefined` when it is missing or cannot be looked at: opening it will say so better. */
+async function modeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ mode }) => mode & 0o777,
+    () => undefined,
+  );
+}
+
+/** What zeph reads all the same, but Zeph does not, or somebody else does too. */
+function checkFormat({ vaultFile }: VaultPaths, { vault }: VaultBytes): VaultFinding[] {
+  const file = inspectAgeFile(vault);
+  if (file === undefined) return [];
+  const faults: string[] = [];
+  if (file.armored) faults.push("is armoured text, which Zeph does not read");
+  if (file.recipientTypes.length > 1) faults.push("can be opened with a second key too");
+  const mend = "Any change writes it in the plain form: `zeph vault set NAME`.";
+  return faults.map((fault) => ({ id: "vault.format", severity: "warning", message: `${vaultFile} ${fault}`, mend }));
+}
+
+function checkStatedRecipient({ keyFile }: VaultPaths, { recipient, statedRecipient }: KeyFile): VaultFinding[] {
+  if (statedRecipient === undefined || statedRecipient === recipient) return [];
+  const message = `${keyFile} names a public key in its comment that does not belong to its key`;
+  return [
+    { id: "vault.format", severity: "warning", message, mend: `Correct the comment to: # public key: ${recipient}` },
+  ];
+}
+
+function checkEntries(contents: VaultContents): VaultFinding[] {
+  return [...contents].flatMap(([name, value]): VaultFinding[] => {
+    const fault = entryFault(name, value.reveal());
+    if (fault === undefined) return [];
+    return [
+      {
+        id: "vault.entry",
+        severity: "error",
+        message: `${name} ${fault}`,
+        mend: `zeph vault set ${shellQuote(name)} --force`,
+      },
+    ];
+  });
+}
+
+function shellQuote(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,29 @@
+/**
+ * The age vault: `vault-key.txt` and `secrets.age`, readable by Zeph and by the `age` tool.
+ *
+ * @example
+ * ```ts
+ * import { homedir } from "node:os";
+ * import { Secret, Vault, vaultPaths } from "zeph/vault";
+ *
+ * const paths = vaultPaths({ env: process.env, homeDir: homedir(), platform: process.platform });
+ * const vault = await Vault.open({ paths });
+ * await vault.set("ZEPH_SECRET_GITHUB", new Secret("…"));
+ * const key = vault.get("ZEPH_COMPATIBLE_GONKAGATE_API_KEY")?.reveal();
+ * ```
+ *
+ * @module
+ */
+export { ZephError } from "../errors/zeph-error.ts";
+export { Secret } from "../internal/secret.ts";
+export { listBackups } from "./backups.ts";
+export { type CheckVaultOptions, checkVault, type VaultFinding, type VaultReport } from "./check.ts";
+export type { AskPassphrase } from "./key-file.ts";
+export { type VaultPaths, type VaultPathsOptions, vaultPaths } from "./paths.ts";
+export {
+  Vault,
+  type VaultChange,
+  type VaultInitOptions,
+  type VaultOpenOptions,
+  type VaultSetOptions,
+} from "./vault.ts";
