@@ -2,8 +2,8 @@ import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../internal/clock.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 
-/** Everything a command may touch of the outside world. Only `cli/main` fills it with the real things. */
-export interface CliContext {
+/** What only `cli/main` knows to fill in: the outside world. Tests bring their own. */
+export interface World {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   /** The answer, and nothing else. */
   readonly stdout: TerminalStream;
@@ -18,6 +18,10 @@ export interface CliContext {
   readonly fetch: FetchFunction;
   /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */
   readonly signal: AbortSignal;
+}
+
+/** Everything a command may touch: the world, and the flags every command takes. */
+export interface CliContext extends World {
   /** May questions be asked: stdin and stderr are terminals, and neither CI nor --yes says otherwise. */
   readonly interactive: boolean;
   readonly json: boolean;

@@ -48,7 +48,7 @@ export function manualClock(startMs = 1_700_000_000_000, mode: "auto" | "manual"
     sleep(delayMs, signal) {
       sleepsMs.push(delayMs);
       if (signal?.aborted === true) return Promise.reject(signal.reason);
-      if (mode === "auto") return advance(delayMs);
+      if (mode === "auto") return advance(delayMs).then(() => signal?.throwIfAborted());
       return new Promise((resolve, reject) => {
         const cancel = schedule(delayMs, resolve);
         signal?.addEventListener(

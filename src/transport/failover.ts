@@ -32,7 +32,7 @@ export interface FailoverOptions extends AttemptOptions {
 }
 
 /** The span of one request: its signal (caller's abort, total deadline), and what ends with it. */
-type RequestScope = Pick<DeadlineSignal, "signal" | "release">;
+type RequestScope = Pick<DeadlineSignal, "signal" | "release"> & { readonly endsAtMs: number };
 
 /**
  * The one loop of zeph: turns a `send` into a `fetch`. Every attempt is prepared afresh from the same body bytes; what
@@ -49,6 +49,7 @@ export function failover(options: FailoverOptions): FetchFunction {
     let giveSlotBack = () => {};
     const total = {
       signal: deadline.signal,
+      endsAtMs: options.clock.nowMs() + options.deadlines.totalMs,
       release: () => {
         deadline.release();
         giveSlotBack();
@@ -168,7 +169,7 @@ function situationOf(
 /** Waiting past the total deadline, or beyond the budget of repetitions, helps nobody. */
 function mayGoOn(options: FailoverOptions, verdict: Verdict, total: RequestScope): boolean {
   if (total.signal.aborted) return false;
-  if (verdict.action === "retry" && verdict.delayMs > options.deadlines.totalMs) return false;
+  if (verdict.action === "retry" && options.clock.nowMs() + verdict.delayMs >= total.endsAtMs) return false;
   return options.budget.withdraw();
 }
 

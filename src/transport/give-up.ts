@@ -65,7 +65,10 @@ export function finalResponse({ response, bodyText }: RefusedAnswer, error: Zeph
   headers.set("x-zeph-error-code", error.code);
   const isOpenai =
     !response.ok && parseErrorBody(bodyText, response.headers.get("content-type") ?? "").shape === "openai";
-  if (isOpenai) return new Response(bodyText, { status: response.status, statusText: response.statusText, headers });
+  if (isOpenai) {
+    const { status, statusText } = response;
+    return remember(new Response(bodyText, { status, statusText, headers }), error);
+  }
   return errorResponse(error, headers);
 }
 
@@ -75,6 +78,20 @@ export function errorResponse(error: ZephError, headers: Headers = new Headers()
   headers.set("x-should-retry", "false");
   headers.set("x-zeph-error-code", error.code);
   const message = `${error.message}. ${error.hint}`;
-  const body = { error: { message, type: "zeph_error", code: error.code, param: null } };
-  return new Response(JSON.stringify(body), { status: error.httpStatus, headers });
+  const detail = error.detail ?? null;
+  const body = { error: { message, type: "zeph_error", code: error.code, param: null, detail } };
+  return remember(new Response(JSON.stringify(body), { status: error.httpStatus, headers }), error);
+}
+
+/** The errors behind the responses given up on, for callers of ours that get the response object itself. */
+const errorsByResponse = new WeakMap<Response, ZephError>();
+
+function remember(response: Response, error: ZephError): Response {
+  errorsByResponse.set(response, error);
+  return response;
+}
+
+/** The whole error, attempts included, behind a response that the loop gave up on. */
+export function errorBehind(response: Response): ZephError | undefined {
+  return errorsByResponse.get(response);
 }

@@ -1,0 +1,25 @@
+import type { ZephError } from "../../errors/zeph-error.ts";
+import { style } from "./style.ts";
+
+/**
+ * The error card: what happened, in whose words, what to do, where to read more. One line per node comes before it when
+ * several were tried.
+ */
+export function renderError(error: ZephError, { color }: { readonly color: boolean }): string {
+  const { bold, dim, red, cyan } = style(color);
+  const lines: string[] = [];
+  if (new Set(error.attempts.map(({ endpoint }) => endpoint)).size > 1) {
+    for (const { endpoint, status, code, detail, elapsedMs } of error.attempts) {
+      const words = [status === undefined ? code : `${status} ${code}`, detail].filter((word) => word !== undefined);
+      lines.push(dim(`  ${endpoint}  ${words.join(": ")}  (${elapsedMs} ms)`));
+    }
+  }
+  lines.push(`${red("✗")} ${bold(error.summary)}`);
+  if (error.detail !== undefined && error.code !== "all_endpoints_failed")
+    lines.push(`  ${error.detail.replaceAll("\n", "\n  ")}`);
+  if (error.charged === "maybe") lines.push(dim("  The network may already have charged for this attempt."));
+  lines.push(`  ${cyan("→")} ${error.hint}`);
+  const requestId = error.requestId === undefined ? "" : `  ·  request id ${error.requestId}`;
+  lines.push(dim(`  ${error.docs}${requestId}`));
+  return `${lines.join("\n")}\n`;
+}

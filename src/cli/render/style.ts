@@ -1,0 +1,31 @@
+/** Terminal styles; each returns the text unchanged when colour is off. */
+export interface Style {
+  readonly bold: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly red: (text: string) => string;
+  readonly green: (text: string) => string;
+  readonly yellow: (text: string) => string;
+  readonly cyan: (text: string) => string;
+}
+
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+
+export function style(color: boolean): Style {
+  const wrap = ([open, close]: readonly [number, number]) =>
+    color ? (text: string) => `\u001b[${open}m${text}\u001b[${close}m` : (text: string) => text;
+  return {
+    bold: wrap(CODES.bold),
+    dim: wrap(CODES.dim),
+    red: wrap(CODES.red),
+    green: wrap(CODES.green),
+    yellow: wrap(CODES.yellow),
+    cyan: wrap(CODES.cyan),
+  };
+}

@@ -1,0 +1,52 @@
+import { homedir } from "node:os";
+import { systemClock } from "../internal/clock.ts";
+import type { FetchFunction } from "../transport/fetch-function.ts";
+import type { World } from "./context.ts";
+
+/** The real outside world, put together in this one place. */
+export function systemWorld(): World {
+  // A reader that closes its end early (`zeph ask | head -1`) is no error of ours.
+  process.stdout.on("error", ignoreClosedPipe);
+  process.stderr.on("error", ignoreClosedPipe);
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    homeDir: homedir(),
+    platform: process.platform,
+    clock: systemClock,
+    random: Math.random,
+    fetch: proxyAwareFetch(process.env),
+    signal: interruptSignal(),
+  };
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+}
+
+/** The first Ctrl-C asks politely; the second leaves at once. */
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new DOMException("interrupted", "AbortError"));
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  return controller.signal;
+}
+
+/** Node 20's own fetch ignores HTTPS_PROXY; with one set, undici's agent that reads these variables is used. */
+function proxyAwareFetch(env: NodeJS.ProcessEnv): FetchFunction {
+  const names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+  if (names.every((name) => (env[name] ?? "") === "")) return (input, init) => globalThis.fetch(input, init);
+  const loaded = import("undici").then(({ EnvHttpProxyAgent }) => new EnvHttpProxyAgent());
+  return async (input, init) => {
+    // The types of undici and of Node's own copy of it differ in spelling only.
+    return globalThis.fetch(input, Object.assign({}, init, { dispatcher: await loaded }));
+  };
+}

@@ -1,0 +1,98 @@
+import { ZephError } from "../errors/zeph-error.ts";
+
+/** One model as an endpoint lists it. What the list does not say is undefined, never guessed. */
+export interface Model {
+  /** Exactly as listed; letter case counts. */
+  readonly id: string;
+  readonly kind: "chat" | "embedding";
+  readonly contextLengthTokens?: number;
+  readonly maxOutputTokens?: number;
+  readonly promptUsdPer1M?: number;
+  readonly completionUsdPer1M?: number;
+  /** Can it call tools? */
+  readonly tools?: boolean;
+}
+
+/**
+ * Reads `GET /v1/models` of brokers and of nodes: `{object:"list",data:[…]}`, or `{models:[…]}` of nodes before v0.2.12
+ * (gonka-ai/gonka PR #614). Entries without an id are skipped. Throws `bad_response` when it is neither.
+ */
+export function parseModels(json: unknown): readonly Model[] {
+  const body = asRecord(json);
+  const list = Array.isArray(json) ? json : (body.data ?? body.models);
+  if (!Array.isArray(list))
+    throw new ZephError("bad_response", { detail: "the model list has neither data nor models" });
+  return list.flatMap((entry: unknown) => {
+    const model = parseModel(asRecord(entry));
+    return model === undefined ? [] : [model];
+  });
+}
+
+function parseModel(entry: Fields): Model | undefined {
+  const id = asText(entry.id) ?? asText(entry.model);
+  if (id === undefined) return undefined;
+  const pricing = asRecord(entry.pricing);
+  const provider = asRecord(entry.top_provider);
+  return {
+    id,
+    kind: isEmbedding(id, entry) ? "embedding" : "chat",
+    ...defined({
+      contextLengthTokens:
+        asCount(entry.context_length) ?? asCount(entry.max_model_len) ?? asCount(entry.context_window),
+      maxOutputTokens:
+        asCount(provider.max_completion_tokens) ?? asCount(entry.max_output_length) ?? asCount(entry.max_output_tokens),
+      promptUsdPer1M: asUsdPer1M(pricing.prompt ?? pricing.input),
+      completionUsdPer1M: asUsdPer1M(pricing.completion ?? pricing.output),
+      tools: readTools(entry),
+    }),
+  };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function isEmbedding(id: string, entry: Fields): boolean {
+  const said = [entry.type, entry.task, asRecord(entry.architecture).modality].map(asText).join(" ");
+  return /embed/i.test(said) || /embed|(?:^|\/)bge-/i.test(id);
+}
+
+function readTools(entry: Fields): boolean | undefined {
+  const { supported_parameters: parameters, supports_tools: supports } = entry;
+  if (Array.isArray(parameters)) return parameters.includes("tools");
+  if (typeof supports === "boolean") return supports;
+  const { tools } = asRecord(entry.capabilities);
+  return typeof tools === "boolean" ? tools : undefined;
+}
+
+/** Prices come per token or per million; nobody charges more than 20 USD per million through a per-token field. */
+const LARGEST_USD_PER_TOKEN = 0.000_02;
+
+function asUsdPer1M(value: unknown): number | undefined {
+  const price = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  if (typeof price !== "number" || !Number.isFinite(price) || price < 0) return undefined;
+  return price < LARGEST_USD_PER_TOKEN ? price * 1_000_000 : price;
+}
+
+function asCount(value: unknown): number | undefined {
+  const count = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  return typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : undefined;
+}
+
+function asText(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function asRecord(value: unknown): Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function defined<T extends Fields>(fields: T): Defined<T> {
+  const kept: Defined<T> = {};
+  for (const key of keysOf(fields)) if (fields[key] !== undefined) Object.assign(kept, { [key]: fields[key] });
+  return kept;
+}
+
+function keysOf<T extends Fields>(fields: T): (keyof T)[] {
+  return Object.keys(fields);
+}

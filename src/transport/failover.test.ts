@@ -1,0 +1,246 @@
+import { describe, expect, it } from "vitest";
+import { gonkaFetch } from "../client/gonka-fetch.ts";
+import type { ZephError } from "../errors/zeph-error.ts";
+import { manualClock } from "../internal/manual-clock.ts";
+import type { TransportEvent } from "./events.ts";
+import { errorBehind } from "./give-up.ts";
+
+type Reply = () => Response | Promise<Response>;
+
+/** A connection whose network is a list of replies; what is asked beyond the list fails the test. */
+function connect(replies: readonly Reply[], options: { maxAttempts?: number; totalMs?: number } = {}) {
+  const clock = manualClock();
+  const requests: Request[] = [];
+  const events: TransportEvent[] = [];
+  const gonka = gonkaFetch({
+    kind: "broker",
+    baseURL: "https://api.example",
+    apiKey: "gp-planted-key",
+    clock,
+    random: () => 1,
+    onEvent: (event) => events.push(event),
+    ...(options.maxAttempts === undefined ? {} : { maxAttempts: options.maxAttempts }),
+    deadlines: { headersMs: 1000, idleMs: 500, totalMs: options.totalMs ?? 60_000 },
+    fetch: async (input, init) => {
+      const reply = replies[requests.length];
+      requests.push(new Request(input, init));
+      if (reply === undefined) throw new Error("more requests than expected");
+      return reply();
+    },
+  });
+  const send = (init: RequestInit = {}) =>
+    gonka("https://api.example/v1/chat/completions", { method: "POST", body: '{"a":1}', ...init });
+  return { send, clock, requests, events };
+}
+
+const json =
+  (status: number, body: unknown, headers: Record<string, string> = {}) =>
+  () =>
+    new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });
+const ok = json(200, { ok: true });
+const refuse = (code: string) => () =>
+  Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(code), { code }) }));
+
+describe("failover", () => {
+  it("sends the key, the path and the exact body, and returns the answer", async () => {
+    const { send, requests } = connect([ok]);
+    const response = await send({ headers: { authorization: "Bearer other", "x-api-key": "z", "x-kept": "1" } });
+    expect(await response.json()).toEqual({ ok: true });
+    const request = requests[0]!;
+    expect(request.url).toBe("https://api.example/v1/chat/completions");
+    expect(await request.text()).toBe('{"a":1}');
+    expect(request.headers.get("authorization")).toBe("Bearer gp-planted-key");
+    expect(request.headers.get("x-api-key")).toBeNull();
+    expect(request.headers.get("x-kept")).toBe("1");
+  });
+
+  it("rides out two 503 with back-off, and the waits are told", async () => {
+    const { send, clock, events } = connect([json(503, {}), json(503, {}), ok]);
+    expect((await send()).status).toBe(200);
+    expect(clock.sleepsMs).toEqual([500, 1000]);
+    expect(events.filter((event) => event.type === "waiting")).toMatchObject([
+      { attempt: 2, maxAttempts: 3, delayMs: 500 },
+      { attempt: 3, delayMs: 1000 },
+    ]);
+  });
+
+  it("waits as long as Retry-After says", async () => {
+    const { send, clock } = connect([json(429, {}, { "retry-after": "3" }), ok]);
+    await send();
+    expect(clock.sleepsMs).toEqual([3000]);
+  });
+
+  it.each([
+    [400, "invalid_request"],
+    [401, "invalid_api_key"],
+    [402, "insufficient_quota"],
+    [403, "forbidden"],
+    [404, "wrong_url"],
+    [410, "native_closed"],
+    [413, "request_too_large"],
+  ])("makes exactly one request on %i", async (status, code) => {
+    const { send, requests } = connect([json(status, { error: { message: "no" } })]);
+    const response = await send();
+    expect(requests).toHaveLength(1);
+    expect(response.status).toBe(status);
+    expect(response.headers.get("x-should-retry")).toBe("false");
+    expect(response.headers.get("x-zeph-error-code")).toBe(code);
+    expect(await response.json()).toEqual({ error: { message: "no" } });
+  });
+
+  it("never waits for money: a billing 429 is final", async () => {
+    const { send, requests } = connect([json(429, { error: { message: "x", code: "insufficient_quota" } })]);
+    expect((await send()).headers.get("x-zeph-error-code")).toBe("insufficient_quota");
+    expect(requests).toHaveLength(1);
+  });
+
+  it("gives up after the attempts allowed, with every attempt on record", async () => {
+    const { send, requests } = connect([
+      json(500, {}, { "x-request-id": "id-1" }),
+      refuse("ECONNRESET"),
+      json(502, {}),
+    ]);
+    const response = await send();
+    expect(requests).toHaveLength(3);
+    expect(errorBehind(response)).toMatchObject({
+      code: "upstream_error",
+      attempts: [{ status: 500, requestId: "id-1" }, { code: "unreachable" }, { status: 502 }],
+    });
+  });
+
+  it("throws when nobody answered", async () => {
+    const { send } = connect([refuse("ECONNREFUSED"), refuse("ECONNREFUSED")], { maxAttempts: 2 });
+    await expect(send()).rejects.toMatchObject({ code: "unreachable", detail: "api.example: connection refused" });
+  });
+
+  it("puts a web page into OpenAI's error shape", async () => {
+    const page = () => new Response("<html><title>Wallet</title></html>", { headers: { "content-type": "text/html" } });
+    const { send, requests } = connect([page]);
+    const response = await send();
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: "wrong_url", type: "zeph_error" } });
+    expect(requests).toHaveLength(1);
+  });
+
+  it("does not follow a redirect with the key", async () => {
+    const moved = () => new Response(null, { status: 307, headers: { location: "https://evil.example/" } });
+    const { send, requests } = connect([moved]);
+    expect((await send()).headers.get("x-zeph-error-code")).toBe("endpoint_moved");
+    expect(requests.map(({ url, redirect }) => [new URL(url).host, redirect])).toEqual([["api.example", "manual"]]);
+  });
+
+  it("passes the caller's abort on unchanged and does not retry it", async () => {
+    const controller = new AbortController();
+    const reason = new Error("changed my mind");
+    const { send, requests } = connect([
+      () => {
+        controller.abort(reason);
+        return Promise.reject(controller.signal.reason);
+      },
+    ]);
+    await expect(send({ signal: controller.signal })).rejects.toBe(reason);
+    expect(requests).toHaveLength(1);
+  });
+
+  it("refuses plain http beyond this computer before anything is sent", async () => {
+    let asked = 0;
+    const gonka = gonkaFetch({
+      kind: "broker",
+      baseURL: "http://10.1.1.1",
+      apiKey: "k",
+      fetch: async () => (asked++, new Response()),
+    });
+    await expect(gonka("http://10.1.1.1/v1/models")).rejects.toMatchObject({ code: "insecure_url" });
+    expect(asked).toBe(0);
+  });
+
+  it("stops retrying for everybody when the budget is used up", async () => {
+    const { send, requests } = connect(
+      Array.from({ length: 1000 }, () => refuse("ECONNREFUSED")),
+      { maxAttempts: 1000, totalMs: 3_600_000 },
+    );
+    await expect(send()).rejects.toBeInstanceOf(Error);
+    expect(requests.length).toBeLessThan(1000);
+  });
+});
+
+describe("deadlines", () => {
+  it("tells a timeout before the headers, retries it elsewhere or again, and names it", async () => {
+    const clock = manualClock(0, "manual");
+    let asked = 0;
+    const gonka = gonkaFetch({
+      kind: "broker",
+      baseURL: "https://api.example",
+      apiKey: "k",
+      clock,
+      maxAttempts: 1,
+      deadlines: { headersMs: 1000 },
+      fetch: (_input, init) => {
+        asked += 1;
+        return new Promise((_resolve, reject) =>
+          init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)),
+        );
+      },
+    });
+    const sending = gonka("https://api.example/v1/models");
+    const outcome = expect(sending).rejects.toMatchObject({
+      code: "timeout_headers",
+      detail: "api.example: after 1 s",
+    });
+    await new Promise(setImmediate);
+    await clock.advance(1000);
+    await outcome;
+    expect(asked).toBe(1);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it.each([
+    ["keeps a slow stream that goes on", 400, undefined],
+    ["ends a stalled one", 600, "timeout_idle"],
+  ])("%s", async (_what, gapMs, code) => {
+    const clock = manualClock(0, "manual");
+    let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start(given) {
+        controller = given;
+      },
+    });
+    const errors: ZephError[] = [];
+    const gonka = gonkaFetch({
+      kind: "broker",
+      baseURL: "https://api.example",
+      apiKey: "k",
+      clock,
+      deadlines: { headersMs: 100, idleMs: 500, totalMs: 100_000 },
+      onEvent: (event) => event.type === "gave-up" && errors.push(event.error),
+      fetch: async (_input, init) => {
+        init?.signal?.addEventListener("abort", () => controller?.error(init.signal?.reason));
+        return new Response(body, { headers: { "content-type": "text/event-stream" } });
+      },
+    });
+    const response = await gonka("https://api.example/v1/models");
+    const reading = response.text().then(
+      () => undefined,
+      (error: ZephError) => error.code,
+    );
+    for (let i = 0; i < 10; i += 1) {
+      await new Promise(setImmediate);
+      await clock.advance(gapMs);
+      if (errors.length > 0) break;
+      controller?.enqueue(new TextEncoder().encode(i === 9 ? "data: [DONE]\n\n" : "data: {}\n\n"));
+    }
+    if (code === undefined) controller?.close();
+    expect(await reading).toBe(code);
+    expect(errors.map((error) => error.code)).toEqual(code === undefined ? [] : [code]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("does not begin a wait that the total deadline would cut: the last word is worth more", async () => {
+    const { send, clock } = connect(
+      Array.from({ length: 50 }, () => json(503, {}, { "retry-after": "50" })),
+      { maxAttempts: 50, totalMs: 60_000 },
+    );
+    expect((await send()).status).toBe(503);
+    expect(clock.sleepsMs).toEqual([50_000]);
+  });
+});

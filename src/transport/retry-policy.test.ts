@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { ZephError } from "../errors/zeph-error.ts";
+import type { Refusal } from "../protocol/refusals/refusal.ts";
+import { classify, type Outcome, type Situation } from "./retry-policy.ts";
+
+const SITUATION: Situation = {
+  path: "native",
+  method: "POST",
+  attempt: 1,
+  maxAttempts: 3,
+  retryCharged: false,
+  signedAnew: false,
+  skewMs: 0,
+  hasFreeEndpoint: false,
+  nowMs: 1_000_000,
+  random: () => 1,
+};
+
+function refused(refusal: Partial<Refusal>, headers: Record<string, string> = {}): Outcome {
+  const full: Refusal = { code: "service_unavailable", remedy: "again", charged: "no", ...refusal };
+  return { kind: "refused", refusal: full, headers: new Headers(headers) };
+}
+
+const failed = (requestLeft: boolean): Outcome => ({
+  kind: "failed",
+  error: new ZephError("unreachable"),
+  requestLeft,
+});
+
+describe("classify", () => {
+  it("stops where no endpoint would answer differently", () => {
+    expect(classify(refused({ remedy: "stop" }), SITUATION).action).toBe("stop");
+  });
+
+  it.each(["maybe", "yes"] as const)("does not risk a second charge (%s) unless asked to", (charged) => {
+    const outcome = refused({ remedy: "elsewhere", charged });
+    expect(classify(outcome, { ...SITUATION, hasFreeEndpoint: true }).action).toBe("stop");
+    expect(classify(outcome, { ...SITUATION, hasFreeEndpoint: true, retryCharged: true }).action).toBe("retry");
+  });
+
+  it("goes to a free endpoint at once, whatever the failed one asks to wait", () => {
+    const outcome = refused({ remedy: "elsewhere", code: "capacity_reached" }, { "retry-after": "20" });
+    expect(classify(outcome, { ...SITUATION, hasFreeEndpoint: true })).toEqual({
+      action: "retry",
+      delayMs: 0,
+      cooldownMs: 20_000,
+    });
+  });
+
+  it("waits as long as the server asks, and backs off with jitter when it does not", () => {
+    expect(classify(refused({}, { "retry-after": "7" }), SITUATION)).toMatchObject({ delayMs: 7000 });
+    expect(classify(refused({}), SITUATION)).toMatchObject({ delayMs: 500 });
+    expect(classify(refused({}), { ...SITUATION, attempt: 2 })).toMatchObject({ delayMs: 1000 });
+    expect(classify(refused({}), { ...SITUATION, random: () => 0 })).toMatchObject({ delayMs: 250 });
+    expect(classify(refused({}), { ...SITUATION, attempt: 20, maxAttempts: 30 })).toMatchObject({ delayMs: 8000 });
+  });
+
+  it("tells the user instead of waiting for minutes", () => {
+    expect(classify(refused({}, { "retry-after": "61" }), SITUATION).action).toBe("stop");
+  });
+
+  it("stops when the attempts are used up", () => {
+    expect(classify(refused({}), { ...SITUATION, attempt: 3 }).action).toBe("stop");
+  });
+
+  it("retries a node that never saw the request, not one that may have taken the escrow", () => {
+    expect(classify(failed(false), SITUATION).action).toBe("retry");
+    expect(classify(failed(true), SITUATION).action).toBe("stop");
+    expect(classify(failed(true), { ...SITUATION, method: "GET" }).action).toBe("retry");
+    expect(classify(failed(true), { ...SITUATION, path: "broker" }).action).toBe("retry");
+  });
+
+  describe("with a timestamp refusal", () => {
+    const outcome = refused({ code: "clock_skew", remedy: "fix-clock" });
+    it.each([-90_000, -45_000, -20_000, 20_000, 45_000, 90_000])("mends a clock that is %i ms off, once", (skewMs) => {
+      expect(classify(outcome, { ...SITUATION, skewMs }).action).toBe("fix-clock");
+      expect(classify(outcome, { ...SITUATION, skewMs, attempt: 3 }).action).toBe("fix-clock");
+      expect(classify(outcome, { ...SITUATION, skewMs, signedAnew: true }).action).toBe("stop");
+    });
+    it.each([-5000, 0, 5000])("blames the chain when the clock is right (%i ms)", (skewMs) => {
+      expect(classify(outcome, { ...SITUATION, skewMs })).toMatchObject({ action: "stop", code: "chain_stalled" });
+    });
+    it("does not guess without the server's time", () => {
+      expect(classify(outcome, { ...SITUATION, skewMs: undefined })).toEqual({ action: "stop", cooldownMs: 0 });
+    });
+  });
+
+  it("cools a node that timed out for longer", () => {
+    const timeout: Outcome = { kind: "failed", error: new ZephError("timeout_headers"), requestLeft: false };
+    expect(classify(timeout, SITUATION)).toMatchObject({ cooldownMs: 60_000 });
+    expect(classify(failed(false), SITUATION)).toMatchObject({ cooldownMs: 30_000 });
+    expect(classify(refused({ remedy: "stop", code: "model_not_found" }), SITUATION)).toMatchObject({ cooldownMs: 0 });
+  });
+});
