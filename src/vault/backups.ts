@@ -9,13 +9,7 @@ const TEMPORARY_SUFFIX = /^\.[0-9a-f]+\.tmp$/;
 
 /** The backups beside a file, newest first. Give the real file, not a link to it. */
 export async function listBackups(path: string): Promise<string[]> {
-  const found = (await siblings(path)).flatMap((name) => {
-    const [, stamp, copy = "1"] = name.startsWith(basename(path))
-      ? (BACKUP_SUFFIX.exec(name.slice(basename(path).length)) ?? [])
-      : [];
-    return stamp === undefined ? [] : [{ path: join(dirname(path), name), order: stamp + copy.padStart(9, "0") }];
-  });
-  return found.sort((a, b) => (a.order < b.order ? 1 : -1)).map((backup) => backup.path);
+  return (await findBackups(path)).map((backup) => backup.path);
 }
 
 export interface PruneOptions {
@@ -25,11 +19,31 @@ export interface PruneOptions {
   readonly isExpendable: (path: string) => Promise<boolean>;
 }
 
-/** Removes old backups. */
+/**
+ * Removes old backups, but none of the newest second: the next backup in that second would take the number that
+ * became free, and look older than it is.
+ */
 export async function pruneBackups(path: string, options: PruneOptions): Promise<void> {
-  for (const backup of (await listBackups(path)).slice(options.keep)) {
-    if (await options.isExpendable(backup)) await unlink(backup);
+  const backups = await findBackups(path);
+  for (const backup of backups.slice(options.keep)) {
+    if (backup.stamp !== backups[0]?.stamp && (await options.isExpendable(backup.path))) await unlink(backup.path);
   }
+}
+
+interface Backup {
+  readonly path: string;
+  readonly stamp: string;
+  /** Which one of its second. */
+  readonly copy: number;
+}
+
+async function findBackups(path: string): Promise<Backup[]> {
+  const backups = (await siblings(path)).flatMap((name): Backup[] => {
+    const suffix = name.startsWith(basename(path)) ? name.slice(basename(path).length) : "";
+    const [, stamp, copy = "1"] = BACKUP_SUFFIX.exec(suffix) ?? [];
+    return stamp === undefined ? [] : [{ path: join(dirname(path), name), stamp, copy: Number(copy) }];
+  });
+  return backups.sort((a, b) => (a.stamp === b.stamp ? b.copy - a.copy : a.stamp < b.stamp ? 1 : -1));
 }
 
 /** Removes half-written files of killed processes. Only while holding the lock: a living process may be writing. */

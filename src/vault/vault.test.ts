@@ -1,0 +1,338 @@
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { inspect } from "node:util";
+import { beforeEach, describe, expect, it } from "vitest";
+import { manualClock } from "../internal/manual-clock.ts";
+import { Secret } from "../internal/secret.ts";
+import { inspectAgeFile } from "./age-file.ts";
+import { listBackups } from "./backups.ts";
+import type { VaultPaths } from "./paths.ts";
+import { Vault } from "./vault.ts";
+
+let folder: string;
+let paths: VaultPaths;
+const clock = manualClock(Date.UTC(2026, 10, 22, 20, 9, 5));
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "zeph-vault-"));
+  paths = { keyFile: join(folder, "vault-key.txt"), vaultFile: join(folder, "secrets.age") };
+});
+
+const open = () => Vault.open({ paths, clock });
+const init = (options: { force?: boolean } = {}) => Vault.init({ paths, clock, ...options });
+const files = async () => (await readdir(folder)).sort();
+const mode = async (path: string) => (await stat(path)).mode & 0o777;
+
+describe("Vault.init", () => {
+  it("makes a key file and an empty vault that only the owner can read", async () => {
+    const deep = { keyFile: join(folder, "zeph", "k", "key.txt"), vaultFile: join(folder, "zeph", "v", "secrets.age") };
+    const vault = await Vault.init({ paths: deep, clock });
+    expect(vault.names()).toEqual([]);
+    expect(vault.passphraseProtected).toBe(false);
+    expect(await mode(deep.keyFile)).toBe(0o600);
+    expect(await mode(deep.vaultFile)).toBe(0o600);
+    for (const made of [join(folder, "zeph"), dirname(deep.keyFile), dirname(deep.vaultFile)]) {
+      expect(await mode(made)).toBe(0o700);
+      expect((await readdir(made)).filter((name) => /lock|tmp|bak/.test(name))).toEqual([]);
+    }
+  });
+
+  it.each(["keyFile", "vaultFile"] as const)(
+    "refuses when the %s alone is there, and touches nothing",
+    async (which) => {
+      await writeFile(paths[which], "precious");
+      await expect(init()).rejects.toMatchObject({ code: "vault_exists", detail: paths[which] });
+      expect(await readFile(paths[which], "utf8")).toBe("precious");
+      expect(await readdir(folder)).toHaveLength(1);
+    },
+  );
+
+  it("refuses when the vault is a link to something that is not there now", async () => {
+    await symlink(join(folder, "not-mounted", "secrets.age"), paths.vaultFile);
+    await expect(init()).rejects.toMatchObject({ code: "vault_exists" });
+    expect(await files()).toEqual(["secrets.age"]);
+  });
+
+  it("with force keeps both files, and the kept pair still opens", async () => {
+    await (await init()).set("NAME", new Secret("old"));
+    const vault = await init({ force: true });
+    expect(vault.names()).toEqual([]);
+    const [oldKey = "", oldVault = ""] = [
+      (await listBackups(paths.keyFile))[0],
+      (await listBackups(paths.vaultFile))[0],
+    ];
+    expect([await mode(oldKey), await mode(oldVault)]).toEqual([0o600, 0o600]);
+    const old = await Vault.open({ paths: { keyFile: oldKey, vaultFile: oldVault }, clock });
+    expect(old.get("NAME")?.reveal()).toBe("old");
+  });
+
+  it("puts the old key back when the vault cannot be written", async () => {
+    await (await init()).set("NAME", new Secret("old"));
+    const key = await readFile(paths.keyFile);
+    const elsewhere = { ...paths, vaultFile: join(folder, "occupied") };
+    await mkdir(elsewhere.vaultFile);
+    await expect(Vault.init({ paths: elsewhere, clock, force: true })).rejects.toMatchObject({
+      code: "file_unwritable",
+    });
+    expect(await readFile(paths.keyFile)).toEqual(key);
+    expect((await open()).get("NAME")?.reveal()).toBe("old");
+  });
+
+  it("leaves no lone key behind when the vault cannot be written", async () => {
+    const elsewhere = { ...paths, vaultFile: join(folder, "x".repeat(255)) };
+    await expect(Vault.init({ paths: elsewhere, clock })).rejects.toThrow();
+    expect(await files()).toEqual([]);
+  });
+
+  it("protects the key file with a passphrase", async () => {
+    const passphrase = new Secret("planted passphrase");
+    const vault = await Vault.init({ paths, clock, passphrase, scryptWorkFactor: 4 });
+    expect(vault.passphraseProtected).toBe(true);
+    await vault.set("NAME", new Secret("x"));
+    await expect(open()).rejects.toMatchObject({ code: "vault_locked" });
+    const again = await Vault.open({ paths, clock, passphrase: async () => passphrase });
+    expect(again.get("NAME")?.reveal()).toBe("x");
+  });
+});
+
+describe("Vault.open", () => {
+  it("says what is missing", async () => {
+    await expect(open()).rejects.toMatchObject({ code: "vault_not_found", detail: expect.stringMatching(/^neither/) });
+    await init();
+    await rename(paths.vaultFile, join(folder, "aside"));
+    await expect(open()).rejects.toMatchObject({
+      code: "vault_not_found",
+      detail: expect.stringMatching(/^the key file .* is there/),
+    });
+    await rename(join(folder, "aside"), paths.vaultFile);
+    await unlink(paths.keyFile);
+    await expect(open()).rejects.toMatchObject({
+      code: "vault_not_found",
+      detail: expect.stringMatching(/its key file .* is not/),
+    });
+  });
+
+  it("names the path that cannot be read", async () => {
+    await init();
+    await unlink(paths.vaultFile);
+    await mkdir(paths.vaultFile);
+    await expect(open()).rejects.toMatchObject({
+      code: "vault_unreadable",
+      detail: `${paths.vaultFile} cannot be read (EISDIR)`,
+    });
+  });
+});
+
+describe("changes", () => {
+  it("are there for the next process", async () => {
+    const vault = await init();
+    await vault.set("B", new Secret("2"));
+    await vault.set("A", new Secret("line\nline"));
+    const next = await open();
+    expect(next.names()).toEqual(["A", "B"]);
+    expect(next.get("A")?.reveal()).toBe("line\nline");
+    expect(next.get("C")).toBeUndefined();
+    await next.remove("A");
+    expect((await open()).names()).toEqual(["B"]);
+  });
+
+  it("see what another process has written in the meantime", async () => {
+    await init();
+    const [one, two] = [await open(), await open()];
+    await one.set("A", new Secret("1"));
+    await two.set("B", new Secret("2"));
+    expect(two.names()).toEqual(["A", "B"]);
+    await expect(one.set("B", new Secret("mine"))).rejects.toMatchObject({ code: "vault_entry_exists", detail: "B" });
+    expect((await open()).get("B")?.reveal()).toBe("2");
+  });
+
+  it("of one process at the same time are all kept", async () => {
+    const vault = await Vault.init({ paths });
+    const names = Array.from({ length: 12 }, (_, index) => `NAME_${index}`);
+    await Promise.all(names.map((name) => vault.set(name, new Secret(name))));
+    expect((await open()).names()).toEqual(names.sort());
+  });
+
+  it("replace only when told, and keep the old value in the backup", async () => {
+    const vault = await init();
+    await vault.set("A", new Secret("old"));
+    await expect(vault.set("A", new Secret("new"))).rejects.toMatchObject({ code: "vault_entry_exists", detail: "A" });
+    const { backupPath = "" } = await vault.set("A", new Secret("new"), { replace: true });
+    expect(await mode(backupPath)).toBe(0o600);
+    const before = await Vault.open({ paths: { ...paths, vaultFile: backupPath }, clock });
+    expect([before.get("A")?.reveal(), vault.get("A")?.reveal()]).toEqual(["old", "new"]);
+  });
+
+  it("of several names are made together or not at all", async () => {
+    const vault = await init();
+    await vault.set("B", new Secret("old"));
+    const entries = new Map(["A", "B", "C"].map((name) => [name, new Secret("new")]));
+    await expect(vault.setAll(entries)).rejects.toMatchObject({ code: "vault_entry_exists" });
+    expect((await open()).names()).toEqual(["B"]);
+    await vault.setAll(entries, { replace: true });
+    expect((await open()).names()).toEqual(["A", "B", "C"]);
+  });
+
+  it("do not remove what is not there", async () => {
+    const vault = await init();
+    await expect(vault.remove("NOPE")).rejects.toMatchObject({ code: "vault_entry_not_found", detail: "NOPE" });
+    await expect(vault.remove("gp-0123456789planted")).rejects.toMatchObject({ detail: "[redacted]" });
+    expect(await files()).toEqual(["secrets.age", "vault-key.txt"]);
+  });
+
+  it.each(["", "1A", "A B", "A=B", "ключ", "A\nB", "x".repeat(129), "-rf"])("refuse the name %j", async (name) => {
+    const vault = await init();
+    await expect(vault.set(name, new Secret("x"))).rejects.toMatchObject({ code: "usage" });
+    expect(await files()).toEqual(["secrets.age", "vault-key.txt"]);
+  });
+
+  it.each(["gp-0123456789planted", "f".repeat(64), "AGE-SECRET-KEY-1QQQQQQ"])(
+    "see a secret in the place of the name: %s",
+    async (name) => {
+      const vault = await init();
+      const error = await vault.set(name, new Secret("x")).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "secret_on_command_line" });
+      expect(JSON.stringify(error) + inspect(error)).not.toContain(name);
+    },
+  );
+
+  it("keep entries of names that zeph would not make", async () => {
+    await init();
+    const vault = await open();
+    const strange = new Map([["with space", new Secret("kept")]]);
+    const { sealContents } = await import("./contents.ts");
+    const { readKeyFile } = await import("./key-file.ts");
+    await writeFile(
+      paths.vaultFile,
+      await sealContents(strange, (await readKeyFile(await readFile(paths.keyFile))).recipient),
+    );
+    await vault.set("A", new Secret("1"));
+    expect(vault.names()).toEqual(["A", "with space"]);
+    await vault.remove("with space");
+    expect(vault.names()).toEqual(["A"]);
+  });
+
+  it("never bring a vault back that was taken away, nor write into another one", async () => {
+    const vault = await init();
+    await rename(paths.vaultFile, join(folder, "moved"));
+    await expect(vault.set("A", new Secret("1"))).rejects.toMatchObject({ code: "vault_not_found" });
+    expect(await files()).toEqual(["moved", "vault-key.txt"]);
+    await rename(join(folder, "moved"), paths.vaultFile);
+    await init({ force: true });
+    await expect(vault.set("A", new Secret("1"))).rejects.toMatchObject({
+      code: "vault_unreadable",
+      detail: expect.stringContaining("another key"),
+    });
+    expect((await open()).names()).toEqual([]);
+  });
+
+  it("write through a link, and lock the file it leads to", async () => {
+    await init();
+    const real = join(folder, "dotfiles", "real.age");
+    await mkdir(dirname(real));
+    await rename(paths.vaultFile, real);
+    await symlink(real, paths.vaultFile);
+    const vault = await open();
+    await writeFile(`${real}.lock`, `${process.ppid} ticket elsewhere.example\n`);
+    await expect(vault.set("A", new Secret("1"))).rejects.toMatchObject({ detail: `lock file ${real}.lock` });
+    await unlink(`${real}.lock`);
+    await vault.set("A", new Secret("1"));
+    expect(await files()).toEqual(["dotfiles", "secrets.age", "vault-key.txt"]);
+    expect((await Vault.open({ paths: { ...paths, vaultFile: real } })).names()).toEqual(["A"]);
+    expect(await mode(real)).toBe(0o600);
+  });
+
+  it("close a file that others could read", async () => {
+    const vault = await init();
+    await chmod(paths.vaultFile, 0o644);
+    await vault.set("A", new Secret("1"));
+    expect(await mode(paths.vaultFile)).toBe(0o600);
+  });
+
+  it("sweep up what a killed process left behind", async () => {
+    const vault = await init();
+    await writeFile(join(folder, ".secrets.age.0123456789ab.tmp"), "half");
+    await writeFile(join(folder, ".secrets.age.mine.tmp"), "not ours");
+    await vault.set("A", new Secret("1"));
+    expect((await files()).filter((name) => name.endsWith(".tmp"))).toEqual([".secrets.age.mine.tmp"]);
+  });
+});
+
+describe("backups", () => {
+  it("of changes are kept for the last five", async () => {
+    const vault = await init();
+    for (let change = 0; change < 8; change += 1) {
+      await vault.set(`NAME_${change}`, new Secret("x"));
+      await clock.advance(1000);
+    }
+    const counts = (await listBackups(paths.vaultFile)).map(
+      async (vaultFile) => (await Vault.open({ paths: { ...paths, vaultFile } })).names().length,
+    );
+    expect(await Promise.all(counts)).toEqual([7, 6, 5, 4, 3]);
+  });
+
+  it("of one second are all kept, in order", async () => {
+    const vault = await init();
+    for (let change = 0; change < 12; change += 1) await vault.set(`NAME_${change}`, new Secret("x"));
+    const counts = (await listBackups(paths.vaultFile)).map(
+      async (vaultFile) => (await Vault.open({ paths: { ...paths, vaultFile } })).names().length,
+    );
+    expect(await Promise.all(counts)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+  });
+
+  it("of a replaced vault and key are kept for good", async () => {
+    await (await init()).set("PRECIOUS", new Secret("x"));
+    const vault = await init({ force: true });
+    for (let change = 0; change < 12; change += 1) {
+      await clock.advance(1000);
+      await vault.set(`NAME_${change}`, new Secret("x"));
+    }
+    const [oldKey = ""] = await listBackups(paths.keyFile);
+    const opened = await Promise.all(
+      (await listBackups(paths.vaultFile)).map((vaultFile) =>
+        Vault.open({ paths: { keyFile: oldKey, vaultFile } }).then(
+          (old) => old.names(),
+          () => [],
+        ),
+      ),
+    );
+    expect(opened.flat()).toContain("PRECIOUS");
+    expect(opened).toHaveLength(7);
+  });
+});
+
+it("reads an armoured vault with two recipients and writes it plain for one on the next change", async () => {
+  const golden = join(import.meta.dirname, "../../vectors/vault");
+  await copyFile(join(golden, "vault-key.txt"), paths.keyFile);
+  await copyFile(join(golden, "secrets.two-recipients.age"), paths.vaultFile);
+  await (await open()).set("A", new Secret("1"));
+  expect(inspectAgeFile(await readFile(paths.vaultFile))).toMatchObject({ armored: false, recipientTypes: ["X25519"] });
+  await unlink(paths.vaultFile);
+  await copyFile(join(golden, "secrets.armored.age"), paths.vaultFile);
+  const vault = await open();
+  await vault.set("A", new Secret("1"));
+  expect(inspectAgeFile(await readFile(paths.vaultFile))).toMatchObject({ armored: false, recipientTypes: ["X25519"] });
+  expect(vault.names()).toHaveLength(5);
+});
+
+it("prints nothing of what it holds", async () => {
+  const vault = await init();
+  await vault.set("NAME", new Secret("planted-value"));
+  const identity = /AGE-SECRET-KEY-1\w+/.exec(await readFile(paths.keyFile, "utf8"))?.[0] ?? "missing";
+  const shown = `${inspect(vault, { depth: 9, showHidden: true })}${JSON.stringify(vault)}${String(vault)}`;
+  expect(shown).not.toContain("planted-value");
+  expect(shown).not.toContain(identity);
+});
