@@ -99,3 +99,19 @@ export async function signedCall(options: CallOptions): Promise<Response> {
 export function chatBody(fields: object = {}): string {
   return JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "hello" }], max_tokens: 64, ...fields });
 }
+
+/** The fields of a completion these tests look at. */
+export interface Answer {
+  readonly id: string;
+  readonly object: string;
+  readonly prompt_token_ids: readonly number[];
+  readonly choices: readonly {
+    readonly message: { readonly content: string };
+    readonly logprobs: { readonly content: readonly { readonly top_logprobs: readonly unknown[] }[] };
+    readonly token_ids: readonly number[];
+  }[];
+}
+
+export async function answerOf(response: Response): Promise<Answer> {
+  return (await response.json()) as Answer;
+}

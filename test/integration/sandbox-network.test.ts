@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { manualClock } from "../../src/internal/manual-clock.ts";
 import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
-import { chatBody, echoEngine, MODEL, signedCall } from "./sandbox-network-client.ts";
+import { answerOf, chatBody, echoEngine, MODEL, signedCall } from "./sandbox-network-client.ts";
 
 const clock = manualClock();
 let network: SandboxNetwork;
@@ -24,12 +24,12 @@ describe("a signed request the network accepts", () => {
     const node = network.nodes[0]!;
     const response = await signedCall({ account, node, body: chatBody(), timestampNanos: nowNanos() });
     expect(response.status).toBe(200);
-    const answer = await response.json();
+    const answer = await answerOf(response);
     const authorization = network.requests[0]!.headers.authorization;
     expect(answer.id).toBe(authorization);
-    expect(answer.choices[0].message.content).toBe("You said: hello");
-    expect(answer.choices[0].logprobs.content[0].top_logprobs).toHaveLength(5);
-    expect(answer.choices[0].token_ids.length).toBeGreaterThan(0);
+    expect(answer.choices[0]!.message.content).toBe("You said: hello");
+    expect(answer.choices[0]!.logprobs.content[0]!.top_logprobs).toHaveLength(5);
+    expect(answer.choices[0]!.token_ids.length).toBeGreaterThan(0);
     expect(answer.prompt_token_ids.length).toBeGreaterThan(0);
     expect(Object.keys(answer)).toEqual(Object.keys(answer).toSorted());
     expect(network.chain.ledger.entries).toMatchObject([
@@ -71,7 +71,7 @@ describe("a signed request the network accepts", () => {
     const account = network.createAccount();
     const body = JSON.stringify({ model: MODEL, prompt: ["hi there"], max_tokens: 8 });
     const call = { account, node: network.nodes[0]!, body, timestampNanos: nowNanos(), path: "/completions" };
-    const answer = await (await signedCall(call)).json();
+    const answer = await answerOf(await signedCall(call));
     expect(answer).toMatchObject({ object: "text_completion", choices: [{ text: "You said: hi there" }] });
   });
 });

@@ -1,6 +1,7 @@
-import { randomInt } from "node:crypto";
 import { type Clock, systemClock } from "../../internal/clock.ts";
+import { builtInEngine } from "../built-in-engine.ts";
 import type { Engine } from "../engine.ts";
+import { systemRandom } from "../random-text.ts";
 import type { AccountOptions, SandboxAccount } from "./chain/accounts.ts";
 import { type ChainStandIn, chainStandIn } from "./chain/chain.ts";
 import { accountKey, addressOfPublicKey } from "./crypto/account-key.ts";
@@ -11,8 +12,8 @@ import type { NetworkState } from "./server/node-setting.ts";
 import { type RecordedRequest, RequestLog } from "./server/request-log.ts";
 
 export interface NetworkOptions {
-  /** What answers the prompts. */
-  readonly engine: Engine;
+  /** What answers the prompts. Default the built-in engine. */
+  readonly engine?: Engine;
   /** Number of transfer agents. Default 3. */
   readonly nodes?: number;
   /** Default `gonka-sandbox-1`. */
@@ -55,13 +56,14 @@ export interface SandboxNetwork {
  * the order of the real node, refuse in its words, and keep a ledger of what was charged.
  *
  * @example
- * const network = await startNetwork({ engine });
+ * const network = await startNetwork();
  * const account = network.createAccount();
  * // sign for network.nodes[0].address with account.privateKeyHex, POST to `${network.nodes[0].baseURL}/chat/completions`
  * await network.stop();
  */
-export async function startNetwork(options: NetworkOptions): Promise<SandboxNetwork> {
+export async function startNetwork(options: NetworkOptions = {}): Promise<SandboxNetwork> {
   const clock = options.clock ?? systemClock;
+  const engine = options.engine ?? builtInEngine({ clock });
   const prefix = options.prefix ?? "gonka";
   const chain = chainStandIn({ chainId: options.chainId ?? "gonka-sandbox-1", prefix, clock });
   const log = new RequestLog(chain.accounts);
@@ -84,7 +86,7 @@ export async function startNetwork(options: NetworkOptions): Promise<SandboxNetw
         otherAddresses: () => addresses.filter((other) => other !== address),
         chain,
         state,
-        engine: options.engine,
+        engine,
         phase: options.phase ?? 3,
         replay: new ReplayMemory(),
         log,
@@ -108,10 +110,4 @@ export async function startNetwork(options: NetworkOptions): Promise<SandboxNetw
       await Promise.all(nodes.map((node) => node.goDown()));
     },
   };
-}
-
-const RANDOM_STEPS = 2 ** 32;
-
-function systemRandom(): number {
-  return randomInt(RANDOM_STEPS) / RANDOM_STEPS;
 }

@@ -1,4 +1,4 @@
-import type { Fault } from "../faults/fault.ts";
+import type { NodeFault } from "../faults/node-fault.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { goStringify } from "./go-stringify.ts";
 
@@ -14,7 +14,7 @@ const STREAM_HEADERS: readonly (readonly [string, string])[] = [["Content-Type",
 export async function writeStream(
   exchange: Exchange,
   chunks: AsyncIterable<unknown>,
-  fault: Fault | undefined,
+  fault: NodeFault | undefined,
 ): Promise<"complete" | "broken"> {
   const lineEnd = fault?.kind === "crlf" ? "\r\n" : "\n";
   const write = (line: string) => writePieces(exchange, Buffer.from(line + lineEnd + lineEnd), fault);
@@ -35,12 +35,12 @@ export async function writeStream(
 /** Headers as they arrive when they were copied twice on the way. */
 export function repeated(
   headers: readonly (readonly [string, string])[],
-  fault: Fault | undefined,
+  fault: NodeFault | undefined,
 ): readonly (readonly [string, string])[] {
   return fault?.kind === "duplicate-headers" ? [...headers, ...headers] : headers;
 }
 
-async function breakStream(exchange: Exchange, fault: Fault | undefined): Promise<boolean> {
+async function breakStream(exchange: Exchange, fault: NodeFault | undefined): Promise<boolean> {
   if (fault?.kind === "cut") {
     exchange.drop();
     return true;
@@ -73,7 +73,7 @@ export function whenAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-async function writePieces(exchange: Exchange, bytes: Buffer, fault: Fault | undefined): Promise<void> {
+async function writePieces(exchange: Exchange, bytes: Buffer, fault: NodeFault | undefined): Promise<void> {
   if (fault?.kind !== "utf8-split") return exchange.write(bytes);
   let from = 0;
   for (let at = 1; at < bytes.length; at += 1) {
@@ -85,7 +85,7 @@ async function writePieces(exchange: Exchange, bytes: Buffer, fault: Fault | und
   await exchange.write(bytes.subarray(from));
 }
 
-function longLine(chunk: unknown, fault: Fault): string {
+function longLine(chunk: unknown, fault: NodeFault): string {
   const line = (filler: string) => `data: ${goStringify({ ...(chunk as object), prompt_text: filler })}`;
   const missing = (fault.lineBytes ?? DEFAULT_LINE_BYTES) - line("").length;
   return line("x".repeat(Math.max(missing, 0)));

@@ -1,4 +1,4 @@
-import type { Fault, FaultKind } from "./fault.ts";
+import type { NodeFault, NodeFaultKind } from "./node-fault.ts";
 
 /** What a plan knows when it decides. */
 export interface FaultOccasion {
@@ -8,27 +8,27 @@ export interface FaultOccasion {
   readonly index: number;
 }
 
-export type FaultPlan = (occasion: FaultOccasion) => Fault | FaultKind | undefined;
+export type NodeFaultPlan = (occasion: FaultOccasion) => NodeFault | NodeFaultKind | undefined;
 
 /** Decides what goes wrong with the next requests of one node. Order: `next`, then `plan`, then `always`. */
 export class FaultSwitch {
-  readonly #queue: Fault[] = [];
-  #constant: Fault | undefined;
-  #plan: FaultPlan | undefined;
+  readonly #queue: NodeFault[] = [];
+  #constant: NodeFault | undefined;
+  #plan: NodeFaultPlan | undefined;
   #seen = 0;
 
   /** Every request from now on, until another call; undefined: none. */
-  always(fault: Fault | FaultKind | undefined): void {
+  always(fault: NodeFault | NodeFaultKind | undefined): void {
     this.#constant = toFault(fault);
   }
 
   /** One request each, in order. */
-  next(...faults: readonly (Fault | FaultKind)[]): void {
+  next(...faults: readonly (NodeFault | NodeFaultKind)[]): void {
     for (const fault of faults) this.#queue.push(typeof fault === "string" ? { kind: fault } : fault);
   }
 
   /** Asks `plan` about each request. */
-  plan(plan: FaultPlan | undefined): void {
+  plan(plan: NodeFaultPlan | undefined): void {
     this.#plan = plan;
   }
 
@@ -40,7 +40,7 @@ export class FaultSwitch {
   }
 
   /** For the node: the fault of this request. */
-  take(method: string, path: string): Fault | undefined {
+  take(method: string, path: string): NodeFault | undefined {
     const index = this.#seen;
     this.#seen += 1;
     return this.#queue.shift() ?? toFault(this.#plan?.({ method, path, index })) ?? this.#constant;
@@ -52,17 +52,17 @@ export class FaultSwitch {
  * @param weights how likely each fault is, 0 to 1; what is left over is no fault
  * @example node.faults.plan(randomFaults(random, { drop: 0.1, capacity: 0.2, cut: 0.05 }))
  */
-export function randomFaults(random: () => number, weights: Partial<Record<FaultKind, number>>): FaultPlan {
+export function randomFaults(random: () => number, weights: Partial<Record<NodeFaultKind, number>>): NodeFaultPlan {
   return () => {
     let left = random();
     for (const [kind, weight] of Object.entries(weights)) {
       left -= weight;
-      if (left < 0) return kind as FaultKind;
+      if (left < 0) return kind as NodeFaultKind;
     }
     return undefined;
   };
 }
 
-function toFault(fault: Fault | FaultKind | undefined): Fault | undefined {
+function toFault(fault: NodeFault | NodeFaultKind | undefined): NodeFault | undefined {
   return typeof fault === "string" ? { kind: fault } : fault;
 }

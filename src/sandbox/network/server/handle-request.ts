@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { whenAborted } from "../answer/write-stream.ts";
-import { type Fault, isFrontAnswer } from "../faults/fault.ts";
 import type { FaultSwitch } from "../faults/fault-switch.ts";
+import { isFrontAnswer, type NodeFault } from "../faults/node-fault.ts";
 import { errorAnswer, FRONT_ANSWERS, retiredAnswer } from "../faults/static-answers.ts";
 import { serveRead } from "../reads/serve-read.ts";
 import { CHAT_PATH, COMPLETIONS_PATH } from "../request/incoming-call.ts";
@@ -43,7 +43,7 @@ export async function handleRequest(
   await route(setting, answering, fault);
 }
 
-async function route(setting: NodeSetting, answering: Exchange, fault: Fault | undefined): Promise<void> {
+async function route(setting: NodeSetting, answering: Exchange, fault: NodeFault | undefined): Promise<void> {
   const { method, path, body } = answering.recorded;
   const isClassic = path === CHAT_PATH || path === COMPLETIONS_PATH;
   if (isRetired(setting.state.version)) {
@@ -61,7 +61,11 @@ async function route(setting: NodeSetting, answering: Exchange, fault: Fault | u
 }
 
 /** @returns true when the fault was the whole answer */
-async function playFrontFault(setting: NodeSetting, answering: Exchange, fault: Fault | undefined): Promise<boolean> {
+async function playFrontFault(
+  setting: NodeSetting,
+  answering: Exchange,
+  fault: NodeFault | undefined,
+): Promise<boolean> {
   if (fault === undefined) return false;
   if (isFrontAnswer(fault.kind)) {
     answering.send(FRONT_ANSWERS[fault.kind]);

@@ -3,7 +3,7 @@ import { type AnswerFrame, answerChunks, type Usage, wholeAnswer } from "../answ
 import { type ExecutorRequest, executorRequest } from "../answer/executor-request.ts";
 import { goStringify } from "../answer/go-stringify.ts";
 import { repeated, whenAborted, writeStream, writeTextLine } from "../answer/write-stream.ts";
-import { type Fault, isCheckFault, isExecutorFault } from "../faults/fault.ts";
+import { isCheckFault, isExecutorFault, type NodeFault } from "../faults/node-fault.ts";
 import { CHECK_FAULTS, EXECUTOR_FAULTS, modelServerText } from "../faults/refusal-faults.ts";
 import { errorAnswer } from "../faults/static-answers.ts";
 import type { IncomingCall } from "../request/incoming-call.ts";
@@ -30,7 +30,7 @@ export async function serveInference(
   setting: NodeSetting,
   call: IncomingCall,
   exchange: Exchange,
-  fault: Fault | undefined,
+  fault: NodeFault | undefined,
 ): Promise<void> {
   const typed = parseTypedRequest(call);
   if (isRefusal(typed)) return sendRefusal(setting, exchange, typed);
@@ -55,7 +55,7 @@ export async function serveInference(
   await execute(setting, context, exchange, fault);
 }
 
-function firstRefusal(context: CheckContext, fault: Fault | undefined): Refusal | undefined {
+function firstRefusal(context: CheckContext, fault: NodeFault | undefined): Refusal | undefined {
   const { call } = context;
   const isForwarded = Boolean(call.header("x-inference-id")) && Boolean(call.header("x-seed"));
   const checks: readonly Check[] = [...ACCESS_CHECKS, ...(isForwarded ? EXECUTOR_CHECKS : TRANSFER_CHECKS)];
@@ -107,7 +107,7 @@ async function execute(
   setting: NodeSetting,
   context: CheckContext,
   exchange: Exchange,
-  fault: Fault | undefined,
+  fault: NodeFault | undefined,
 ): Promise<void> {
   const request = executorRequest(context.call, Math.floor(setting.random() * MAX_SEED));
   const tooLong = contextProblem(context, request);
@@ -136,7 +136,7 @@ async function executeStream(
   frame: AnswerFrame,
   exchange: Exchange,
   events: AsyncIterable<EngineEvent>,
-  fault: Fault | undefined,
+  fault: NodeFault | undefined,
 ): Promise<void> {
   let usage: Usage | undefined;
   async function* watched(): AsyncIterable<EngineEvent> {
@@ -154,7 +154,7 @@ async function executeWhole(
   frame: AnswerFrame,
   exchange: Exchange,
   events: AsyncIterable<EngineEvent>,
-  fault: Fault | undefined,
+  fault: NodeFault | undefined,
 ): Promise<void> {
   const { body, usage } = await wholeAnswer(frame, events);
   setting.chain.ledger.finish(frame.id, usageCost(setting, usage));

@@ -14,10 +14,15 @@ export type AnswerFaultKind =
   | "utf8-split"
   | "duplicate-headers";
 
-export type FaultKind = ConnectionFaultKind | FrontAnswerKind | CheckFaultKind | ExecutorFaultKind | AnswerFaultKind;
+export type NodeFaultKind =
+  | ConnectionFaultKind
+  | FrontAnswerKind
+  | CheckFaultKind
+  | ExecutorFaultKind
+  | AnswerFaultKind;
 
-export interface Fault {
-  readonly kind: FaultKind;
+export interface NodeFault {
+  readonly kind: NodeFaultKind;
   /** `cut`, `text-line`, `stall`: data lines that still come. Default 2. */
   readonly afterEvents?: number;
   /** `slow`: waiting before anything is looked at, milliseconds. Default 100. */
@@ -28,14 +33,14 @@ export interface Fault {
   readonly lineBytes?: number;
 }
 
-export function isFrontAnswer(kind: FaultKind): kind is FrontAnswerKind {
+export function isFrontAnswer(kind: NodeFaultKind): kind is FrontAnswerKind {
   return kind in FRONT_ANSWERS;
 }
 
-export function isCheckFault(kind: FaultKind): kind is CheckFaultKind {
+export function isCheckFault(kind: NodeFaultKind): kind is CheckFaultKind {
   return kind in CHECK_FAULTS;
 }
 
-export function isExecutorFault(kind: FaultKind): kind is ExecutorFaultKind {
+export function isExecutorFault(kind: NodeFaultKind): kind is ExecutorFaultKind {
   return kind in EXECUTOR_FAULTS;
 }
