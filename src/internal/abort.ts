@@ -58,3 +58,18 @@ function timeoutError(code: TimeoutCode, delayMs: number): ZephError {
   const options: ZephErrorOptions = { detail: `after ${delayMs / 1000} s` };
   return new ZephError(code, options);
 }
+
+/** Waits for work that is shared with others, and so not ended by this caller's abort, but no longer than the caller does. */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let leave = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
