@@ -18,7 +18,11 @@ export { ZephError } from "../errors/zeph-error.ts";
 export { Secret } from "../internal/secret.ts";
 export { listBackups } from "./backups.ts";
 export { type CheckVaultOptions, checkVault, type VaultFinding, type VaultReport } from "./check.ts";
+export { parseDotenv } from "./dotenv.ts";
+export { assertEntryName } from "./entry-name.ts";
+export { findImportable, type ImportCandidate } from "./importable.ts";
 export type { AskPassphrase } from "./key-file.ts";
+export { entryFault } from "./known-entries.ts";
 export { type VaultPaths, type VaultPathsOptions, vaultPaths } from "./paths.ts";
 export {
   Vault,
@@ -27,3 +31,4 @@ export {
   type VaultOpenOptions,
   type VaultSetOptions,
 } from "./vault.ts";
+export { existingVaultFiles } from "./vault-files.ts";

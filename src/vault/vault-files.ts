@@ -84,13 +84,21 @@ export async function resolveLinks(path: string): Promise<string> {
   }
 }
 
-async function assertNothingThere({ keyFile, vaultFile }: VaultPaths): Promise<void> {
-  const there: string[] = [];
-  for (const path of [keyFile, vaultFile]) if (await isOccupied(path)) there.push(path);
-  if (there.length > 0) throw new ZephError("vault_exists", { detail: there.join(" and ") });
+/**
+ * Which of the two files are there. A link counts even when it leads nowhere: its target may lie on a disk that is not
+ * plugged in.
+ */
+export async function existingVaultFiles({ keyFile, vaultFile }: VaultPaths): Promise<string[]> {
+  const existing: string[] = [];
+  for (const path of [keyFile, vaultFile]) if (await isOccupied(path)) existing.push(path);
+  return existing;
 }
 
-/** Is anything at this path, be it a link whose target is on a disk that is not plugged in? */
+async function assertNothingThere(paths: VaultPaths): Promise<void> {
+  const existing = await existingVaultFiles(paths);
+  if (existing.length > 0) throw new ZephError("vault_exists", { detail: existing.join(" and ") });
+}
+
 async function isOccupied(path: string): Promise<boolean> {
   try {
     await lstat(path);

@@ -1,0 +1,32 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import { Secret } from "../internal/secret.ts";
+import type { CliContext } from "./context.ts";
+
+const MAX_BYTES = 64 * 1024;
+
+/**
+ * Reads one secret from standard input up to its end; one trailing line break is not part of it. Throws
+ * `missing_input` when nothing comes, `usage` for more than 64 KiB or for what is not UTF-8 text.
+ */
+export async function readStdinSecret({ stdin }: Pick<CliContext, "stdin">): Promise<Secret> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stdin) {
+    const bytes = Buffer.from(chunk);
+    length += bytes.length;
+    if (length > MAX_BYTES) throw new ZephError("usage", { detail: "standard input has more than 64 KiB: no secret" });
+    chunks.push(bytes);
+  }
+  const value = decode(Buffer.concat(chunks)).replace(/\r?\n$/, "");
+  if (value === "") throw new ZephError("missing_input", { detail: "nothing came on standard input" });
+  return new Secret(value);
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    // Replacing the odd bytes, as decoders do by default, would store another secret than the one given.
+    throw new ZephError("usage", { detail: "standard input is not UTF-8 text" });
+  }
+}
