@@ -5,8 +5,8 @@ import { EndpointPool, type EndpointStatus } from "../transport/endpoint-pool.ts
 import { type FailoverOptions, failover } from "../transport/failover.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import { sendBearer } from "../transport/send-bearer.ts";
-import { commonOptions } from "./common-options.ts";
 import type { BrokerConnection, Connection } from "./connection.ts";
+import { connectionDefaults } from "./connection-defaults.ts";
 import { nativeOptions } from "./native-options.ts";
 
 /** A `fetch` for one connection, with what a caller may want to know about it. */
@@ -44,7 +44,7 @@ export function gonkaFetch(connection: Connection): GonkaFetch {
 function brokerOptions(connection: BrokerConnection): { readonly baseURL: string; readonly options: FailoverOptions } {
   const baseURL = normalizeBaseURL(connection.baseURL);
   const name = connection.name ?? new URL(baseURL).host;
-  const common = commonOptions(connection);
+  const common = connectionDefaults(connection);
   return {
     baseURL,
     options: {

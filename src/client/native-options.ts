@@ -4,8 +4,8 @@ import { readNativeRefusal } from "../protocol/refusals/native.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { FailoverOptions } from "../transport/failover.ts";
 import { sendSigned } from "../transport/send-signed.ts";
-import { commonOptions } from "./common-options.ts";
 import type { NativeConnection } from "./connection.ts";
+import { connectionDefaults } from "./connection-defaults.ts";
 import { versionGate } from "./version-gate.ts";
 
 /**
@@ -21,7 +21,7 @@ export function nativeOptions(connection: NativeConnection): {
   readonly baseURL: string;
   readonly options: FailoverOptions;
 } {
-  const common = commonOptions(connection);
+  const common = connectionDefaults(connection);
   const { signer, discover } = connection;
   const named = connection.endpoints?.map((endpoint) => ({ ...endpoint, baseURL: normalizeBaseURL(endpoint.baseURL) }));
   const pool = new EndpointPool(named ?? [], connection.order === undefined ? {} : { order: connection.order });

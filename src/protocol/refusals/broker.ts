@@ -1,7 +1,7 @@
 import { scrub } from "../../internal/redact.ts";
-import { readRequestFault } from "./common.ts";
 import { type ErrorBody, parseErrorBody } from "./error-body.ts";
 import type { Refusal, RefusedResponse, Remedy } from "./refusal.ts";
+import { readRequestFault } from "./request-fault.ts";
 
 type Row = Pick<Refusal, "code" | "remedy"> & { readonly hint?: string };
 

@@ -2,9 +2,9 @@ import type { ZephErrorCode } from "../../errors/catalogue.ts";
 import type { Charged } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
 import { wantsApiKey } from "./broker.ts";
-import { readRequestFault } from "./common.ts";
 import { type ErrorBody, parseErrorBody } from "./error-body.ts";
 import type { Refusal, RefusedResponse, Remedy } from "./refusal.ts";
+import { readRequestFault } from "./request-fault.ts";
 
 interface NativeRow {
   readonly status: number;

@@ -10,7 +10,7 @@ import type { ConnectionOptions } from "./connection.ts";
 export const DEFAULT_MAX_ATTEMPTS = 3;
 
 /** What both kinds of connection share. The only place where the global `fetch` is the default. */
-export function commonOptions(connection: ConnectionOptions) {
+export function connectionDefaults(connection: ConnectionOptions) {
   const clock = connection.clock ?? systemClock;
   return {
     fetch: connection.fetch ?? ((input, init) => globalThis.fetch(input, init)),
