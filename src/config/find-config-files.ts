@@ -1,0 +1,81 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import { type ConfigPaths, configPaths, type PathContext } from "./paths.ts";
+
+/** Gives a file's text, or `undefined` when there is no such file. */
+export type ReadTextFile = (path: string) => Promise<string | undefined>;
+
+export interface ConfigFile {
+  readonly path: string;
+  readonly role: "explicit" | "project" | "user";
+  readonly text: string;
+}
+
+export interface ConfigFiles {
+  /** Highest precedence first. */
+  readonly found: readonly ConfigFile[];
+  /** The file that set-up changes: the one the next plain `zeph` reads. It need not exist yet. */
+  readonly writePath: string;
+  readonly paths: ConfigPaths;
+}
+
+export interface FindConfigFilesOptions extends PathContext {
+  readonly cwd: string;
+  readonly flags?: { readonly config?: string | undefined } | undefined;
+  readonly readFile: ReadTextFile;
+}
+
+/**
+ * The config files in use: the one that `--config` or `ZEPH_CONFIG` names, alone; else the project's above the user's.
+ * Throws `config_invalid` for files that are there and cannot be read.
+ */
+export async function findConfigFiles(options: FindConfigFilesOptions): Promise<ConfigFiles> {
+  const paths = configPaths(options, options.flags);
+  const read = readable(options.readFile);
+  if (paths.explicit !== undefined) {
+    const { path } = paths.explicit;
+    const text = await read(path);
+    return { found: text === undefined ? [] : [{ path, role: "explicit", text }], writePath: path, paths };
+  }
+  const user = await firstOf(paths.user, read, () => true);
+  const project = await firstOf(
+    paths.project.filter((path) => !paths.user.includes(path)),
+    read,
+    hasLlmTable,
+  );
+  const found: ConfigFile[] = [];
+  if (project !== undefined) found.push({ ...project, role: "project" });
+  if (user !== undefined) found.push({ ...user, role: "user" });
+  return { found, writePath: user?.path ?? paths.user[0], paths };
+}
+
+async function firstOf(
+  paths: readonly string[],
+  read: ReadTextFile,
+  accept: (text: string) => boolean,
+): Promise<{ readonly path: string; readonly text: string } | undefined> {
+  for (const path of paths) {
+    const text = await read(path);
+    if (text !== undefined && accept(text)) return { path, text };
+  }
+  return undefined;
+}
+
+/** Read off the text, not the parsed file: a broken file of ours must be reported, one of another program ignored. */
+function hasLlmTable(text: string): boolean {
+  return /^[ \t]*(?:\[\[?[ \t]*llm[ \t]*[.\]]|llm[ \t]*[.=])/m.test(text);
+}
+
+function readable(readFile: ReadTextFile): ReadTextFile {
+  return async (path) => {
+    try {
+      return await readFile(path);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+      throw new ZephError("config_invalid", {
+        detail: `${path} cannot be read (${code})`,
+        hint: "Check that the file is yours and readable, or name another with --config.",
+        cause: error,
+      });
+    }
+  };
+}
