@@ -1,0 +1,95 @@
+import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
+import type {
+  LanguageModelV3CallOptions,
+  LanguageModelV3GenerateResult,
+  LanguageModelV3StreamPart,
+  LanguageModelV3StreamResult,
+} from "@ai-sdk/provider";
+import { type CostMetadata, costMetadata } from "./cost-metadata.ts";
+import { errorStructure } from "./error-structure.ts";
+import { toWireBody } from "./language-model-options.ts";
+import type { ModelConfig } from "./model-config.ts";
+import { isRecord } from "./repair/json-record.ts";
+import { withoutRestart } from "./repair/tool-arguments.ts";
+import { readErrorObject } from "./stream-error.ts";
+import { thinkingApart, withThinkingApart, withThinkingInTags } from "./think-parts.ts";
+
+/**
+ * A chat model: the OpenAI-compatible one of the AI SDK, built directly because only so can it be told that the retries
+ * are ours. Added to it: costs, thinking in tags, `topK`, the network's own options, errors in streams with a name.
+ */
+export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
+  readonly #name: string;
+  readonly #cost: CostMetadata;
+
+  constructor(modelId: string, { name, includeUsage, costUsd, ...config }: ModelConfig) {
+    const cost = costMetadata(costUsd, [...new Set(["gonka", name])]);
+    super(modelId, {
+      ...config,
+      provider: `${name}.chat`,
+      includeUsage,
+      supportsStructuredOutputs: true,
+      errorStructure,
+      metadataExtractor: cost,
+      transformRequestBody: toWireBody,
+    });
+    this.#name = name;
+    this.#cost = cost;
+  }
+
+  override async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
+    const result = await super.doGenerate(this.#prepare(options));
+    return {
+      ...result,
+      content: withThinkingApart(result.content).map(mendToolCall),
+      providerMetadata: this.#cost.withHeaderCost(result.providerMetadata, result.response?.headers),
+    };
+  }
+
+  override async doStream(options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
+    const result = await super.doStream(this.#prepare(options));
+    const split = thinkingApart();
+    const finish = (part: LanguageModelV3StreamPart): LanguageModelV3StreamPart => {
+      if (part.type === "error") return { type: "error", error: nameStreamError(part.error) };
+      if (part.type !== "finish") return mendToolCall(part);
+      return {
+        ...part,
+        providerMetadata: this.#cost.withHeaderCost(part.providerMetadata, result.response?.headers),
+      };
+    };
+    const parts = new TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>({
+      transform(part, controller) {
+        for (const one of split(part)) controller.enqueue(finish(one));
+      },
+    });
+    return { ...result, stream: result.stream.pipeThrough(parts) };
+  }
+
+  /** Options under `gonka` count whatever the provider is called; `topK` travels as an option because the base drops it. */
+  #prepare({ topK, providerOptions, prompt, ...options }: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
+    const own = {
+      ...(topK === undefined ? {} : { top_k: topK }),
+      ...providerOptions?.gonka,
+      ...providerOptions?.[this.#name],
+    };
+    return {
+      ...options,
+      prompt: withThinkingInTags(prompt),
+      ...(providerOptions === undefined && topK === undefined
+        ? {}
+        : { providerOptions: { ...providerOptions, [this.#name]: own } }),
+    };
+  }
+}
+
+function mendToolCall<Part extends { readonly type: string }>(part: Part): Part {
+  return part.type === "tool-call" && "input" in part && typeof part.input === "string"
+    ? { ...part, input: withoutRestart(part.input) }
+    : part;
+}
+
+/** The SDK passes error objects of a stream on as they are; programs are better served by an `Error` with a code. */
+function nameStreamError(error: unknown): unknown {
+  const isWireObject = typeof error === "string" || (isRecord(error) && !(error instanceof Error));
+  return isWireObject ? readErrorObject(error, "stream_error") : error;
+}

@@ -1,0 +1,73 @@
+import { type BrokerFacts, brokerFacts } from "../client/broker-facts.ts";
+import type { NativeConnection } from "../client/connection.ts";
+import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
+import { NATIVE_BASE_URL } from "../client/native-options.ts";
+import { openSigner } from "../client/open-signer.ts";
+import { readEnvironmentKey } from "./environment-key.ts";
+import type {
+  GonkaBrokerSettings,
+  GonkaConnectionSettings,
+  GonkaNativeSettings,
+  GonkaProviderSettings,
+} from "./provider-settings.ts";
+
+/** How a provider reaches its endpoint. The connection is made at the first request, once. */
+export interface ProviderAccess {
+  readonly baseURL: string;
+  connect(): Promise<GonkaFetch>;
+  readonly costUsd: BrokerFacts["costUsd"];
+}
+
+const DEFAULT_BROKER = "gonkagate";
+
+/** Reads the settings. Nothing is read from the environment and no crypto is loaded before the first request. */
+export function providerAccess(settings: GonkaProviderSettings): ProviderAccess {
+  if (settings.native !== undefined) return nativeAccess(settings.native);
+  if (settings.connection !== undefined) return connectionAccess(settings.connection);
+  return brokerAccess(settings);
+}
+
+function brokerAccess({ apiKey, broker, baseURL, fetch, name }: GonkaBrokerSettings): ProviderAccess {
+  const facts = brokerFacts(baseURL === undefined ? { broker: broker ?? DEFAULT_BROKER } : { baseURL });
+  return {
+    baseURL: facts.baseURL,
+    costUsd: facts.costUsd,
+    connect: once(async () =>
+      gonkaFetch({
+        kind: "broker",
+        baseURL: facts.baseURL,
+        apiKey: apiKey ?? readEnvironmentKey(facts.keyVariables),
+        ...(fetch === undefined ? {} : { fetch }),
+        ...(name === undefined ? {} : { name }),
+      }),
+    ),
+  };
+}
+
+function connectionAccess(given: GonkaConnectionSettings["connection"]): ProviderAccess {
+  const gonka = typeof given === "function" ? given : gonkaFetch(given);
+  const { costUsd } = brokerFacts({ baseURL: gonka.baseURL });
+  return { baseURL: gonka.baseURL, costUsd, connect: async () => gonka };
+}
+
+function nativeAccess({ signer, privateKey, prefix, ...connection }: GonkaNativeSettings["native"]): ProviderAccess {
+  const open = async (): Promise<NativeConnection["signer"]> =>
+    signer ?? openSigner(privateKey, prefix === undefined ? {} : { prefix });
+  return {
+    baseURL: NATIVE_BASE_URL,
+    costUsd: brokerFacts({ baseURL: NATIVE_BASE_URL }).costUsd,
+    connect: once(async () => gonkaFetch({ kind: "native", ...connection, signer: await open() })),
+  };
+}
+
+/** Runs once. A failure (no key yet) is not remembered: the next request tries again. */
+function once<Result>(make: () => Promise<Result>): () => Promise<Result> {
+  let made: Promise<Result> | undefined;
+  return () => {
+    made ??= make().catch((thrown: unknown) => {
+      made = undefined;
+      throw thrown;
+    });
+    return made;
+  };
+}

@@ -1,0 +1,1 @@
+export { type GonkaOpenAIOptions, gonkaOpenAIOptions } from "./gonka-openai-options.ts";
