@@ -1,3 +1,4 @@
+import type { ZephErrorCode } from "../errors/catalogue.ts";
 import type { Deadlines } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { Secret } from "../internal/secret.ts";
@@ -17,6 +18,8 @@ export interface ConnectionOptions {
   readonly deadlines?: Partial<Deadlines>;
   /** The fetch that does the network work; a caller's own keeps its proxies and agents. Default: the global one. */
   readonly fetch?: FetchFunction;
+  /** Hints that know more than the catalogue's, such as this broker's top-up page. */
+  readonly hints?: Readonly<Partial<Record<ZephErrorCode, string>>>;
   readonly onEvent?: OnTransportEvent;
   readonly clock?: Clock;
   /** Chance for jitter, 0 <= value < 1. Default `Math.random`. */

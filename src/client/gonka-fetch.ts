@@ -1,13 +1,23 @@
+import { topUpPage } from "../brokers/broker.ts";
+import { brokerForBaseURL } from "../brokers/registry.ts";
 import { Secret } from "../internal/secret.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { readBrokerRefusal } from "../protocol/refusals/broker.ts";
 import { EndpointPool, type EndpointStatus } from "../transport/endpoint-pool.ts";
 import { type FailoverOptions, failover } from "../transport/failover.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
+import type { Hints } from "../transport/give-up.ts";
 import { sendBearer } from "../transport/send-bearer.ts";
 import type { BrokerConnection, Connection } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
 import { nativeOptions } from "./native-options.ts";
+
+/** What the registry knows to do about this broker's refusals. */
+function brokerHints(baseURL: string): Hints {
+  const broker = brokerForBaseURL(baseURL);
+  const page = broker === undefined ? undefined : topUpPage(broker);
+  return page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` };
+}
 
 /** A `fetch` for one connection, with what a caller may want to know about it. */
 export interface GonkaFetch extends FetchFunction {
@@ -49,6 +59,7 @@ function brokerOptions(connection: BrokerConnection): { readonly baseURL: string
     baseURL,
     options: {
       ...common,
+      hints: { ...brokerHints(baseURL), ...common.hints },
       path: "broker",
       pool: new EndpointPool([{ baseURL, name }]),
       send: sendBearer(Secret.from(connection.apiKey), common.fetch),

@@ -51,6 +51,11 @@ export function parseAddress(address: string, { prefix = DEFAULT_PREFIX }: Addre
   throw new ZephError("invalid_address", { detail: fault });
 }
 
+/** Whether {@link parseAddress} would accept the text. */
+export function isAddress(text: unknown, { prefix = DEFAULT_PREFIX }: AddressOptions = {}): text is string {
+  return typeof text === "string" && PREFIX.test(prefix) && addressFault(text, prefix) === undefined;
+}
+
 function addressFault(address: string, prefix: string): string | undefined {
   if (typeof address !== "string" || address === "") return "it is empty";
   // The node signs and compares the lower-case spelling, so the upper-case one that bech32 allows is of no use.

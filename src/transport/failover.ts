@@ -6,7 +6,7 @@ import { type Answered, type AttemptOptions, attemptOnce, type Over } from "./at
 import type { EndpointPool } from "./endpoint-pool.ts";
 import type { OnTransportEvent } from "./events.ts";
 import type { FetchFunction } from "./fetch-function.ts";
-import { finalError, finalResponse } from "./give-up.ts";
+import { finalError, finalResponse, type Hints } from "./give-up.ts";
 import { guardBody } from "./guard-body.ts";
 import { type OutgoingRequest, toOutgoing } from "./outgoing.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -28,6 +28,8 @@ export interface FailoverOptions extends AttemptOptions {
   readonly budget: RetryBudget;
   readonly slots: Slots;
   readonly random: () => number;
+  /** Per error code: what to do, where the connection knows better than the catalogue. */
+  readonly hints: Hints;
   readonly onEvent: OnTransportEvent;
 }
 
@@ -206,7 +208,7 @@ function giveUp(
   total: RequestScope,
   insteadCode: "chain_stalled" | undefined,
 ): Response {
-  const error = finalError(last, records, { nowMs: options.clock.nowMs(), insteadCode });
+  const error = finalError(last, records, { nowMs: options.clock.nowMs(), hints: options.hints, insteadCode });
   if (last.refused === undefined) throw error;
   total.release();
   options.onEvent({ type: "gave-up", error });

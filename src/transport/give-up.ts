@@ -1,10 +1,14 @@
+import type { ZephErrorCode } from "../errors/catalogue.ts";
 import { type AttemptRecord, type Charged, ZephError } from "../errors/zeph-error.ts";
 import { parseErrorBody } from "../protocol/refusals/error-body.ts";
 import type { Over, RefusedAnswer } from "./attempt.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
+export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
+
 export interface FinalErrorOptions {
   readonly nowMs: number;
+  readonly hints: Hints;
   /** A cause that only the loop could see, instead of the last refusal's own. */
   readonly insteadCode?: "chain_stalled" | undefined;
 }
@@ -13,7 +17,7 @@ export interface FinalErrorOptions {
 export function finalError(
   { outcome, record }: Over,
   records: readonly AttemptRecord[],
-  { nowMs, insteadCode }: FinalErrorOptions,
+  { nowMs, hints, insteadCode }: FinalErrorOptions,
 ): ZephError {
   const shared = { attempts: records, charged: worstCharge(records) };
   const isFinalWord = outcome.kind === "refused" && outcome.refusal.remedy === "stop";
@@ -27,10 +31,12 @@ export function finalError(
   }
   const { refusal, headers } = outcome;
   const asked = retryAfterMs(headers, nowMs);
-  return new ZephError(insteadCode ?? refusal.code, {
+  const code = insteadCode ?? refusal.code;
+  const hint = hints[code] ?? refusal.hint;
+  return new ZephError(code, {
     ...shared,
     ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
-    ...(refusal.hint === undefined ? {} : { hint: refusal.hint }),
+    ...(hint === undefined ? {} : { hint }),
     ...(record.status === undefined ? {} : { status: record.status }),
     ...(record.requestId === undefined ? {} : { requestId: record.requestId }),
     ...(asked === undefined ? {} : { retryAfterMs: asked }),

@@ -1,0 +1,111 @@
+import { topUpPage } from "../brokers/broker.ts";
+import { mergeBrokers } from "../brokers/merge-brokers.ts";
+import { BROKERS, brokerForBaseURL } from "../brokers/registry.ts";
+import type { Connection, ConnectionOptions } from "../client/connection.ts";
+import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
+import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/provider.ts";
+import type { ResolvedSecret } from "../config/resolve-secret.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { normalizeBaseURL } from "../protocol/endpoint.ts";
+import { RequestSigner } from "../signer/request-signer.ts";
+import type { OnTransportEvent } from "../transport/events.ts";
+import { nodeSource } from "./node-source.ts";
+import type { Setup } from "./setup.ts";
+
+/** A configured provider with its secret resolved, ready to be asked. */
+export interface OpenedProvider {
+  readonly config: CompatibleProvider | GonkaProvider;
+  readonly gonka: GonkaFetch;
+  /** Where the key came from: names only. */
+  readonly secret: Omit<ResolvedSecret, "secret">;
+  /** Address of the key, for signed requests. */
+  readonly address: string | undefined;
+  /** Lines the user should see once, such as a variable that is set but not used. */
+  readonly notices: readonly string[];
+}
+
+/**
+ * Turns a record of the config into a connection. Throws what keeps it from working: `provider_not_found`,
+ * `secret_missing`, `invalid_private_key`, `address_mismatch`, `insecure_url`, `vault_unreadable` …
+ */
+export async function openProvider(
+  setup: Setup,
+  choice: { readonly name?: string | undefined; readonly onEvent?: OnTransportEvent } = {},
+): Promise<OpenedProvider> {
+  const config = chooseProvider(setup.loaded.config, choice.name);
+  const common = connectionOptions(setup, config, choice.onEvent);
+  return config.type === "compatible" ? openBroker(setup, config, common) : openNative(setup, config, common);
+}
+
+function connectionOptions(
+  { world, loaded }: Setup,
+  config: CompatibleProvider | GonkaProvider,
+  onEvent: OnTransportEvent | undefined,
+): ConnectionOptions {
+  return {
+    name: config.name,
+    maxAttempts: config.maxAttempts,
+    deadlines: { headersMs: config.requestTimeoutMs, totalMs: loaded.config.timeouts.totalMs },
+    fetch: world.fetch,
+    random: world.random,
+    ...(config.maxConcurrent === undefined ? {} : { maxConcurrent: config.maxConcurrent }),
+    ...(onEvent === undefined ? {} : { onEvent }),
+  };
+}
+
+async function openBroker(
+  setup: Setup,
+  config: CompatibleProvider,
+  common: ConnectionOptions,
+): Promise<OpenedProvider> {
+  const resolved = await setup.secret(config.apiKeyNames, `provider "${config.name}"`, config.inlineApiKey);
+  const { secret: apiKey, ...secret } = resolved;
+  const broker = brokerForBaseURL(config.baseURL, mergeBrokers(BROKERS, setup.loaded.config.brokers));
+  const page = broker === undefined ? undefined : topUpPage(broker);
+  const store = `\`zeph vault set ${config.apiKeyNames.canonical} --force\``;
+  const connection: Connection = {
+    ...common,
+    kind: "broker",
+    baseURL: config.baseURL,
+    apiKey,
+    hints: {
+      invalid_api_key: `The key came from ${describeSource(secret)}. Put in a new one with ${store}, or run \`zeph init\`.`,
+      ...(page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` }),
+    },
+  };
+  return { config, gonka: gonkaFetch(connection), secret, address: undefined, notices: noticesOf(setup, resolved) };
+}
+
+async function openNative(setup: Setup, config: GonkaProvider, common: ConnectionOptions): Promise<OpenedProvider> {
+  const purpose = `provider "${config.name}"`;
+  const resolved = await setup.secret(config.privateKeyNames, purpose);
+  const { secret: key, ...secret } = resolved;
+  const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix });
+  const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();
+  if (stored !== undefined && stored !== signer.address) {
+    const detail = `the key gives ${signer.address}, stored is ${stored} (${config.addressNames.canonical})`;
+    throw new ZephError("address_mismatch", { detail });
+  }
+  const notices = noticesOf(setup, resolved);
+  const endpoints = config.nodes.map(({ url, address, name }) => ({
+    baseURL: normalizeBaseURL(url),
+    address,
+    ...(name === undefined ? {} : { name }),
+  }));
+  const connection: Connection = {
+    ...common,
+    kind: "native",
+    signer,
+    ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)),
+  };
+  return { config, gonka: gonkaFetch(connection), secret, address: signer.address, notices };
+}
+
+function describeSource({ source, name }: Omit<ResolvedSecret, "secret">): string {
+  const places = { vault: "the vault", env: "the environment variable", config: "the config file" } as const;
+  return source === "config" ? places.config : `${places[source]} (${name})`;
+}
+
+function noticesOf(setup: Setup, { notice }: ResolvedSecret): readonly string[] {
+  return [setup.vaultBackend.notice, notice].filter((line) => line !== undefined);
+}

@@ -1,0 +1,99 @@
+import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { readTextFile } from "../config/read-text-file.ts";
+import {
+  decideVaultBackend,
+  findSecret,
+  type ResolvedSecret,
+  resolveSecret,
+  type VaultBackendDecision,
+} from "../config/resolve-secret.ts";
+import type { SecretNames } from "../config/secret-names.ts";
+import type { Clock } from "../internal/clock.ts";
+import type { Secret } from "../internal/secret.ts";
+import { isAddress } from "../protocol/address.ts";
+import { isLoopback } from "../protocol/endpoint.ts";
+import type { FetchFunction } from "../transport/fetch-function.ts";
+import { type AskPassphrase, existingVaultFiles, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
+
+/** What of the outside world a user's set-up is read from. */
+export interface SetupWorld {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly platform: NodeJS.Platform;
+  readonly cwd: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly fetch: FetchFunction;
+  /** Asked once, when the vault's key file has a passphrase. */
+  readonly askPassphrase?: AskPassphrase;
+  readonly flags?: {
+    readonly config?: string | undefined;
+    readonly provider?: string | undefined;
+    readonly model?: string | undefined;
+    readonly vaultKey?: string | undefined;
+    readonly vaultFile?: string | undefined;
+    readonly vaultBackend?: string | undefined;
+  };
+}
+
+/** A user's configuration together with the place of their secrets. */
+export interface Setup {
+  readonly world: SetupWorld;
+  readonly loaded: LoadedConfig;
+  readonly vaultPaths: VaultPaths;
+  readonly vaultBackend: VaultBackendDecision;
+  /** Throws `secret_missing` naming the secret and the command that stores it. */
+  secret(names: SecretNames, purpose: string, inline?: Secret): Promise<ResolvedSecret>;
+  /** As `secret`, for those one can do without. */
+  optionalSecret(names: SecretNames, purpose: string): Promise<ResolvedSecret | undefined>;
+}
+
+/**
+ * Reads config and vault location of this user, by the rules every command shares. Throws `config_invalid`,
+ * `config_not_found`, `vault_backend_unknown`. The vault itself is opened on first use.
+ */
+export async function loadSetup(world: SetupWorld): Promise<Setup> {
+  const { env, homeDir, platform, cwd, flags = {} } = world;
+  const loaded = await loadConfig({
+    env,
+    homeDir,
+    platform,
+    cwd,
+    flags: { config: flags.config, provider: flags.provider, model: flags.model, vaultBackend: flags.vaultBackend },
+    readFile: readTextFile,
+    checks: { isAddress: (text, prefix) => isAddress(text, { prefix }), isLoopback },
+  });
+  const paths = vaultPaths({ env, homeDir, platform, flags: vaultFlags(flags) });
+  const backend = decideVaultBackend({
+    flag: flags.vaultBackend,
+    env,
+    configured: loaded.config.vaultBackend,
+    vaultFilesExist: (await existingVaultFiles(paths)).length === 2,
+  });
+  const vaultGet = vaultReader(paths, world);
+  const lookup = (purpose: string) => ({ backend: backend.backend, vaultGet, env, purpose });
+  return {
+    world,
+    loaded,
+    vaultPaths: paths,
+    vaultBackend: backend,
+    secret: (names, purpose, inline) => resolveSecret(names, { ...lookup(purpose), inline }),
+    optionalSecret: (names, purpose) => findSecret(names, lookup(purpose)),
+  };
+}
+
+function vaultFlags({ vaultKey, vaultFile }: NonNullable<SetupWorld["flags"]>) {
+  return {
+    ...(vaultKey === undefined ? {} : { vaultKey }),
+    ...(vaultFile === undefined ? {} : { vaultFile }),
+  };
+}
+
+/** Opens the vault at most once, and only when a secret is looked for in it. */
+function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
+  let opened: Promise<Vault> | undefined;
+  return async (name: string) => {
+    opened ??= Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+    return (await opened).get(name);
+  };
+}
