@@ -15,4 +15,5 @@ export type {
 } from "./engine.ts";
 export type { Fault } from "./faults/fault.ts";
 export type { FaultControl } from "./faults/fault-plan.ts";
+export { type RemoteEngineOptions, remoteEngine } from "./remote-engine.ts";
 export { type Sandbox, type SandboxBroker, type SandboxOptions, startSandbox } from "./start-sandbox.ts";

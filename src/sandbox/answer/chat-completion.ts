@@ -23,8 +23,10 @@ export async function chatCompletion(
   const calls: ToolCall[] = [];
   for await (const event of events) {
     if (event.type === "finish") finish = event;
-    else if (event.type === "tool-call") addToolCall(calls, event);
-    else if (tagger !== undefined) content += tagger(event);
+    else if (event.type === "tool-call") {
+      content += tagger?.close() ?? "";
+      addToolCall(calls, event);
+    } else if (tagger !== undefined) content += tagger.write(event);
     else if (event.type === "reasoning") reasoning += event.text;
     else content += event.text;
   }

@@ -63,8 +63,11 @@ function deltaWriter(options: AnswerOptions): (event: Exclude<EngineEvent, { typ
   const form = options.model.reasoning ?? "reasoning_content";
   const tagger = form === "think-tags" ? thinkTagger() : undefined;
   return (event) => {
-    if (event.type === "tool-call") return { tool_calls: [toolCallDelta(event)] };
-    if (tagger !== undefined) return { content: tagger(event) };
+    if (event.type === "tool-call") {
+      const closing = tagger?.close() ?? "";
+      return { ...(closing === "" ? {} : { content: closing }), tool_calls: [toolCallDelta(event)] };
+    }
+    if (tagger !== undefined) return { content: tagger.write(event) };
     return event.type === "reasoning" ? { [form]: event.text } : { content: event.text };
   };
 }

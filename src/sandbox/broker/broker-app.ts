@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { playFaults } from "../faults/play-faults.ts";
+import { unanswered } from "../faults/unanswered.ts";
 import { addAccountRoutes } from "./account-routes.ts";
 import { htmlPage, refusalResponse } from "./broker-refusal.ts";
 import type { BrokerEnv, BrokerState } from "./broker-state.ts";
@@ -26,7 +27,8 @@ export function brokerApp(state: BrokerState): Hono<BrokerEnv> {
     refusalResponse({ status: 404, code: "not_found", message: `${context.req.path} is not supported.` }),
   );
   app.notFound(() => htmlPage(404, "Not Found"));
-  app.onError((error) => {
+  app.onError((error, context) => {
+    if (context.req.raw.signal.aborted) return unanswered();
     // The remote engine's failures arrive as our errors; anything else is a fault of the sandbox itself.
     const status = ZephError.is(error) ? error.httpStatus : 500;
     const message = ZephError.is(error) ? error.message : "The sandbox failed in a way it did not expect.";

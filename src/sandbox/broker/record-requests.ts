@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from "hono";
 import { scrub } from "../../internal/redact.ts";
+import { isUnanswered } from "../faults/unanswered.ts";
 import { randomText } from "../random-text.ts";
 import type { BrokerEnv, BrokerState } from "./broker-state.ts";
 import type { OpenRecord } from "./request-log.ts";
@@ -26,7 +27,7 @@ export function recordRequests(state: BrokerState): MiddlewareHandler<BrokerEnv>
     const { outgoing } = context.env ?? {};
     outgoing?.once("close", end);
     await next();
-    record.status ??= context.res.status;
+    if (!isUnanswered(context.res)) record.status = context.res.status;
     context.header("x-request-id", record.requestId);
     // Without a server there is no connection to wait for: called as a plain function.
     if (outgoing === undefined) end();

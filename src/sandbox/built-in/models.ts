@@ -38,7 +38,7 @@ export const BUILT_IN_MODELS: readonly SandboxModel[] = [
     completionUsdPer1M: 0.1,
   },
   {
-    id: "sandbox/vector-1",
+    id: "sandbox/embed-1",
     kind: "embedding",
     contextLengthTokens: 8192,
     maxOutputTokens: 0,

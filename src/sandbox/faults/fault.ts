@@ -42,7 +42,10 @@ export type FaultKind =
       readonly code?: string;
       readonly message?: string;
     }
-  /** The bytes arrive this many at a time: letters and frames are cut anywhere. Default 1. */
+  /**
+   * The bytes arrive a few at a time, so that letters and frames are cut anywhere. Default 7 bytes each millisecond;
+   * without a real delay a client's own buffers put them together again.
+   */
   | { readonly kind: "drip"; readonly chunkBytes?: number; readonly delayMs?: number }
   /** Lines end in CRLF. */
   | { readonly kind: "crlf" }

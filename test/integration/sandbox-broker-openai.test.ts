@@ -1,0 +1,153 @@
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Secret } from "../../src/internal/secret.ts";
+import { remoteEngine, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+
+/** The built-in engine, and the same one behind a second sandbox that takes the first for its engine. */
+describe.each(["built-in", "remote"] as const)("the official openai client, %s engine", (kind) => {
+  const running: Sandbox[] = [];
+  let client: OpenAI;
+  let sandbox: Sandbox;
+  beforeAll(async () => {
+    sandbox = await startSandbox();
+    running.push(sandbox);
+    if (kind === "remote") {
+      const { baseURL, keys } = sandbox.broker;
+      sandbox = await startSandbox({ engine: remoteEngine({ baseURL, fetch, apiKey: new Secret(keys.good) }) });
+      running.push(sandbox);
+    }
+    client = new OpenAI({ baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.good, maxRetries: 0 });
+  });
+  afterAll(() => Promise.all(running.map((one) => one.stop())));
+
+  const messages = [{ role: "user" as const, content: "Count to 4" }];
+
+  it("lists and reads models", async () => {
+    const ids: string[] = [];
+    for await (const model of client.models.list()) ids.push(model.id);
+    expect(ids).toContain("sandbox/echo-1");
+    // The client writes the slash of the id as %2F.
+    expect((await client.models.retrieve("sandbox/echo-1")).id).toBe("sandbox/echo-1");
+  });
+
+  it("chats", async () => {
+    const answer = await client.chat.completions.create({ model: "sandbox/echo-1", messages });
+    expect(answer.choices[0]?.message.content).toBe("1, 2, 3, 4");
+    expect(answer.usage).toMatchObject({ prompt_tokens: 7, completion_tokens: 4, total_tokens: 11 });
+    expect(answer._request_id).toMatch(/^req_/);
+  });
+
+  it("streams, with usage", async () => {
+    const stream = await client.chat.completions.create({
+      model: "sandbox/echo-1",
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = "";
+    let totalTokens: number | undefined;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      totalTokens = chunk.usage?.total_tokens ?? totalTokens;
+    }
+    expect([text, totalTokens]).toEqual(["1, 2, 3, 4", 11]);
+  });
+
+  it("runs a tool to the end", async () => {
+    const runner = client.chat.completions.runTools({
+      model: "sandbox/echo-1",
+      messages: [{ role: "user", content: "What is the weather in Oslo?" }],
+      tools: [
+        {
+          type: "function",
+          function: {
+            name: "get_weather",
+            description: "Current weather of a city",
+            parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+            function: (given: { city: string }) => `snow in ${given.city}`,
+            parse: JSON.parse,
+          },
+        },
+      ],
+    });
+    expect(await runner.finalContent()).toBe("The tool answered: snow in Oslo");
+  });
+
+  it("reads a streamed tool call", async () => {
+    const stream = client.chat.completions.stream({
+      model: "sandbox/thinker-1",
+      messages: [{ role: "user", content: 'Search the archive for "age of the vault"' }],
+      tools: [
+        {
+          type: "function",
+          function: { name: "archive", parameters: { type: "object", properties: { query: { type: "string" } } } },
+        },
+      ],
+    });
+    const message = await stream.finalMessage();
+    expect(message.tool_calls?.[0]).toMatchObject({
+      function: { name: "archive", arguments: '{"query":"age of the vault"}' },
+    });
+  });
+
+  it("embeds, the same text to the same vector, like texts closer than unlike ones", async () => {
+    const input = ["the quick brown fox", "the quick brown fox", "a quick brown dog", "tax returns of 1987"];
+    const { data } = await client.embeddings.create({ model: "sandbox/embed-1", input });
+    const [first, same, like, unlike] = data.map((entry) => entry.embedding);
+    expect(first).toEqual(same);
+    expect(first).toHaveLength(64);
+    const dot = (other: number[] = []) => (first ?? []).reduce((sum, value, at) => sum + value * (other[at] ?? 0), 0);
+    expect(dot(like)).toBeGreaterThan(dot(unlike) + 0.2);
+    const plain = await client.embeddings.create({
+      model: "sandbox/embed-1",
+      input: input[0] ?? "",
+      encoding_format: "float",
+    });
+    expect(plain.data[0]?.embedding).toEqual(first);
+  });
+
+  it("raises the client's own error classes", async () => {
+    const wrong = new OpenAI({ baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.wrong, maxRetries: 0 });
+    await expect(wrong.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+    await expect(client.chat.completions.create({ model: "none", messages })).rejects.toMatchObject({
+      status: 404,
+      code: "model_not_found",
+    });
+  });
+});
+
+describe("a remote engine that fails", () => {
+  it.each([
+    [{ kind: "refuse" }, 502, "unreachable"],
+    [{ kind: "status", status: 500 }, 502, "upstream_error"],
+    [{ kind: "redirect", location: "http://127.0.0.1:1/" }, 502, "upstream_error"],
+  ] as const)("becomes a refusal: %j", async (fault, status, code) => {
+    const engine = await startSandbox();
+    const { baseURL, keys } = engine.broker;
+    const sandbox = await startSandbox({ engine: remoteEngine({ baseURL, fetch, apiKey: new Secret(keys.good) }) });
+    engine.broker.faults.always({ ...fault, on: "/chat/completions" });
+    const response = await fetch(`${sandbox.broker.baseURL}/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${sandbox.broker.keys.good}` },
+      body: JSON.stringify({ model: "sandbox/echo-1", messages: [{ role: "user", content: "hi" }] }),
+    });
+    expect([response.status, await response.json()]).toMatchObject([status, { error: { code } }]);
+    await Promise.all([sandbox.stop(), engine.stop()]);
+  });
+
+  it("in mid-stream becomes an error inside the stream, and no [DONE]", async () => {
+    const engine = await startSandbox();
+    const { baseURL, keys } = engine.broker;
+    const sandbox = await startSandbox({ engine: remoteEngine({ baseURL, fetch, apiKey: new Secret(keys.good) }) });
+    engine.broker.faults.next({ kind: "error-in-stream" });
+    const response = await fetch(`${sandbox.broker.baseURL}/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${sandbox.broker.keys.good}` },
+      body: JSON.stringify({ model: "sandbox/echo-1", stream: true, messages: [{ role: "user", content: "hi" }] }),
+    });
+    const text = await response.text();
+    expect(text).toContain('data: {"error":{"message":');
+    expect(text).not.toContain("[DONE]");
+    await Promise.all([sandbox.stop(), engine.stop()]);
+  });
+});
