@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import { ATTACKER_URL, forgeParticipants } from "../../../test/support/forge-participants.ts";
+import { type Json, loadParticipantsSample, SHAPES } from "../../../test/support/participants-sample.ts";
+import { thrownBy } from "../../../test/support/thrown-by.ts";
+import { eligibleEndpoints } from "../participants/eligible-endpoints.ts";
+import { type VerifyParticipantsInput, verifyParticipants } from "./verify-participants.ts";
+
+const { expected, commit_h_plus_1: commit } = loadParticipantsSample();
+const PINNED = { headerHash: expected.header_hash_hex, validatorsHash: expected.validators_hash_hex };
+
+describe.each(SHAPES)("the sample in the %s shape", (shape) => {
+  const sample = () => loadParticipantsSample()[shape];
+
+  it("is verified against pinned hashes, with every intermediate value", () => {
+    const result = verifyParticipants({ response: sample(), commit, trust: PINNED, chainId: expected.chain_id });
+    expect(result.label).toBe("verified");
+    expect(result.reasons).toEqual([]);
+    expect(result.epochId).toBe(BigInt(expected.epoch));
+    expect(result.createdAtBlockHeight).toBe(BigInt(expected.proof_height));
+    expect(result.evidence).toEqual({
+      chainId: expected.chain_id,
+      headerHeight: BigInt(expected.header_height),
+      headerTimeMs: Date.UTC(2026, 4, 1, 12, 0, 2, 100),
+      storeRoot: expected.store_root_hex,
+      appHash: expected.app_hash_hex,
+      headerHash: expected.header_hash_hex,
+      validatorsHash: expected.validators_hash_hex,
+      signed: { signedPower: BigInt(expected.signed_power), totalPower: BigInt(expected.total_power) },
+    });
+  });
+
+  it("gives the endpoints after exclusion", () => {
+    const { participants, excluded } = verifyParticipants({ response: sample() });
+    expect(eligibleEndpoints(participants, { excluded }).endpoints).toEqual(
+      expected.endpoints_after_exclusion.map(([url, address]) => ({ baseURL: `${url}/v1`, address })),
+    );
+  });
+
+  it.each([
+    [{ headerHash: PINNED.headerHash }, undefined],
+    [{ headerHash: PINNED.headerHash.toUpperCase() }, undefined],
+    [{ headerHash: Buffer.from(PINNED.headerHash, "hex").toString("base64") }, undefined],
+    [{ validatorsHash: PINNED.validatorsHash }, commit],
+  ])("is verified with %j pinned", (trust, given) => {
+    expect(verifyParticipants({ response: sample(), commit: given, trust }).label).toBe("verified");
+  });
+
+  it("is self-consistent without a pinned hash, whatever else is given", () => {
+    const bare = verifyParticipants({ response: sample() });
+    expect(bare.label).toBe("self-consistent");
+    expect(bare.reasons.join(" ")).toMatch(/pinned.*No commit of block 123457/);
+    const signed = verifyParticipants({ response: sample(), commit, trust: {} });
+    expect(signed.label).toBe("self-consistent");
+    expect(signed.evidence?.signed?.signedPower).toBe(BigInt(expected.signed_power));
+  });
+
+  it.each([
+    ["proof_ops", null],
+    ["proof_ops", undefined],
+    ["proof_ops", { ops: [] }],
+    ["proof_ops", { ops: null }],
+    ["block", null],
+    ["block", undefined],
+  ])("is unverified when %s is %j, and no list at all when a hash is pinned", (field, value) => {
+    const response = { ...sample(), [field]: value };
+    const result = verifyParticipants({ response });
+    expect(result.label).toBe("unverified");
+    expect(result.evidence).toBeUndefined();
+    expect(result.participants).toHaveLength(3);
+    const error = thrownBy(() => verifyParticipants({ response, trust: PINNED }));
+    expect(error).toMatchObject({ code: "proof_invalid", detail: expect.stringContaining("step 6") });
+  });
+
+  it("takes participants from the proven bytes and tells of a copy that differs", () => {
+    const response = sample();
+    response.active_participants.participants[0].inference_url = ATTACKER_URL;
+    const result = verifyParticipants({ response });
+    expect(JSON.stringify(result.participants.map(({ inferenceUrl }) => inferenceUrl))).not.toContain(ATTACKER_URL);
+    expect(result.reasons.join(" ")).toContain("differs from the proven one");
+    delete response.active_participants;
+    expect(verifyParticipants({ response }).participants).toHaveLength(3);
+  });
+
+  it.each<[string, Partial<VerifyParticipantsInput>, string]>([
+    ["another chain", { chainId: "gonka-mainnet" }, "step 4"],
+    ["another epoch", { epochId: 41n }, "step 3"],
+    ["another pinned header", { trust: { headerHash: "00".repeat(32) } }, "step 6"],
+    ["another pinned set", { trust: { validatorsHash: "00".repeat(32) } }, "step 6"],
+    ["one of two pinned hashes", { trust: { ...PINNED, headerHash: "00".repeat(32) } }, "step 6"],
+    ["a pinned hash that is none", { trust: { headerHash: "abc" } }, "step 6"],
+    ["an empty pinned hash", { trust: { headerHash: "" } }, "step 6"],
+    [
+      "a pinned set without a commit",
+      { commit: undefined, trust: { validatorsHash: PINNED.validatorsHash } },
+      "step 6",
+    ],
+    ["an incomplete set", { validators: sample().validators.slice(0, 2) }, "step 5"],
+    ["a commit of the wrong form", { commit: {} }, "step 5"],
+  ])("is refused for %s", (_what, change, step) => {
+    const error = thrownBy(() => verifyParticipants({ response: sample(), commit, trust: PINNED, ...change }));
+    expect(error.code).toBe("proof_invalid");
+    expect(error.detail).toContain(step);
+  });
+
+  it("does not mistake one page of validators for a lie", () => {
+    const response = sample();
+    response.validators = response.validators.slice(0, 1);
+    const result = verifyParticipants({ response, commit });
+    expect(result.label).toBe("self-consistent");
+    expect(result.reasons.join(" ")).toContain("were not all given");
+    const pages = [
+      { result: { validators: sample().validators.slice(0, 2) } },
+      { validators: sample().validators.slice(2) },
+    ];
+    expect(verifyParticipants({ response, commit, validators: pages, trust: PINNED }).label).toBe("verified");
+  });
+
+  it.each<[string, (response: Json) => void, string]>([
+    ["another operation type", (r) => (r.proof_ops.ops[0].type = "ics23:smt"), "step 1"],
+    ["the two parts exchanged", (r) => r.proof_ops.ops.reverse(), "step 1"],
+    ["one part only", (r) => r.proof_ops.ops.pop(), "step 1"],
+    ["three parts", (r) => r.proof_ops.ops.push(r.proof_ops.ops[1]), "step 1"],
+    ["another store name", (r) => (r.proof_ops.ops[1].key = "YmFuaw=="), "step 2"],
+    ["another value", (r) => (r.active_participants_bytes = withOtherUrl(r.active_participants_bytes)), "step 1"],
+    ["no value", (r) => (r.active_participants_bytes = ""), "step 3"],
+    ["another app_hash", (r) => (r.block.header.app_hash = "00".repeat(32)), "step 4"],
+    ["another last commit", (r) => r.block.last_commit.signatures.pop(), "step 4"],
+    ["a header without a time", (r) => delete r.block.header.time, "step 4"],
+    ["another header", (r) => (r.block.header.data_hash = "00".repeat(32)), "step 5"],
+  ])("is refused with %s", (_what, damage, step) => {
+    const response = sample();
+    damage(response);
+    const error = thrownBy(() => verifyParticipants({ response, commit, trust: PINNED }));
+    expect(error.code).toBe("proof_invalid");
+    expect(error.detail).toContain(step);
+  });
+});
+
+/** The record with the first URL scheme in it changed; lengths stay, so it can still be decoded. */
+function withOtherUrl(recordHex: string): string {
+  return recordHex.replace(Buffer.from("http:").toString("hex"), Buffer.from("htTp:").toString("hex"));
+}
+
+describe("a fabricated list", () => {
+  it("is refused when made as the official clients accept it", () => {
+    const { response, commit: votes } = forgeParticipants({
+      storeKey: Buffer.from("anything"),
+      storeName: "evil",
+      twinUrl: ATTACKER_URL,
+    });
+    const error = thrownBy(() => verifyParticipants({ response, commit: votes }));
+    expect(error).toMatchObject({ code: "proof_invalid", detail: expect.stringContaining("step 1") });
+  });
+
+  it.each([
+    ["a wrong key", { storeKey: Buffer.from("ActiveParticipants/value/") }, "step 1"],
+    ["a wrong store name", { storeName: "bank" }, "step 2"],
+    ["a leaf of another tree", { leafPrefix: "01" }, "step 1"],
+    ["a leaf that is an inner node", { leafPrefix: "020202" }, "step 1"],
+    ["a leaf with more in its prefix", { leafPrefix: `00020220${"aa".repeat(32)}` }, "step 1"],
+    ["a record of another block", { createdAtBlockHeight: 5n }, "step 3"],
+  ])("is refused for %s alone", (_what, forgery, step) => {
+    const { response, commit: votes } = forgeParticipants(forgery);
+    const error = thrownBy(() => verifyParticipants({ response, commit: votes }));
+    expect(error).toMatchObject({ code: "proof_invalid", detail: expect.stringContaining(step) });
+  });
+
+  it("is never verified, however perfect: a pinned hash refuses it, without one it is only self-consistent", () => {
+    const { response, commit: votes } = forgeParticipants();
+    const result = verifyParticipants({ response, commit: votes, chainId: expected.chain_id });
+    expect(result.label).toBe("self-consistent");
+    expect(result.evidence?.signed?.signedPower).toBe(1n);
+    for (const trust of [PINNED, { headerHash: PINNED.headerHash }, { validatorsHash: PINNED.validatorsHash }]) {
+      const error = thrownBy(() => verifyParticipants({ response, commit: votes, trust }));
+      expect(error).toMatchObject({ code: "proof_invalid", detail: expect.stringContaining("step 6") });
+    }
+  });
+});
