@@ -22,7 +22,8 @@ export function repairEventStream(body: ReadableStream<Uint8Array>): ReadableStr
             step = await reader.read();
           } catch (thrown) {
             if (!ZephError.is(thrown)) return controller.error(thrown);
-            controller.enqueue(encoder.encode(`${lines.end()}\n\n${event({ error: toErrorObject(thrown) })}`));
+            // What is left of an unfinished line is nothing a decoder could read.
+            controller.enqueue(encoder.encode(`\n\n${event({ error: toErrorObject(thrown) })}`));
             return controller.close();
           }
           const repaired = step.done ? encoder.encode(lines.end()) : lines.next(step.value);
