@@ -1,0 +1,59 @@
+import type { TokenUsage, UsageTotal } from "../../chat/usage.ts";
+
+/** `12 in · 48 out · $0.00031 · 1.2 s`. What nobody told is called unknown, never 0. */
+export function renderUsage(answer: {
+  readonly usage: TokenUsage;
+  readonly costUsd: number | undefined;
+  readonly elapsedMs: number;
+}): string {
+  return [...tokenWords(answer.usage), costWords(answer.costUsd), formatSeconds(answer.elapsedMs)].join(" · ");
+}
+
+/** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. */
+export function renderTotal({ answers, usage, costUsd, answersOfUnknownCost }: UsageTotal): string {
+  const cost =
+    answersOfUnknownCost === 0 || costUsd === undefined
+      ? costWords(costUsd)
+      : `${formatUsd(costUsd)} and ${countOf(answersOfUnknownCost, "answer")} of unknown cost`;
+  return [countOf(answers, "answer"), ...tokenWords(usage), cost].join(" · ");
+}
+
+function tokenWords({ input, output, cached, reasoning }: TokenUsage): string[] {
+  if (input === undefined && output === undefined) return ["tokens unknown"];
+  const part = (count: number | undefined, word: string) =>
+    count === undefined || count === 0 ? "" : ` (${formatCount(count)} ${word})`;
+  return [
+    `${input === undefined ? "?" : formatCount(input)} in${part(cached, "cached")}`,
+    `${output === undefined ? "?" : formatCount(output)} out${part(reasoning, "thinking")}`,
+  ];
+}
+
+function costWords(costUsd: number | undefined): string {
+  return costUsd === undefined ? "cost unknown" : formatUsd(costUsd);
+}
+
+/** Two significant digits for small sums, cents for larger ones: `$0.00031`, `$1.24`. */
+export function formatUsd(usd: number): string {
+  if (usd === 0) return "$0";
+  if (usd < 0.000_000_1) return "<$0.0000001";
+  const decimals = Math.max(2, 1 - Math.floor(Math.log10(usd)));
+  return `$${usd.toFixed(decimals)}`;
+}
+
+/** `950`, `12.3K`, `1.2M`. */
+export function formatCount(count: number): string {
+  if (count < 10_000) return String(count);
+  if (count < 999_950) return `${(count / 1_000).toFixed(1).replace(/\.0$/, "")}K`;
+  return `${(count / 1_000_000).toFixed(1).replace(/\.0$/, "")}M`;
+}
+
+/** `0.4 s`, `12 s`, `2 min 5 s`. */
+export function formatSeconds(elapsedMs: number): string {
+  if (elapsedMs < 9_950) return `${(elapsedMs / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(elapsedMs / 1_000);
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+function countOf(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
