@@ -3,6 +3,7 @@ import { mergeBrokers } from "../brokers/merge-brokers.ts";
 import { BROKERS, brokerForBaseURL } from "../brokers/registry.ts";
 import type { Connection, ConnectionOptions } from "../client/connection.ts";
 import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
+import { withNearestModels } from "../client/nearest-models.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/provider.ts";
 import type { ResolvedSecret } from "../config/resolve-secret.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -73,7 +74,13 @@ async function openBroker(
       ...(page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` }),
     },
   };
-  return { config, gonka: gonkaFetch(connection), secret, address: undefined, notices: noticesOf(setup, resolved) };
+  return {
+    config,
+    gonka: withNearestModels(gonkaFetch(connection)),
+    secret,
+    address: undefined,
+    notices: noticesOf(setup, resolved),
+  };
 }
 
 async function openNative(setup: Setup, config: GonkaProvider, common: ConnectionOptions): Promise<OpenedProvider> {
@@ -98,7 +105,7 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
     signer,
     ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)),
   };
-  return { config, gonka: gonkaFetch(connection), secret, address: signer.address, notices };
+  return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address: signer.address, notices };
 }
 
 function describeSource({ source, name }: Omit<ResolvedSecret, "secret">): string {

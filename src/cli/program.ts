@@ -1,0 +1,66 @@
+import { Command, CommanderError } from "commander";
+import { EXIT } from "../errors/catalogue.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { scrub } from "../internal/redact.ts";
+import { VERSION } from "../version.ts";
+import type { World } from "./context.ts";
+import { binding } from "./program/bind.ts";
+import { addVaultCommands } from "./program/vault-commands.ts";
+
+const EXAMPLES = `
+Examples:
+  zeph init                       set up: access, key, model, first reply
+  zeph                            chat in the terminal
+  zeph ask "why is the sky blue?" one answer on standard output
+  zeph models                     what your provider offers now
+`;
+
+/** The whole command tree. Commands load their code when they are chosen, not before. */
+export function buildProgram(world: World): {
+  readonly program: Command;
+  run(argv: readonly string[]): Promise<number>;
+} {
+  const program = new Command("zeph")
+    .description("The Gonka network from the terminal: set up, chat, look after keys, serve other programs.")
+    .version(VERSION, "-V, --version", "print the version")
+    .addHelpText("before", EXAMPLES.trimStart())
+    .showSuggestionAfterError(true);
+  const bound = binding(world);
+  addVaultCommands(program, bound);
+  for (const command of [program, ...descendants(program)]) {
+    command
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => world.stdout.write(text),
+        writeErr: () => {},
+        getOutHelpWidth: () => Math.min(world.stdout.columns ?? 80, 100),
+      })
+      .helpOption("-h, --help", "show this help");
+  }
+  return {
+    program,
+    async run(argv) {
+      try {
+        await program.parseAsync([...argv], { from: "user" });
+        return bound.exitCode();
+      } catch (error) {
+        if (error instanceof CommanderError) return fromCommander(error);
+        throw error;
+      }
+    },
+  };
+}
+
+function descendants(command: Command): readonly Command[] {
+  return command.commands.flatMap((each) => [each, ...descendants(each)]);
+}
+
+/** Help and version come as errors too; they were printed and are no failure. */
+function fromCommander(error: CommanderError): number {
+  if (error.exitCode === 0) return EXIT.ok;
+  const [what = "", suggestion] = scrub(error.message.replace(/^error: /, "")).split(/(?=\(Did you mean)/);
+  throw new ZephError("usage", {
+    detail: what.trim(),
+    ...(suggestion === undefined ? {} : { hint: `${suggestion.replace(/[()]/g, "")} See \`zeph --help\`.` }),
+  });
+}

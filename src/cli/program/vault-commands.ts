@@ -1,0 +1,60 @@
+import type { Command } from "commander";
+import type { Binding } from "./bind.ts";
+
+export function addVaultCommands(program: Command, { bind }: Binding): void {
+  const vault = program.command("vault").description("keep secrets in an age-encrypted vault");
+
+  bind(
+    vault
+      .command("init")
+      .description("make a key file and an empty vault")
+      .option("--force", "replace a vault that is there; both files are kept as backups")
+      .option("--protect", "protect the key file with a passphrase")
+      .option("-y, --yes", "stand for the typed confirmation of --force"),
+    [],
+    async (context, flags: object) => (await import("../commands/vault.ts")).runVaultInit(context, flags),
+  );
+  bind<{ name: string }>(
+    vault
+      .command("set")
+      .description("store a secret, from a hidden prompt or standard input")
+      .argument("<name>", "name of the secret, e.g. ZEPH_COMPATIBLE_GONKAGATE_API_KEY")
+      .argument("[value]", "refused: the shell history would keep it")
+      .option("--stdin", "read the value from standard input")
+      .option("--force", "replace a value that is there"),
+    ["name", "value"],
+    async (context, flags) => (await import("../commands/vault.ts")).runVaultSet(context, flags),
+  );
+  bind<{ name: string }>(
+    vault.command("get").description("print a secret, and nothing else").argument("<name>", "name of the secret"),
+    ["name"],
+    async (context, flags) => (await import("../commands/vault.ts")).runVaultGet(context, flags),
+  );
+  bind(
+    vault.command("list").description("print the names of all secrets"),
+    [],
+    async (context, flags: Record<string, unknown>) =>
+      (await import("../commands/vault.ts")).runVaultList(context, flags),
+  );
+  bind<{ name: string }>(
+    vault.command("rm").description("remove a secret; a backup is kept").argument("<name>", "name of the secret"),
+    ["name"],
+    async (context, flags) => (await import("../commands/vault.ts")).runVaultRemove(context, flags),
+  );
+  bind(
+    vault.command("check").description("say what is wrong with the vault and how to mend it"),
+    [],
+    async (context, flags: Record<string, unknown>) =>
+      (await import("../commands/vault.ts")).runVaultCheck(context, flags),
+  );
+  bind(
+    vault
+      .command("import")
+      .description("take over keys from a .env file or from known variables")
+      .argument("[file]", "a .env file; without it, known variables of the environment")
+      .option("-y, --yes", "do not ask")
+      .option("--force", "replace values that are there"),
+    ["file"],
+    async (context, flags: object) => (await import("../commands/vault-import.ts")).runVaultImport(context, flags),
+  );
+}

@@ -1,0 +1,85 @@
+import { createGonka, toZephError } from "../ai-sdk/index.ts";
+import type { ChatModelListing, ChatSession, OpenChatSession, Pricing } from "../chat/session.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import type { Model } from "../protocol/models.ts";
+import { refreshModels, rememberedModels } from "../provider/model-cache.ts";
+import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
+import type { Setup } from "../provider/setup.ts";
+import type { OnTransportEvent } from "../transport/events.ts";
+import type { CliContext } from "./context.ts";
+import { setupOf } from "./setup.ts";
+
+/** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
+export function sessionOpener(context: CliContext): OpenChatSession {
+  const told = new Set<string>();
+  return async ({ provider, model }) => {
+    const setup = await setupOf(context, { provider, model });
+    const listeners = new Set<OnTransportEvent>();
+    const opened = await openProvider(setup, {
+      name: provider,
+      onEvent: (event) => {
+        for (const listener of listeners) listener(event);
+      },
+    });
+    for (const notice of opened.notices) {
+      if (!told.has(notice)) context.stderr.write(`${notice}\n`);
+      told.add(notice);
+    }
+    return toSession(
+      setup,
+      opened,
+      listeners,
+      await rememberedModels(opened, setup.world),
+      model ?? opened.config.model,
+    );
+  };
+}
+
+function toSession(
+  setup: Setup,
+  opened: OpenedProvider,
+  listeners: Set<OnTransportEvent>,
+  models: readonly Model[],
+  modelId: string | undefined,
+): ChatSession {
+  const { config, gonka } = opened;
+  if (modelId === undefined) throw new ZephError("model_missing", { detail: `provider "${config.name}"` });
+  const provider = createGonka({ connection: gonka, name: config.name });
+  const known = models.find(({ id }) => id === modelId);
+  const contextLengthTokens = config.contextLength ?? known?.contextLengthTokens;
+  const pricing = pricingOf(config.pricing ?? known);
+  return {
+    providerName: config.name,
+    modelId,
+    model: provider(modelId),
+    ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
+    ...(pricing === undefined ? {} : { pricing }),
+    toZephError,
+    subscribe(onEvent) {
+      listeners.add(onEvent);
+      return () => listeners.delete(onEvent);
+    },
+    async listModels(signal) {
+      const live = await refreshModels(opened, setup.world, signal);
+      return live.filter(({ kind }) => kind === "chat").map(toListing);
+    },
+    withModel: (id) => toSession(setup, opened, listeners, models, id),
+  };
+}
+
+function pricingOf(given: Partial<Record<keyof Pricing, number | undefined>> | undefined): Pricing | undefined {
+  const { promptUsdPer1M, completionUsdPer1M } = given ?? {};
+  return promptUsdPer1M === undefined || completionUsdPer1M === undefined
+    ? undefined
+    : { promptUsdPer1M, completionUsdPer1M };
+}
+
+function toListing({ id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools }: Model): ChatModelListing {
+  return {
+    id,
+    ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
+    ...(promptUsdPer1M === undefined ? {} : { promptUsdPer1M }),
+    ...(completionUsdPer1M === undefined ? {} : { completionUsdPer1M }),
+    ...(tools === undefined ? {} : { tools }),
+  };
+}
