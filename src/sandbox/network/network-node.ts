@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { TlsMaterial } from "./crypto/self-signed.ts";
 import { FaultSwitch } from "./faults/fault-switch.ts";
 import { handleRequest } from "./server/handle-request.ts";
 import type { NodeSetting } from "./server/node-setting.ts";
@@ -24,21 +25,16 @@ export interface SandboxNode {
   comeBack(): Promise<void>;
 }
 
-export interface TlsMaterial {
-  readonly keyPem: string;
-  readonly certificatePem: string;
-}
-
 const HOST = "127.0.0.1";
 
-/** Starts a node on 127.0.0.1, any free port. */
+/** Starts a node on 127.0.0.1. */
 export async function startNode(
   makeSetting: (origin: () => string) => NodeSetting,
-  options: { readonly stopped: AbortSignal; readonly tls?: TlsMaterial | undefined },
+  options: { readonly stopped: AbortSignal; readonly port: number; readonly tls: TlsMaterial | undefined },
 ): Promise<SandboxNode> {
   const faults = new FaultSwitch();
   const readFaults = new FaultSwitch();
-  let port = 0;
+  let { port } = options;
   const origin = () => `${options.tls === undefined ? "http" : "https"}://${HOST}:${port}`;
   const setting = makeSetting(origin);
   const handling = { setting, faults, readFaults, stopped: options.stopped };

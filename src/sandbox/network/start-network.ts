@@ -4,11 +4,13 @@ import type { Engine } from "../engine.ts";
 import { systemRandom } from "../random-text.ts";
 import type { AccountOptions, SandboxAccount } from "./chain/accounts.ts";
 import { type ChainStandIn, chainStandIn } from "./chain/chain.ts";
-import { accountKey, addressOfPublicKey } from "./crypto/account-key.ts";
+import type { ParticipantInput } from "./chain/epoch-book.ts";
+import { accountKey, addressOfPublicKey, signWithAccountKey } from "./crypto/account-key.ts";
+import { selfSignedCertificate, type TlsMaterial } from "./crypto/self-signed.ts";
 import type { SigningPhase } from "./crypto/signing-input.ts";
 import { type SandboxNode, startNode } from "./network-node.ts";
 import { ReplayMemory } from "./request/replay-memory.ts";
-import type { NetworkState } from "./server/node-setting.ts";
+import type { NetworkState, NodeSetting } from "./server/node-setting.ts";
 import { type RecordedRequest, RequestLog } from "./server/request-log.ts";
 
 export interface NetworkOptions {
@@ -16,6 +18,10 @@ export interface NetworkOptions {
   readonly engine?: Engine;
   /** Number of transfer agents. Default 3. */
   readonly nodes?: number;
+  /** Port of the first node; the others take the next ones. Default any free ports. */
+  readonly port?: number;
+  /** `https` uses a certificate that signs itself, given as `certificatePem`. Default `http`. */
+  readonly transport?: "http" | "https";
   /** Default `gonka-sandbox-1`. */
   readonly chainId?: string;
   /** Address prefix. Default `gonka`. */
@@ -28,6 +34,8 @@ export interface NetworkOptions {
   readonly shape?: NetworkState["shape"];
   /** Default `list`. */
   readonly modelsShape?: NetworkState["modelsShape"];
+  /** Power of each validator of the chain. Default 900, 600, 500. */
+  readonly validatorPowers?: readonly number[];
   /** Drives block time and the `Date` header. Default the system's. */
   readonly clock?: Clock;
   /** Chance, 0 <= value < 1. Default node:crypto's. */
@@ -42,14 +50,23 @@ export interface SandboxNetwork {
   readonly chain: ChainStandIn;
   /** Version and JSON shapes; changes apply to the next request. */
   readonly state: NetworkState;
+  /** The certificate of all nodes, with `transport: "https"`. */
+  readonly certificatePem?: string;
   /** Every request, in order of arrival. */
   readonly requests: readonly RecordedRequest[];
   /** What no client may do, one sentence each: key material, node-to-node headers, signed GETs, reused signatures. */
   readonly violations: readonly string[];
   createAccount(options?: AccountOptions): SandboxAccount;
+  /** The nodes as entries of a participant list: what the running epoch was started with. */
+  participants(): Promise<readonly ParticipantInput[]>;
+  /** Begins an epoch with these participants. */
+  startEpoch(participants: readonly ParticipantInput[]): void;
   /** Closes all nodes and connections. */
   stop(): Promise<void>;
 }
+
+const DEFAULT_NODES = 3;
+const DEFAULT_POWERS: readonly number[] = [900, 600, 500];
 
 /**
  * Starts a stand-in of the Gonka network before v0.2.14: nodes that verify every signature with node:crypto, check in
@@ -64,50 +81,73 @@ export interface SandboxNetwork {
 export async function startNetwork(options: NetworkOptions = {}): Promise<SandboxNetwork> {
   const clock = options.clock ?? systemClock;
   const engine = options.engine ?? builtInEngine({ clock });
-  const prefix = options.prefix ?? "gonka";
-  const chain = chainStandIn({ chainId: options.chainId ?? "gonka-sandbox-1", prefix, clock });
+  const { prefix = "gonka", chainId = "gonka-sandbox-1", validatorPowers = DEFAULT_POWERS } = options;
+  const chain = chainStandIn({ chainId, prefix, clock, validatorPowers });
   const log = new RequestLog(chain.accounts);
-  const stopping = new AbortController();
   const state: NetworkState = {
     version: options.version ?? "0.2.13",
     shape: options.shape ?? "restored",
     modelsShape: options.modelsShape ?? "list",
+    delegateTa: undefined,
+    identityAddress: undefined,
   };
-  const addresses = Array.from({ length: options.nodes ?? 3 }, () =>
-    addressOfPublicKey(accountKey().publicKey, prefix),
-  );
-  const nodes: SandboxNode[] = [];
-  for (const [index, address] of addresses.entries()) {
-    const node = await startNode(
-      (origin) => ({
-        name: `node-${index + 1}`,
-        address,
-        origin,
-        otherAddresses: () => addresses.filter((other) => other !== address),
-        chain,
-        state,
-        engine,
-        phase: options.phase ?? 3,
-        replay: new ReplayMemory(),
-        log,
-        clock,
-        random: options.random ?? systemRandom,
-      }),
-      { stopped: stopping.signal },
-    );
-    nodes.push(node);
-  }
+  const { phase = 3, random = systemRandom } = options;
+  const tls = options.transport === "https" ? selfSignedCertificate() : undefined;
+  const stopping = new AbortController();
+  const nodes = await startNodes({ chain, state, engine, phase, log, clock, random }, { ...options, tls, stopping });
+  const participants = async () => {
+    const models = (await engine.models()).map(({ id }) => id);
+    return nodes.map(({ address, origin }) => ({ address, inferenceUrl: origin, models }));
+  };
+  chain.epochs.start(await participants());
   return {
     nodes,
     sourceUrl: nodes[0]?.origin ?? "",
     chain,
     state,
+    ...(tls === undefined ? {} : { certificatePem: tls.certificatePem }),
     requests: log.requests,
     violations: log.violations,
     createAccount: (account) => chain.accounts.create(account),
+    participants,
+    startEpoch: (list) => {
+      chain.epochs.start(list);
+    },
     async stop() {
       stopping.abort(new Error("the sandbox network was stopped"));
       await Promise.all(nodes.map((node) => node.goDown()));
     },
   };
+}
+
+type SharedSetting = Pick<NodeSetting, "chain" | "state" | "engine" | "phase" | "log" | "clock" | "random">;
+
+async function startNodes(
+  shared: SharedSetting,
+  options: {
+    readonly nodes?: number;
+    readonly port?: number;
+    readonly tls: TlsMaterial | undefined;
+    readonly stopping: AbortController;
+  },
+): Promise<readonly SandboxNode[]> {
+  const hosts = Array.from({ length: options.nodes ?? DEFAULT_NODES }, () => {
+    const key = accountKey();
+    return { key, address: addressOfPublicKey(key.publicKey, shared.chain.prefix) };
+  });
+  const nodes: SandboxNode[] = [];
+  for (const [index, { key, address }] of hosts.entries()) {
+    const makeSetting = (origin: () => string): NodeSetting => ({
+      ...shared,
+      name: `node-${index + 1}`,
+      address,
+      origin,
+      sign: (message) => signWithAccountKey(key, message),
+      otherAddresses: () => hosts.map((host) => host.address).filter((other) => other !== address),
+      replay: new ReplayMemory(),
+    });
+    const port = options.port === undefined ? 0 : options.port + index;
+    nodes.push(await startNode(makeSetting, { stopped: options.stopping.signal, port, tls: options.tls }));
+  }
+  return nodes;
 }

@@ -1,7 +1,11 @@
 import type { Clock } from "../../../internal/clock.ts";
+import { newValidators, validatorsHash } from "../proof/validator-set.ts";
 import { AccountBook } from "./accounts.ts";
 import { type BlockClock, blockClock } from "./block-clock.ts";
+import { BlockStore } from "./block-store.ts";
+import { EpochBook } from "./epoch-book.ts";
 import { Ledger } from "./ledger.ts";
+import type { Tampering } from "./tamper.ts";
 
 /** Where the chain-params endpoint keeps the transfer-agent list, or that it has none. */
 export type AllowListForm = "list" | "absent" | "disabled";
@@ -29,6 +33,13 @@ export interface ChainStandIn {
   readonly blocks: BlockClock;
   readonly ledger: Ledger;
   readonly params: ChainParams;
+  readonly epochs: EpochBook;
+  /** Hex of the hash of the honest validator set: what a client pins. */
+  readonly validatorsHash: string;
+  /** How the network lies about its participants; undefined: it does not. */
+  tampering: Tampering | undefined;
+  /** The blocks as the network shows them now. */
+  store(): BlockStore;
 }
 
 const START_HEIGHT = 123_400;
@@ -47,14 +58,30 @@ export function chainStandIn(options: {
   readonly chainId: string;
   readonly prefix: string;
   readonly clock: Pick<Clock, "nowMs">;
+  readonly validatorPowers: readonly number[];
 }): ChainStandIn {
-  const accounts = new AccountBook(options.prefix);
+  const { chainId, prefix } = options;
+  const accounts = new AccountBook(prefix);
+  const blocks = blockClock(options.clock, START_HEIGHT);
+  const epochs = new EpochBook(blocks);
+  const validators = newValidators(options.validatorPowers);
+  const stores = new Map<Tampering | undefined, BlockStore>();
   return {
-    chainId: options.chainId,
-    prefix: options.prefix,
+    chainId,
+    prefix,
     accounts,
-    blocks: blockClock(options.clock, START_HEIGHT),
+    blocks,
     ledger: new Ledger(accounts),
     params: { ...DEFAULT_PARAMS },
+    epochs,
+    validatorsHash: validatorsHash(validators).toString("hex"),
+    tampering: undefined,
+    store() {
+      const known = stores.get(this.tampering);
+      if (known !== undefined) return known;
+      const made = new BlockStore({ chainId, blocks, epochs, validators, tampering: this.tampering });
+      stores.set(this.tampering, made);
+      return made;
+    },
   };
 }

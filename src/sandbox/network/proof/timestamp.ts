@@ -12,8 +12,9 @@ export const ZERO_TIME: Timestamp = { seconds: -62_135_596_800n, nanos: 0 };
 const NANOS_PER_MS = 1_000_000;
 
 export function timestampFromMs(timeMs: number, moreNanos = 0): Timestamp {
-  const seconds = Math.floor(timeMs / 1000);
-  return { seconds: BigInt(seconds), nanos: (timeMs - seconds * 1000) * NANOS_PER_MS + moreNanos };
+  const wholeMs = Math.floor(timeMs);
+  const seconds = Math.floor(wholeMs / 1000);
+  return { seconds: BigInt(seconds), nanos: (wholeMs - seconds * 1000) * NANOS_PER_MS + moreNanos };
 }
 
 /** The protobuf message {1 seconds, 2 nanos}, without its own tag. */

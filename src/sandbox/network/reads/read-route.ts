@@ -1,4 +1,4 @@
-import type { StaticAnswer } from "../faults/static-answers.ts";
+import { errorAnswer, type StaticAnswer } from "../faults/static-answers.ts";
 import type { NodeSetting } from "../server/node-setting.ts";
 
 export interface ReadContext {
@@ -10,8 +10,15 @@ export interface ReadContext {
 
 export interface ReadRoute {
   readonly pattern: RegExp;
-  /** JSON for a 200, or a whole answer. */
-  readonly answer: (context: ReadContext) => ReadAnswer | Promise<ReadAnswer>;
+  readonly answer: (context: ReadContext) => StaticAnswer | Promise<StaticAnswer>;
 }
 
-export type ReadAnswer = StaticAnswer | { readonly json: unknown };
+/** A 200 with a JSON body, as Go's encoder ends it. */
+export function json(value: unknown, headers?: Readonly<Record<string, string>>): StaticAnswer {
+  const answer = { status: 200, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
+  return headers === undefined ? answer : { ...answer, headers };
+}
+
+export function notFound(text: string): StaticAnswer {
+  return errorAnswer(404, text);
+}

@@ -1,21 +1,30 @@
-import { errorAnswer } from "../faults/static-answers.ts";
 import type { Exchange } from "../server/exchange.ts";
 import type { NodeSetting } from "../server/node-setting.ts";
-import { READ_ROUTES } from "./read-routes.ts";
+import { accountRoutes } from "./account-routes.ts";
+import { chainApiRoutes } from "./chain-api-routes.ts";
+import { chainRpcRoutes } from "./chain-rpc-routes.ts";
+import { epochRoutes } from "./epoch-routes.ts";
+import { nodeRoutes } from "./node-routes.ts";
+import { notFound, type ReadRoute } from "./read-route.ts";
+
+/** Every GET a node answers. */
+const ROUTES: readonly ReadRoute[] = [
+  ...nodeRoutes,
+  ...epochRoutes,
+  ...accountRoutes,
+  ...chainApiRoutes,
+  ...chainRpcRoutes,
+];
 
 /** Answers a GET: none is authenticated. */
 export async function serveRead(setting: NodeSetting, exchange: Exchange): Promise<void> {
   const { path, query } = exchange.recorded;
-  for (const route of READ_ROUTES) {
+  for (const route of ROUTES) {
     const match = route.pattern.exec(path);
     if (match === null) continue;
     const parameters = match.slice(1).map((part) => decodeURIComponent(part ?? ""));
-    const answer = await route.answer({ setting, parameters, query: new URLSearchParams(query) });
-    return exchange.send(
-      "status" in answer && "contentType" in answer
-        ? answer
-        : { status: 200, contentType: "application/json", body: `${JSON.stringify(answer.json)}\n` },
-    );
+    exchange.send(await route.answer({ setting, parameters, query: new URLSearchParams(query) }));
+    return;
   }
-  exchange.send(errorAnswer(404, "Not Found"));
+  exchange.send(notFound("Not Found"));
 }

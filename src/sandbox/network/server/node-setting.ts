@@ -13,6 +13,10 @@ export interface NetworkState {
   shape: "restored" | "v0.2.15";
   /** Which JSON shape `/v1/models` answers in. */
   modelsShape: "list" | "units";
+  /** `data.delegate_ta` of `/v1/identity`: URL to address. No real node was seen to send it. */
+  delegateTa: Readonly<Record<string, string>> | undefined;
+  /** Makes every `/v1/identity` name this address instead of the node's own. */
+  identityAddress: string | undefined;
 }
 
 /** What one node knows of itself and the world. */
@@ -23,6 +27,8 @@ export interface NodeSetting {
   readonly origin: () => string;
   /** Addresses of the network's other nodes. */
   readonly otherAddresses: () => readonly string[];
+  /** Base64 signature with the node's own key. */
+  readonly sign: (message: Uint8Array) => string;
   readonly chain: ChainStandIn;
   readonly state: NetworkState;
   readonly engine: Engine;
@@ -35,7 +41,12 @@ export interface NodeSetting {
 
 /** True from v0.2.14 on, where the classic path is gone. */
 export function isRetired(version: string): boolean {
-  const [, major = "0", minor = "0", patch = "0"] = /(\d+)\.(\d+)\.(\d+)/.exec(version) ?? [];
-  const order = [Number(major), Number(minor) - 2, Number(patch) - 14];
-  return (order.find((difference) => difference !== 0) ?? 0) >= 0;
+  return isAtLeast(version, 14);
+}
+
+/** Whether a version such as `v0.2.13-post1` is 0.2.`patch` or later. */
+export function isAtLeast(version: string, patch: number): boolean {
+  const [, major = "0", minor = "0", small = "0"] = /(\d+)\.(\d+)\.(\d+)/.exec(version) ?? [];
+  const differences = [Number(major), Number(minor) - 2, Number(small) - patch];
+  return (differences.find((difference) => difference !== 0) ?? 0) >= 0;
 }
