@@ -40,7 +40,7 @@ export function remoteEngine(options: RemoteEngineOptions): Engine {
     async embed(input, model) {
       const data = asObject(await server.json("/embeddings", { model, input, encoding_format: "float" }))?.data;
       if (!Array.isArray(data)) throw new ZephError("bad_response", { detail: "the engine sent no embeddings" });
-      return data.map((entry) => asObject(entry)?.embedding as number[]);
+      return data.map((entry) => toVector(asObject(entry)?.embedding));
     },
   };
 }
@@ -162,6 +162,11 @@ function* deltaEvents(delta: Readonly<Record<string, unknown>>): Generator<Engin
       argumentsJson: typeof argumentsJson === "string" ? argumentsJson : "",
     };
   }
+}
+
+function toVector(value: unknown): readonly number[] {
+  if (Array.isArray(value) && value.every((entry): entry is number => typeof entry === "number")) return value;
+  throw new ZephError("bad_response", { detail: "the engine sent an embedding that is not a list of numbers" });
 }
 
 function toUsage(value: unknown): EngineUsage | undefined {

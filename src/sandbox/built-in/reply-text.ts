@@ -28,7 +28,7 @@ const RULES: readonly Rule[] = [
   [/\bcount\s+(?:from\s+(\d+)\s+)?(?:up\s+)?to\s+(\d+)/i, (match) => count(Number(match[1] ?? 1), Number(match[2]))],
   [/\bwrite\s+(?:about\s+)?(\d+)\s+words?\b/i, (match) => words(Math.min(Number(match[1]), MAX_WORDS))],
   [
-    /^(?:please\s+)?(?:say|repeat|echo|(?:reply|answer|respond)\s+(?:only\s+|exactly\s+|just\s+)*with)\s*:?\s+(.+)$/is,
+    /^(?:please\s+)?(?:say|repeat|echo|(?:reply|answer|respond)(?:\s+(?:only|exactly|just))*\s+with)(?:\s+(?:only|exactly|just))*\s*:?\s+(.+)$/is,
     (match) => unquote(match[1] ?? ""),
   ],
   [/\bmarkdown\b/i, () => MARKDOWN_SAMPLE],

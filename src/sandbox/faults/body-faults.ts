@@ -1,4 +1,5 @@
 import type { Clock } from "../../internal/clock.ts";
+import { aborted } from "../aborted.ts";
 import { dataFrame } from "../answer/chat-frames.ts";
 import { streamBody } from "../answer/stream-body.ts";
 import { errorObject } from "../broker/broker-refusal.ts";
@@ -123,12 +124,4 @@ async function* drip(
       yield bytes.slice(start, start + chunkBytes);
     }
   }
-}
-
-/** Resolves when the signal is aborted. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono";
+import { aborted } from "../aborted.ts";
 import type { BrokerEnv, BrokerState } from "../broker/broker-state.ts";
-import { aborted, type FaultSurroundings, spoilBody } from "./body-faults.ts";
+import { type FaultSurroundings, spoilBody } from "./body-faults.ts";
 import type { Fault } from "./fault.ts";
 import { rawConnection } from "./raw-connection.ts";
 import { replacement } from "./replacement.ts";

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { testCli } from "../../../test/support/cli-context.ts";
+import { startSandbox } from "../../sandbox/index.ts";
+import type { CliContext } from "../context.ts";
+import { runSandbox, type SandboxFlags } from "./sandbox.ts";
+
+/** Starts the command, does something while it runs, then presses Ctrl-C. */
+async function whileRunning(
+  flags: SandboxFlags,
+  use: (started: { baseURL: string; key: string; stdout: string }) => Promise<void>,
+  more: Partial<CliContext> = {},
+) {
+  const cli = testCli({ homeDir: "/nonexistent", json: more.json === true });
+  const interrupt = new AbortController();
+  const exitCode = runSandbox({ ...cli.context, ...more, signal: interrupt.signal }, flags);
+  exitCode.catch(() => {});
+  while (cli.stdout() === "") await Promise.race([new Promise(setImmediate), exitCode]);
+  const stdout = cli.stdout();
+  const baseURL = /http:\/\/127\.0\.0\.1:\d+\/v1/.exec(stdout)?.[0] ?? "";
+  const key = /\bgp-\w{40}\b/.exec(stdout)?.[0] ?? "";
+  await use({ baseURL, key, stdout });
+  interrupt.abort();
+  return { exitCode: await exitCode, stdout: cli.stdout(), stderr: cli.stderr() };
+}
+
+const ask = (baseURL: string, key: string, body?: object) =>
+  fetch(`${baseURL}${body === undefined ? "/models" : "/chat/completions"}`, {
+    headers: { authorization: `Bearer ${key}` },
+    ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
+  });
+
+describe("zeph sandbox", () => {
+  it("shows how to use it, logs requests without keys or prompts, and stops on Ctrl-C", async () => {
+    const { exitCode, stdout, stderr } = await whileRunning({ pace: "0" }, async ({ baseURL, key }) => {
+      const messages = [{ role: "user", content: "say planted words" }];
+      const response = await ask(baseURL, key, { model: "sandbox/echo-1", messages });
+      expect(await response.text()).toContain("planted words");
+      expect((await ask(baseURL, "gp-nobody")).status).toBe(401);
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/ {2}printf %s gp-\w{40} \| zeph init --yes --path gateway --broker custom --base-url http/);
+    expect(stdout).toContain("--key-stdin --model sandbox/echo-1");
+    expect(stdout).toMatch(/outOfMoney +gp-\w{40} +429 insufficient_quota/);
+    expect(stderr).toMatch(/^POST \/v1\/chat\/completions 200 \d+ ms \(key: good\)$/m);
+    expect(stderr).toMatch(/^GET \/v1\/models 401 \d+ ms \(key: wrong\)$/m);
+    expect(stderr).not.toMatch(/gp-|planted/);
+  });
+
+  it("prints one JSON object with everything in it", async () => {
+    const { stdout } = await whileRunning({}, async () => {}, { json: true });
+    const { ok, data } = JSON.parse(stdout);
+    expect(ok).toBe(true);
+    expect(data.broker.baseURL).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
+    expect(Object.keys(data.broker.keys)).toContain("rateLimited");
+    expect(data.broker.models[0]).toEqual({ id: "sandbox/echo-1", kind: "chat" });
+    expect(data.initCommand).toContain(data.broker.baseURL);
+  });
+
+  it("plays the faults it is given on every request", async () => {
+    const { stderr } = await whileRunning({ fault: ["status:503"] }, async ({ baseURL, key }) => {
+      expect([(await ask(baseURL, key)).status, (await ask(baseURL, key)).status]).toEqual([503, 503]);
+    });
+    expect(stderr).toContain("(key: good, fault: status)");
+  });
+
+  it("puts another server behind itself", async () => {
+    const engine = await startSandbox({ broker: { keys: { good: "gp-engine-key" } } });
+    const env = { ZEPH_SANDBOX_ENGINE_API_KEY: "gp-engine-key" };
+    const { stdout, stderr } = await whileRunning(
+      { engine: engine.broker.baseURL },
+      async ({ stdout: shown }) => {
+        const baseURL = /Sandbox broker +(\S+)/.exec(shown)?.[1] ?? "";
+        const key = /good +(\S+)/.exec(shown)?.[1] ?? "";
+        const messages = [{ role: "user", content: "count to 3" }];
+        const response = await ask(baseURL, key, { model: "sandbox/echo-1", messages });
+        expect(await response.json()).toMatchObject({ choices: [{ message: { content: "1, 2, 3" } }] });
+      },
+      { env, fetch },
+    );
+    expect(stdout + stderr).not.toContain("gp-engine-key");
+    expect(engine.broker.requests.every((record) => record.key === "good")).toBe(true);
+    await engine.stop();
+  });
+
+  it.each([
+    [{ port: "99999" }, "usage"],
+    [{ pace: "fast" }, "usage"],
+    [{ fault: ["explode"] }, "usage"],
+    [{ engine: "ftp://x" }, "wrong_url"],
+    [{ engine: "http://127.0.0.1:1" }, "unreachable"],
+  ])("refuses %j", async (flags, code) => {
+    const { context } = testCli({ homeDir: "/nonexistent" });
+    await expect(runSandbox(context, flags)).rejects.toMatchObject({ code });
+  });
+});

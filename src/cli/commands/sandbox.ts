@@ -1,0 +1,121 @@
+import { EXIT } from "../../errors/catalogue.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import { Secret } from "../../internal/secret.ts";
+import { normalizeBaseURL } from "../../protocol/endpoint.ts";
+import { aborted } from "../../sandbox/aborted.ts";
+import type { Fault } from "../../sandbox/faults/fault.ts";
+import { parseFault } from "../../sandbox/faults/parse-fault.ts";
+import {
+  type Engine,
+  type RequestRecord,
+  remoteEngine,
+  type SandboxBroker,
+  startSandbox,
+} from "../../sandbox/index.ts";
+import type { CliContext, RunCommand } from "../context.ts";
+import { writeResult } from "../write-result.ts";
+
+export interface SandboxFlags {
+  /** `--port NUMBER`. Default: any free one. */
+  readonly port?: string;
+  /** `--engine URL`: an OpenAI-compatible server that gives the answers in place of the built-in engine. */
+  readonly engine?: string;
+  /** `--pace TOKENS`: words per second of the built-in engine; 0 sends all at once. Default 40. */
+  readonly pace?: string;
+  /** `--fault NAME`, repeatable: plays on every request; the names are in `FAULT_FORMS`. */
+  readonly fault?: readonly string[];
+}
+
+const DEFAULT_TOKENS_PER_SECOND = 40;
+
+/** Key of the server behind `--engine`. */
+const ENGINE_KEY_VARIABLE = "ZEPH_SANDBOX_ENGINE_API_KEY";
+
+/**
+ * `zeph sandbox`: a fake broker on this computer until Ctrl-C. What a program needs to use it goes to standard output,
+ * one line per request to standard error. Its keys are worth nothing and die with it, which is why they are shown.
+ */
+export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
+  const faults = (flags.fault ?? []).map(parseFault);
+  const engine = engineOf(context, flags);
+  const sandbox = await startSandbox({
+    port: wholeNumber("--port", flags.port, 0, 65_535),
+    tokensPerSecond: wholeNumber("--pace", flags.pace, DEFAULT_TOKENS_PER_SECOND, 100_000),
+    clock: context.clock,
+    broker: { onRequest: (record) => context.stderr.write(`${logLine(record)}\n`) },
+    ...(engine === undefined ? {} : { engine }),
+  });
+  for (const fault of faults) sandbox.broker.faults.always(fault);
+  const { baseURL, keys } = sandbox.broker;
+  const initCommand = initCommandFor(sandbox.broker);
+  const models = sandbox.broker.models.map(({ id, kind }) => ({ id, kind }));
+  const data = { broker: { baseURL, keys, models, faults: faults.map(({ kind }) => kind) }, initCommand };
+  writeResult(context, {
+    data,
+    answer: introduction(sandbox.broker, initCommand, faults),
+    notice: "Waiting for requests; Ctrl-C stops the sandbox.\n",
+  });
+  await aborted(context.signal);
+  await sandbox.stop();
+  return EXIT.ok;
+};
+
+function engineOf(context: CliContext, flags: SandboxFlags): Engine | undefined {
+  if (flags.engine === undefined) return undefined;
+  const key = context.env[ENGINE_KEY_VARIABLE] ?? "";
+  return remoteEngine({
+    baseURL: normalizeBaseURL(flags.engine),
+    fetch: context.fetch,
+    ...(key === "" ? {} : { apiKey: new Secret(key) }),
+  });
+}
+
+function wholeNumber(flag: string, text: string | undefined, standard: number, maximum: number): number {
+  if (text === undefined) return standard;
+  if (/^\d{1,6}$/.test(text) && Number(text) <= maximum) return Number(text);
+  throw new ZephError("usage", { detail: `${flag} ${text} is not a whole number from 0 to ${maximum}` });
+}
+
+/** The line that sets zeph up with this sandbox. The key travels through a pipe, as a real one should. */
+function initCommandFor({ baseURL, keys, models }: SandboxBroker): string {
+  const model = models.find(({ kind }) => kind === "chat")?.id;
+  const choice = model === undefined ? "" : ` --model ${model}`;
+  return `printf %s ${keys.good} | zeph init --yes --path gateway --broker custom --base-url ${baseURL} --key-stdin${choice}`;
+}
+
+const MEANINGS: Readonly<Record<keyof SandboxBroker["keys"], string>> = {
+  good: "works",
+  wrong: "401, nobody knows it",
+  disabled: "403, account deactivated",
+  unverified: "403, e-mail not verified",
+  outOfMoney: "429 insufficient_quota for chats",
+  rateLimited: "429 with Retry-After, always",
+  management: "401, a management key",
+};
+
+function introduction(broker: SandboxBroker, initCommand: string, faults: readonly Fault[]): string {
+  const keys = Object.entries(MEANINGS).map(([kind, meaning]) => {
+    const key = broker.keys[kind as keyof typeof MEANINGS];
+    return `  ${kind.padEnd(12)} ${key.padEnd(45)} ${meaning}`;
+  });
+  return [
+    `Sandbox broker  ${broker.baseURL}`,
+    "",
+    "Keys (worth nothing; new ones at each start)",
+    ...keys,
+    "",
+    `Models  ${broker.models.map((model) => model.id).join(", ")}`,
+    ...(faults.length === 0 ? [] : [`Faults  ${faults.map((fault) => fault.kind).join(", ")}`]),
+    "",
+    "Set zeph up with it",
+    `  ${initCommand}`,
+    "",
+    "",
+  ].join("\n");
+}
+
+function logLine(record: RequestRecord): string {
+  const { method, path, status, elapsedMs = 0, key, fault } = record;
+  const played = fault === undefined ? "" : `, fault: ${fault}`;
+  return `${method} ${path} ${status ?? "no answer"} ${Math.round(elapsedMs)} ms (key: ${key}${played})`;
+}
