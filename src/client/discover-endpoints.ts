@@ -5,10 +5,11 @@ import { DEFAULT_CHAIN_PARAMS, parseChainParams } from "../protocol/chain-params
 import { type Endpoint, normalizeBaseURL } from "../protocol/endpoint.ts";
 import { parseIdentity } from "../protocol/identity.ts";
 import { eligibleEndpoints } from "../protocol/participants/eligible-endpoints.ts";
+import type { ProofLabel } from "../protocol/proof/verify-participants.ts";
 import { isClassicInferenceRetired, type NodeVersions, parseVersions } from "../protocol/versions.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import { type ReadNodeOptions, readNode } from "./read-node.ts";
-import { type ParticipantsTrust, readParticipants, type TrustLabel } from "./read-participants.ts";
+import { type ParticipantsTrust, readParticipants } from "./read-participants.ts";
 
 export interface DiscoverOptions {
   /** A node or mirror of the network; any form `normalizeBaseURL` understands. There is no default. */
@@ -37,8 +38,9 @@ export interface Discovery {
   readonly retired: boolean;
   readonly apiVersionText: string | undefined;
   /** How far the list is proven. `unverified` lists are one server's word. */
-  readonly label: TrustLabel;
-  readonly labelReason: string;
+  readonly label: ProofLabel;
+  /** Why the label is not a better one, in sentences. */
+  readonly reasons: readonly string[];
   readonly epochId: bigint | undefined;
 }
 
@@ -62,7 +64,7 @@ export async function discoverEndpoints(options: DiscoverOptions): Promise<Disco
   const retired = isClassicInferenceRetired(versions?.apiVersion);
   const common = { retired, apiVersionText: versions?.apiVersionText };
   if (retired) {
-    return { ...common, endpoints: [], skipped: [], label: "unverified", labelReason: "not asked", epochId: undefined };
+    return { ...common, endpoints: [], skipped: [], label: "unverified", reasons: [], epochId: undefined };
   }
   const [list, params] = await Promise.all([
     readParticipants(source, reading, options.trust),
@@ -80,7 +82,7 @@ export async function discoverEndpoints(options: DiscoverOptions): Promise<Disco
     endpoints: probed.endpoints,
     skipped: [...eligible.skipped, ...probed.skipped],
     label: list.label,
-    labelReason: list.reason,
+    reasons: list.reasons,
     epochId: list.epochId,
   };
 }

@@ -1,13 +1,12 @@
 import { ZephError } from "../errors/zeph-error.ts";
-import { parseParticipants } from "../protocol/participants/parse-participants.ts";
 import type { ExcludedParticipant, Participant } from "../protocol/participants/participant.ts";
+import type { Trust } from "../protocol/proof/trust.ts";
+import { type ProofLabel, verifyParticipants } from "../protocol/proof/verify-participants.ts";
 import { type ReadNodeOptions, readNode } from "./read-node.ts";
 
-/** How far a list of participants is proven. See docs/protocol.md. */
-export type TrustLabel = "verified" | "self-consistent" | "unverified";
-
-/** What a list is checked against: without a pinned header or validator set one server vouches for itself. */
-export interface ParticipantsTrust {
+/** What a list of nodes is checked against. Without a pinned hash the server that sent it vouches for itself. */
+export interface ParticipantsTrust extends Trust {
+  /** Chain the list must come from. */
   readonly chainId?: string;
 }
 
@@ -15,26 +14,91 @@ export interface ParticipantsList {
   readonly participants: readonly Participant[];
   readonly excluded: readonly ExcludedParticipant[];
   readonly epochId: bigint;
-  readonly label: TrustLabel;
-  readonly reason: string;
+  readonly label: ProofLabel;
+  readonly reasons: readonly string[];
 }
 
-/** Reads the participants of the current epoch and checks their proof as far as the source offers one. */
+const PAGE_SIZE = 100;
+/** No network has more validators than this; a source that says so is not to be followed. */
+const MAX_PAGES = 20;
+
+/**
+ * Reads the participants of the current epoch and checks their proof as far as the source offers one: the commit and the
+ * validators come from its chain RPC, which is often switched off. Throws `discovery_failed`, `proof_invalid`.
+ */
 export async function readParticipants(
   source: string,
   reading: ReadNodeOptions,
-  _trust: ParticipantsTrust = {},
+  trust: ParticipantsTrust = {},
 ): Promise<ParticipantsList> {
-  const { json } = await readNode(`${source}/epochs/current/participants`, reading).catch((error: unknown) => {
-    if (!ZephError.is(error) || error.code !== "bad_response") throw error;
+  const response = await readOr(`${source}/epochs/current/participants`, reading, (error) => {
     throw new ZephError("discovery_failed", { detail: error.detail ?? error.summary, cause: error });
   });
-  const { active, excluded } = parseParticipants(json);
-  return {
-    participants: active.participants,
-    excluded,
-    epochId: active.epochId,
-    label: "unverified",
-    reason: "the source offers no proof",
-  };
+  const rpc = `${source.slice(0, -"/v1".length)}/chain-rpc`;
+  const height = headerHeight(response);
+  const [commit, validators] =
+    height === undefined
+      ? [undefined, undefined]
+      : await Promise.all([
+          readOr(`${rpc}/commit?height=${height}`, reading, () => undefined),
+          readValidators(rpc, height, reading),
+        ]);
+  const { chainId, ...pinned } = trust;
+  return verifyParticipants({
+    response,
+    ...(commit === undefined ? {} : { commit }),
+    ...(validators === undefined ? {} : { validators }),
+    ...(chainId === undefined ? {} : { chainId }),
+    trust: pinned,
+  });
+}
+
+/** All pages of the validator set, or undefined when the chain RPC does not give them. */
+async function readValidators(rpc: string, height: string, reading: ReadNodeOptions): Promise<unknown> {
+  const pages: unknown[] = [];
+  let seen = 0;
+  for (let page = 1; page <= MAX_PAGES; page += 1) {
+    const url = `${rpc}/validators?height=${height}&page=${page}&per_page=${PAGE_SIZE}`;
+    const document = await readOr(url, reading, () => undefined);
+    if (document === undefined) return undefined;
+    pages.push(document);
+    const { count, total } = pageSize(document);
+    seen += count;
+    if (count === 0 || seen >= total) return pages;
+  }
+  return undefined;
+}
+
+/** A document that is not to be had is handled by `otherwise`; an unreachable source is an error all the same. */
+async function readOr(
+  url: string,
+  reading: ReadNodeOptions,
+  otherwise: (error: ZephError) => unknown,
+): Promise<unknown> {
+  try {
+    return (await readNode(url, reading)).json;
+  } catch (error) {
+    if (ZephError.is(error) && error.code === "bad_response") return otherwise(error);
+    throw error;
+  }
+}
+
+function headerHeight(response: unknown): string | undefined {
+  const height = dig(response, ["block", "header", "height"]);
+  const text = typeof height === "number" || typeof height === "string" ? String(height) : "";
+  return /^\d{1,18}$/.test(text) ? text : undefined;
+}
+
+function pageSize(document: unknown): { readonly count: number; readonly total: number } {
+  const result = dig(document, ["result"]) ?? document;
+  const list = dig(result, ["validators"]);
+  const total = Number(dig(result, ["total"]));
+  return { count: Array.isArray(list) ? list.length : 0, total: Number.isFinite(total) ? total : 0 };
+}
+
+function dig(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (inner, name) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, name) : undefined),
+    value,
+  );
 }
