@@ -18,42 +18,19 @@ export interface ZephFolders {
 }
 
 /**
- * The folders of this user: the XDG variables first (relative values are ignored, as the XDG specification asks), then
- * `%APPDATA%` and `%LOCALAPPDATA%` on Windows, then the usual folders under the home directory.
+ * The folders of this user: the XDG variables first, then `%APPDATA%` and `%LOCALAPPDATA%`, then the usual folders under
+ * the home directory. Relative values are ignored, as the XDG specification asks. The vault has the same rule.
  */
 export function zephFolders({ env, homeDir, platform }: PathContext): ZephFolders {
   const path = pathsOf(platform);
   const folder = (xdgName: string, windowsName: string, fallback: readonly string[]): string => {
-    const xdg = env[xdgName];
-    if (xdg !== undefined && path.isAbsolute(xdg)) return path.join(xdg, "zeph");
-    const windows = platform === "win32" ? env[windowsName] : undefined;
-    if (windows !== undefined && path.isAbsolute(windows)) return path.join(windows, "zeph");
-    return path.join(homeDir, ...fallback, "zeph");
+    const given = [env[xdgName], env[windowsName]].find((value) => value !== undefined && path.isAbsolute(value));
+    return path.join(given ?? path.join(homeDir, ...fallback), "zeph");
   };
   return {
     config: folder("XDG_CONFIG_HOME", "APPDATA", [".config"]),
     state: folder("XDG_STATE_HOME", "LOCALAPPDATA", [".local", "state"]),
     cache: folder("XDG_CACHE_HOME", "LOCALAPPDATA", [".cache"]),
-  };
-}
-
-export interface VaultPaths {
-  readonly keyFile: string;
-  readonly vaultFile: string;
-}
-
-/** The one rule for the vault's two files: flags, then `ZEPH_VAULT_KEY` and `ZEPH_VAULT_PATH`, then the config folder. */
-export function vaultPaths(
-  context: PathContext & { readonly cwd: string },
-  flags: { readonly vaultKey?: string | undefined; readonly vaultFile?: string | undefined } = {},
-): VaultPaths {
-  const path = pathsOf(context.platform);
-  const { config } = zephFolders(context);
-  const choose = (flag: string | undefined, variable: string | undefined, file: string) =>
-    path.resolve(context.cwd, given(flag) ?? given(variable) ?? path.join(config, file));
-  return {
-    keyFile: choose(flags.vaultKey, context.env.ZEPH_VAULT_KEY, "vault-key.txt"),
-    vaultFile: choose(flags.vaultFile, context.env.ZEPH_VAULT_PATH, "secrets.age"),
   };
 }
 

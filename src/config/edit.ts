@@ -1,0 +1,184 @@
+import { isDeepStrictEqual } from "node:util";
+import { parse as parseForPatch, patch } from "@decimalturn/toml-patch";
+import { ZephError } from "../errors/zeph-error.ts";
+import { effectiveName, PROVIDERS } from "./check-layer.ts";
+import { faultsError } from "./fault.ts";
+import { isFault, readFileLayer } from "./file-layer.ts";
+import { isTable, type Table, tablesAt } from "./layer.ts";
+import { appendRecord, removeRecord, setRecordFields } from "./record-splices.ts";
+import { applySplices, type Splice } from "./splice.ts";
+import { type OutlineBlock, outlineToml } from "./toml-outline.ts";
+
+/** A provider record in the file's own terms. A field that is `undefined` is taken out of the file. */
+export type ProviderRecord = Readonly<Record<string, unknown>> & { readonly type: string; readonly name: string };
+
+/**
+ * Adds a provider record, or changes the one of the same name: the given fields are set, other fields, comments, order
+ * and all other bytes of the file stay. A record of another type is replaced whole. An inline `api_key` goes when the
+ * record brings an `api_key_env`. With `default = true` the earlier default gives way.
+ *
+ * Throws `config_invalid` when the text is not TOML, or is written in a way that cannot be edited without harm.
+ */
+export function upsertProvider(text: string, record: ProviderRecord): string {
+  const hasOthers = (records: readonly Table[]) => records.some((other) => effectiveName(other) !== record.name);
+  return edit(text, (records) => {
+    const index = records.findIndex((existing) => effectiveName(existing) === record.name);
+    const old = records[index];
+    const changes: Change[] = [];
+    if (record.default === true && hasOthers(records)) changes.push(...clearDefaults(records, record.name));
+    if (old === undefined) return [...changes, { kind: "append", record: withoutUndefined(record) }];
+    const kept =
+      old.type === record.type ? {} : Object.fromEntries(Object.keys(old).map((field) => [field, undefined]));
+    const inline = record.api_key_env === undefined || "api_key" in record ? {} : { api_key: undefined };
+    return [...changes, { kind: "set", index, fields: { ...kept, ...inline, ...record } }];
+  });
+}
+
+/** Makes this provider the default one. Throws `provider_not_found`, `config_invalid`. */
+export function setDefaultProvider(text: string, name: string): string {
+  return edit(text, (records) => {
+    const index = indexOf(records, name);
+    return [...clearDefaults(records, name), { kind: "set", index, fields: { default: true } }];
+  });
+}
+
+/** Sets the model of a provider. Throws `provider_not_found`, `config_invalid`. */
+export function setModel(text: string, name: string, model: string): string {
+  return edit(text, (records) => [{ kind: "set", index: indexOf(records, name), fields: { model } }]);
+}
+
+/** Takes a provider record out. Comments around it stay. Throws `provider_not_found`, `config_invalid`. */
+export function removeProvider(text: string, name: string): string {
+  return edit(text, (records) => [{ kind: "remove", index: indexOf(records, name) }]);
+}
+
+type Change =
+  | { readonly kind: "append"; readonly record: Table }
+  | { readonly kind: "set"; readonly index: number; readonly fields: Table }
+  | { readonly kind: "remove"; readonly index: number };
+
+function clearDefaults(records: readonly Table[], except: string): readonly Change[] {
+  return records.flatMap((record, index) =>
+    record.default === true && effectiveName(record) !== except
+      ? [{ kind: "set" as const, index, fields: { default: false } }]
+      : [],
+  );
+}
+
+function indexOf(records: readonly Table[], name: string): number {
+  const index = records.findIndex((record) => effectiveName(record) === name);
+  if (index !== -1) return index;
+  const names = records.map(effectiveName).join(", ");
+  throw new ZephError("provider_not_found", { detail: names === "" ? `"${name}"` : `"${name}"; there are: ${names}` });
+}
+
+/**
+ * Edits the text in place and proves the result: read again, it must hold what was meant and nothing else. Where the
+ * records are not written as `[[llm.providers]]` blocks the TOML library's own patching takes over, under the same proof.
+ */
+function edit(text: string, plan: (records: readonly Table[]) => readonly Change[]): string {
+  const bom = text.startsWith("\ufeff") ? "\ufeff" : "";
+  const source = text.slice(bom.length);
+  const values = parseOrThrow(source);
+  const changes = plan(recordsOf(values));
+  const expected = applyChanges(values, changes);
+  const spliced = attemptOrNothing(() => spliceText(source, values, changes));
+  if (spliced !== undefined && holds(spliced, expected)) return bom + spliced;
+  const patched = attemptOrNothing(() => patch(source, applyChanges(parseForPatch(source), changes)));
+  if (patched !== undefined && holds(patched, expected) && keepsComments(source, patched)) return bom + patched;
+  throw new ZephError("config_invalid", {
+    detail: "the provider records are written in a way that cannot be edited safely; the file was left as it is",
+    hint: "Change the file by hand, or move its records into [[llm.providers]] tables.",
+  });
+}
+
+function parseOrThrow(text: string): Table {
+  const layer = readFileLayer("the config file", text);
+  if (isFault(layer)) throw faultsError([layer]);
+  return layer.values;
+}
+
+function recordsOf(values: Table): readonly Table[] {
+  return tablesAt({ values, originOf: () => ({ kind: "default" }) }, PROVIDERS).map((part) => part.values);
+}
+
+/** The same changes on parsed values, which is what the edited text must give. */
+function applyChanges(values: Table, changes: readonly Change[]): Table {
+  const llm = isTable(values.llm) ? values.llm : {};
+  const records: (Table | undefined)[] = [...recordsOf(values)];
+  for (const change of changes) {
+    if (change.kind === "append") records.push(change.record);
+    else if (change.kind === "remove") records[change.index] = undefined;
+    else records[change.index] = withoutUndefined({ ...records[change.index], ...change.fields });
+  }
+  const providers = records.filter((record) => record !== undefined);
+  const { providers: _before, ...rest } = llm;
+  return { ...values, llm: providers.length === 0 ? rest : { ...rest, providers } };
+}
+
+function spliceText(text: string, values: Table, changes: readonly Change[]): string {
+  const outline: readonly OutlineBlock[] = outlineToml(text);
+  const splices: Splice[] = changes.flatMap((change): readonly Splice[] => {
+    if (change.kind === "append") return appendRecord(text, outline, change.record);
+    if (change.kind === "remove") return removeRecord(text, outline, change.index);
+    const fields = differing(recordsOf(values)[change.index] ?? {}, change.fields);
+    return setRecordFields(text, outline, change.index, fields);
+  });
+  return applySplices(text, splices);
+}
+
+/** Without the fields that have their value already: those keep their bytes, comments inside them too. */
+function differing(record: Table, fields: Table): Table {
+  const isSame = (field: string, value: unknown) =>
+    isDeepStrictEqual(toComparable(record[field]), toComparable(dropUndefined(value)));
+  return Object.fromEntries(Object.entries(fields).filter(([field, value]) => !isSame(field, value)));
+}
+
+function attemptOrNothing(attempt: () => string): string | undefined {
+  try {
+    return attempt();
+  } catch {
+    // This way of editing does not fit the file; the other one is tried, and failing that the caller is told.
+    return undefined;
+  }
+}
+
+function holds(text: string, expected: Table): boolean {
+  const layer = readFileLayer("the edited config", text);
+  return !isFault(layer) && isDeepStrictEqual(toComparable(layer.values), toComparable(expected));
+}
+
+/** The library moves comments with what they describe, and drops some; that must not happen to anybody's file. */
+function keepsComments(before: string, after: string): boolean {
+  const commentsOf = (text: string) =>
+    text
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line.startsWith("#"))
+      .sort();
+  return isDeepStrictEqual(commentsOf(before), commentsOf(after));
+}
+
+/** Parsers give objects without prototype; an `llm` table that lost its last record may be gone or empty. */
+function toComparable(value: unknown, key = ""): unknown {
+  if (Array.isArray(value)) return value.map((item) => toComparable(item));
+  if (!isTable(value)) return value;
+  const entries = Object.entries(value).map(([name, inner]) => [name, toComparable(inner, name)] as const);
+  const present = entries.filter(([name, inner]) => !(key === "" && name === "llm" && isEmptyTable(inner)));
+  return Object.fromEntries(present);
+}
+
+function isEmptyTable(value: unknown): boolean {
+  return isTable(value) && Object.keys(value).length === 0;
+}
+
+function withoutUndefined(record: Table): Table {
+  const present = Object.entries(record).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present.map(([field, value]) => [field, dropUndefined(value)]));
+}
+
+/** Nodes without a label come as `{ name: undefined }`; TOML has no such value. */
+function dropUndefined(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(dropUndefined);
+  return isTable(value) ? withoutUndefined(value) : value;
+}

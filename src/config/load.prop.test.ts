@@ -1,0 +1,63 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "./load.ts";
+import type { Origin } from "./origin.ts";
+import { chooseProvider } from "./provider.ts";
+
+const USER = "/home/ann/.config/zeph/config.toml";
+const PROJECT = "/work/config/default.toml";
+
+/** Highest first: the total order that the documentation promises. */
+const LAYERS = ["flag", "env", "project", "user"] as const;
+type LayerName = (typeof LAYERS)[number];
+
+const someLayers = fc.subarray([...LAYERS]);
+
+function fileOf(name: LayerName, layers: readonly LayerName[], secs: readonly LayerName[]): string {
+  const timeouts = secs.includes(name) ? `[timeouts]\nllm_seconds = ${100 + LAYERS.indexOf(name)}\n` : "";
+  const model = layers.includes(name) ? `model = "${name}"\n` : "";
+  return `${timeouts}[[llm.providers]]\ntype = "compatible"\nname = "one"\nbase_url = "https://one.example"\n${model}`;
+}
+
+function load(models: readonly LayerName[], seconds: readonly LayerName[]) {
+  const files: Record<string, string> = {
+    [USER]: fileOf("user", models, seconds),
+    [PROJECT]: fileOf("project", models, seconds),
+  };
+  return loadConfig({
+    homeDir: "/home/ann",
+    platform: "linux",
+    cwd: "/work",
+    env: {
+      ...(models.includes("env") ? { ZEPH_LLM_MODEL: "env" } : {}),
+      ...(seconds.includes("env") ? { ZEPH_TIMEOUT_LLM: "101" } : {}),
+    },
+    flags: models.includes("flag") ? { model: "flag" } : {},
+    readFile: async (path) => files[path],
+  });
+}
+
+function layerOf(origin: Origin | undefined): LayerName | "default" | undefined {
+  if (origin?.kind !== "file") return origin?.kind;
+  return origin.path === USER ? "user" : "project";
+}
+
+describe("precedence", () => {
+  it("is a total order: of any set of layers the highest gives the value and the origin", async () => {
+    await fc.assert(
+      fc.asyncProperty(someLayers, someLayers, async (models, withSeconds) => {
+        const seconds = withSeconds.filter((layer) => layer !== "flag");
+        const { config, origins } = await load(models, seconds);
+        const provider = chooseProvider(config);
+        const highest = LAYERS.find((layer) => models.includes(layer));
+        expect(provider.model).toBe(highest);
+        expect(layerOf(origins.get("llm.providers.one.model"))).toBe(highest);
+        const highestSeconds = LAYERS.find((layer) => layer !== "flag" && seconds.includes(layer));
+        const expectedSeconds = highestSeconds === undefined ? 120 : 100 + LAYERS.indexOf(highestSeconds);
+        expect(provider.requestTimeoutMs).toBe(expectedSeconds * 1000);
+        expect(layerOf(origins.get("timeouts.llm_seconds"))).toBe(highestSeconds ?? "default");
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,121 @@
+import { describe, expect, it } from "vitest";
+import { ZephError } from "../errors/zeph-error.ts";
+import { Secret } from "../internal/secret.ts";
+import { decideVaultBackend, findSecret, resolveSecret } from "./resolve-secret.ts";
+import { apiKeyNames } from "./secret-names.ts";
+
+const NAME = "ZEPH_COMPATIBLE_GONKAGATE_API_KEY";
+const names = apiKeyNames("gonkagate");
+
+function lookup(more: {
+  vault?: Record<string, string>;
+  env?: Record<string, string>;
+  backend?: "age" | "env";
+  inline?: Secret;
+}) {
+  return {
+    backend: more.backend ?? ("age" as const),
+    env: more.env ?? {},
+    inline: more.inline,
+    purpose: 'provider "gonkagate"',
+    vaultGet: async (name: string) => {
+      if (more.backend === "env") throw new Error("the vault must not be asked");
+      if (more.vault === undefined) throw new ZephError("vault_not_found");
+      return more.vault[name];
+    },
+  };
+}
+
+describe("decideVaultBackend (B35)", () => {
+  const none = { env: {}, vaultFilesExist: false };
+  it.each([
+    [
+      "the flag",
+      { ...none, flag: "env", env: { ZEPH_VAULT_BACKEND: "age" }, configured: "age" },
+      "env",
+      "flag --vault",
+    ],
+    [
+      "the variable",
+      { ...none, env: { ZEPH_VAULT_BACKEND: "age" }, configured: "env" },
+      "age",
+      "env ZEPH_VAULT_BACKEND",
+    ],
+    ["the config", { ...none, configured: "env", vaultFilesExist: true }, "env", "[vault] backend"],
+    ["the files", { ...none, vaultFilesExist: true }, "age", "vault files"],
+    ["nothing", none, "env", "default"],
+    ["an empty variable as nothing", { ...none, env: { ZEPH_VAULT_BACKEND: " " } }, "env", "default"],
+  ] as const)("goes by %s", (_what, given, backend, origin) => {
+    const decision = decideVaultBackend(given);
+    expect(decision).toMatchObject({ backend, origin });
+    expect(decision.notice !== undefined).toBe(origin === "default");
+  });
+
+  it.each(["keychain", "keyring", "ages"])("refuses %s and says where it came from", (name) => {
+    expect(() => decideVaultBackend({ ...none, configured: name })).toThrow(
+      expect.objectContaining({ code: "vault_backend_unknown", detail: expect.stringContaining("[vault] backend") }),
+    );
+  });
+});
+
+describe("resolveSecret (B35)", () => {
+  it("takes what is stored and mentions the variable it did not use", async () => {
+    const found = await resolveSecret(
+      names,
+      lookup({ vault: { [NAME]: "stored" }, env: { GONKAGATE_API_KEY: "other" } }),
+    );
+    expect(found).toMatchObject({ name: NAME, source: "vault", notice: expect.stringContaining("GONKAGATE_API_KEY") });
+    expect(found.secret.reveal()).toBe("stored");
+    expect(found.notice).not.toMatch(/stored|other/);
+  });
+
+  it("reads the older spelling from the vault", async () => {
+    const vault = { "ZEPH_COMPATIBLE_GONKA-BROKER_API_KEY": "old" };
+    const found = await resolveSecret(apiKeyNames("gonka-broker"), lookup({ vault }));
+    expect(found).toMatchObject({ name: "ZEPH_COMPATIBLE_GONKA-BROKER_API_KEY", source: "vault" });
+  });
+
+  it.each([
+    ["has no such name", {}],
+    ["has it empty", { [NAME]: "" }],
+    ["does not exist", undefined],
+  ])("takes a variable with a notice when the vault %s", async (_what, vault) => {
+    const options = { env: { GONKAGATE_API_KEY: " gp-x\n" }, ...(vault === undefined ? {} : { vault }) };
+    const found = await resolveSecret(names, lookup(options));
+    expect(found).toMatchObject({ name: "GONKAGATE_API_KEY", source: "env", notice: expect.stringContaining(NAME) });
+    expect(found.secret.reveal()).toBe("gp-x");
+  });
+
+  it("prefers the canonical variable", async () => {
+    const env = { GONKAGATE_API_KEY: "alias", [NAME]: "canonical" };
+    const found = await resolveSecret(names, lookup({ env, backend: "env" }));
+    expect(found).toMatchObject({ name: NAME, source: "env" });
+    expect(found.notice).toBeUndefined();
+  });
+
+  it("uses a key in the config first, with a notice", async () => {
+    const found = await resolveSecret(names, lookup({ inline: new Secret("inline"), vault: { [NAME]: "stored" } }));
+    expect(found).toMatchObject({ source: "config", notice: expect.stringContaining("zeph vault import") });
+  });
+
+  it("does not look elsewhere when the vault cannot be opened", async () => {
+    const locked = {
+      ...lookup({ env: { [NAME]: "x" } }),
+      vaultGet: () => Promise.reject(new ZephError("vault_locked")),
+    };
+    await expect(resolveSecret(names, locked)).rejects.toMatchObject({ code: "vault_locked" });
+  });
+
+  it("names the secret and the command when there is none (G5)", async () => {
+    await expect(resolveSecret(names, lookup({ vault: {} }))).rejects.toMatchObject({
+      code: "secret_missing",
+      detail: `${NAME}, the secret of provider "gonkagate", is neither in the vault nor in the environment`,
+      hint: expect.stringContaining(`zeph vault set ${NAME}`),
+    });
+    await expect(resolveSecret(names, lookup({ backend: "env" }))).rejects.toMatchObject({
+      code: "secret_missing",
+      hint: expect.stringContaining(`Set the variable ${NAME}`),
+    });
+    expect(await findSecret(names, lookup({ vault: {} }))).toBeUndefined();
+  });
+});
