@@ -39,7 +39,8 @@ export function passphraseSource(context: CliContext): AskPassphrase {
   };
 }
 
-function asksOnTerminal(context: CliContext): boolean {
+/** Would the passphrase be typed, and not read from a file? */
+export function asksOnTerminal(context: CliContext): boolean {
   return context.interactive && passphraseFile(context) === undefined;
 }
 

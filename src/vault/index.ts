@@ -18,11 +18,7 @@ export { ZephError } from "../errors/zeph-error.ts";
 export { Secret } from "../internal/secret.ts";
 export { listBackups } from "./backups.ts";
 export { type CheckVaultOptions, checkVault, type VaultFinding, type VaultReport } from "./check.ts";
-export { parseDotenv } from "./dotenv.ts";
-export { assertEntryName } from "./entry-name.ts";
-export { findImportable, type ImportCandidate } from "./importable.ts";
 export type { AskPassphrase } from "./key-file.ts";
-export { entryFault } from "./known-entries.ts";
 export { type VaultPaths, type VaultPathsOptions, vaultPaths } from "./paths.ts";
 export {
   Vault,

@@ -18,7 +18,7 @@ export function isKnownEntry(name: string): boolean {
   return KNOWN_ENTRIES.some((known) => known.name.test(name));
 }
 
-/** What is wrong with an entry, without showing its value. Entries of unknown names only must not be empty. */
+/** What is wrong with an entry, without showing its value. Of entries with other names nothing is known, except that an empty one is of no use. */
 export function entryFault(name: string, value: string): string | undefined {
   if (value === "") return "is empty";
   return KNOWN_ENTRIES.find((known) => known.name.test(name))?.faultOf(value, name);

@@ -60,6 +60,12 @@ describe("Vault.init", () => {
     },
   );
 
+  it("makes one vault when called several times at once", async () => {
+    const attempts = await Promise.allSettled([1, 2, 3, 4].map(() => Vault.init({ paths })));
+    expect(attempts.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    expect((await open()).names()).toEqual([]);
+  });
+
   it("refuses when the vault is a link to something that is not there now", async () => {
     await symlink(join(folder, "not-mounted", "secrets.age"), paths.vaultFile);
     await expect(init()).rejects.toMatchObject({ code: "vault_exists" });
@@ -291,6 +297,15 @@ describe("backups", () => {
       async (vaultFile) => (await Vault.open({ paths: { ...paths, vaultFile } })).names().length,
     );
     expect(await Promise.all(counts)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+  });
+
+  it("of the last change is kept when the clock was set back", async () => {
+    const vault = await init();
+    for (let change = 0; change < 8; change += 1) {
+      clock.set(clock.nowMs() - 1000);
+      const { backupPath = "" } = await vault.set(`NAME_${change}`, new Secret("x"));
+      expect(await listBackups(paths.vaultFile)).toContain(backupPath);
+    }
   });
 
   it("of a replaced vault and key are kept for good", async () => {

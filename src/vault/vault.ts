@@ -144,7 +144,9 @@ export class Vault {
       const sealed = await sealContents(contents, this.#keyFile.recipient);
       const { backupPath } = await writeFileAtomic(target, sealed, { backup: "timestamped", clock: this.#clock });
       this.#contents = await this.#readBack(contents, backupPath);
-      await pruneBackups(target, { keep: BACKUPS_KEPT, isExpendable: (path) => this.#canOpen(path) });
+      // The one just made is spared by name: after the clock was set back it looks like the oldest.
+      const isExpendable = async (path: string) => path !== backupPath && (await this.#canOpen(path));
+      await pruneBackups(target, { keep: BACKUPS_KEPT, isExpendable });
       return { backupPath };
     });
   }

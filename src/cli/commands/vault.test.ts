@@ -86,6 +86,15 @@ describe("zeph vault init", () => {
     await expect(open()).rejects.toMatchObject({ code: "vault_locked" });
   });
 
+  it("takes the passphrase from the file that is named, and asks nothing", async () => {
+    const env = { ZEPH_VAULT_PASSPHRASE_FILE: join(homeDir, "passphrase") };
+    await writeFile(env.ZEPH_VAULT_PASSPHRASE_FILE, `${PLANTED}\n`, { mode: 0o600 });
+    const { exitCode, shown } = await run(runVaultInit, { protect: true }, { env, keys: [] });
+    expect(exitCode).toBe(0);
+    expect(shown).not.toContain(PLANTED);
+    expect(await run(runVaultList, {}, { env })).toMatchObject({ exitCode: 0, stderr: "The vault is empty.\n" });
+  });
+
   it("needs some source for the passphrase, and makes nothing without", async () => {
     expect((await run(runVaultInit, { protect: true })).error).toMatchObject({ code: "vault_locked" });
     expect(await readdir(homeDir)).toEqual([]);

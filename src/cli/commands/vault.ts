@@ -2,16 +2,11 @@ import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
 import type { Secret } from "../../internal/secret.ts";
-import {
-  assertEntryName,
-  checkVault,
-  entryFault,
-  existingVaultFiles,
-  Vault,
-  type VaultPaths,
-} from "../../vault/index.ts";
+import { assertEntryName } from "../../vault/entry-name.ts";
+import { checkVault, existingVaultFiles, Vault, type VaultPaths } from "../../vault/index.ts";
+import { entryFault } from "../../vault/known-entries.ts";
 import type { CliContext, RunCommand } from "../context.ts";
-import { openVault, passphraseSource, vaultPathsOf } from "../open-vault.ts";
+import { asksOnTerminal, openVault, passphraseSource, vaultPathsOf } from "../open-vault.ts";
 import { promptConfirm, promptHidden, promptText } from "../prompt.ts";
 import { readStdinSecret } from "../read-stdin-secret.ts";
 import { writeResult } from "../write-result.ts";
@@ -38,12 +33,14 @@ export const runVaultInit: RunCommand<VaultInitFlags> = async (context, flags) =
     ...(passphrase === undefined ? {} : { passphrase }),
   });
   const kept = existing.length > 0 ? "The files that were there are kept beside them, with .bak in their names.\n" : "";
-  const zeph =
-    passphrase === undefined ? "" : "With a passphrase the `age` tool opens the key file, but Zeph does not.\n";
+  const protection =
+    passphrase === undefined
+      ? "Whoever can read both files can read every secret in them.\n"
+      : "With a passphrase the `age` tool opens the key file, but Zeph does not.\n";
   return writeResult(context, {
     data: { ...paths, replaced: existing, passphraseProtected: passphrase !== undefined },
     answer: `Key file: ${paths.keyFile}\nVault:    ${paths.vaultFile}\n`,
-    notice: `${kept}${zeph}Whoever can read both files can read every secret in them.\n`,
+    notice: `${kept}${protection}`,
   });
 };
 
@@ -59,7 +56,7 @@ async function confirmReplacement(context: CliContext, flags: VaultInitFlags, ex
 async function newPassphrase(context: CliContext): Promise<Secret> {
   const passphrase = await passphraseSource(context)();
   if (passphrase === undefined) throw new ZephError("vault_locked", { detail: "there is no terminal to ask for one" });
-  if (!context.interactive) return passphrase;
+  if (!asksOnTerminal(context)) return passphrase;
   await promptHidden(context, "The same passphrase again", {
     validate: (again) => (again.reveal() === passphrase.reveal() ? undefined : "This is not the same."),
   });
