@@ -1,0 +1,143 @@
+import { ZephError } from "../../errors/zeph-error.ts";
+import type { Ask } from "../../init/ask.ts";
+import type { InitRequest } from "../../init/init-request.ts";
+import type { InitWorld } from "../../init/init-world.ts";
+import { type InitResult, setUp } from "../../init/set-up.ts";
+import { plainTell, quietTell, type Tell } from "../../init/tell.ts";
+import type { CliContext, RunCommand } from "../context.ts";
+import { passphraseSource, vaultPathsOf } from "../open-vault.ts";
+import { readStdinSecret } from "../read-stdin-secret.ts";
+import { writeResult } from "../write-result.ts";
+
+export interface InitFlags {
+  /** `--path gateway|native` */
+  readonly path?: string;
+  /** `--broker ID`: a broker of the registry or of the config. */
+  readonly broker?: string;
+  /** `--base-url URL`: any OpenAI-compatible endpoint, or another address of the broker. */
+  readonly baseUrl?: string;
+  /** `--model ID`: an id of the live list, or `auto`. */
+  readonly model?: string;
+  /** `--name NAME`: of the provider record. */
+  readonly name?: string;
+  /** `--key-stdin`: read the key from standard input. */
+  readonly keyStdin?: boolean;
+  /** `--key-env NAME`: take the key from this variable. */
+  readonly keyEnv?: string;
+  /** `--no-test` makes it false. */
+  readonly test?: boolean;
+  /** `-o, --output PATH`: the config file to write. */
+  readonly output?: string;
+  /** `--default` or `--no-default`. */
+  readonly default?: boolean;
+  /** `--force`: replace a stored private key, or a config that cannot be read, without a typed confirmation. */
+  readonly force?: boolean;
+  /** `--source-url URL`: a node to discover the others from. */
+  readonly sourceUrl?: string;
+  /** `--node URL[,ADDRESS]`, repeatable. */
+  readonly node?: readonly string[];
+  /** `--key-name NAME`: a key of the `inferenced` keyring. */
+  readonly keyName?: string;
+  readonly keyringBackend?: string;
+  readonly keyringHome?: string;
+  /** `--prefix PREFIX`: address prefix of the network. */
+  readonly prefix?: string;
+  /** `--expect-address ADDRESS`: refuse a key of another address. */
+  readonly expectAddress?: string;
+}
+
+/** `zeph init`: from nothing to the first reply. */
+export const runInit: RunCommand<InitFlags> = async (context, flags) => {
+  const request = toRequest(flags);
+  const world = toWorld(context);
+  if (context.interactive) {
+    const { terminalWizard } = await import("../../init/wizard.ts");
+    const { ask, tell, begin, end } = terminalWizard(world);
+    begin("zeph init");
+    const result = await setUpWith(world, request, ask, tell);
+    end(`Ready in ${seconds(result)}. ${nextStep(result)}`);
+    return writeResult(context, { data: toData(result) });
+  }
+  const tell = context.json ? quietTell(world) : plainTell(world);
+  const result = await setUpWith(world, request, undefined, tell);
+  return writeResult(context, {
+    data: toData(result),
+    notice: `Ready in ${seconds(result)}. ${nextStep(result)}\n`,
+  });
+};
+
+async function setUpWith(world: InitWorld, request: InitRequest, ask: Ask | undefined, tell: Tell) {
+  const result = await setUp(world, request, { ask, tell });
+  const { configPath, backupPath } = result.applied;
+  const backup = backupPath === undefined ? "" : `\nThe file as it was before: ${backupPath}`;
+  tell.done(`Config: ${configPath}${backup}`);
+  return result;
+}
+
+function seconds({ elapsedMs }: InitResult): string {
+  return `${(elapsedMs / 1000).toFixed(1)} s`;
+}
+
+function nextStep({ applied, outcome, facts }: InitResult): string {
+  const config = facts.isUsualPath ? "" : ` --config ${applied.configPath}`;
+  const provider = applied.isDefault ? "" : ` --provider ${applied.providerName}`;
+  if (outcome.answers.model === undefined) return `Look at the account with: zeph${config} gonka account`;
+  return `Now chat with: zeph${config}${provider}`;
+}
+
+/** What `--json` tells. Field names are stable. */
+function toData({ applied, outcome, facts, elapsedMs }: InitResult) {
+  const { answers, secrets, reply, address } = outcome;
+  return {
+    path: answers.path,
+    provider: applied.providerName,
+    isDefault: applied.isDefault,
+    model: answers.model ?? null,
+    ...(answers.path === "gateway"
+      ? { baseURL: answers.baseURL }
+      : { address: address ?? null, sourceUrl: answers.sourceUrl ?? null, nodes: answers.nodes }),
+    configPath: applied.configPath,
+    backupPath: applied.backupPath ?? null,
+    vault: { backend: facts.vault.backend, secrets: [...secrets.keys()] },
+    test: reply ?? null,
+    elapsedMs,
+  };
+}
+
+/** Throws `usage` for flags that contradict each other. */
+function toRequest(flags: InitFlags): InitRequest {
+  const { path, broker, model, name, output, keyName, keyringBackend, keyringHome, prefix } = flags;
+  if (path !== undefined && path !== "gateway" && path !== "native") {
+    throw new ZephError("usage", { detail: `--path ${path}`, hint: "Give --path gateway or --path native." });
+  }
+  if (flags.keyStdin === true && flags.keyEnv !== undefined) {
+    throw new ZephError("usage", { detail: "--key-stdin and --key-env exclude each other" });
+  }
+  return {
+    ...defined({ path, broker, baseURL: flags.baseUrl, model, name, output, makeDefault: flags.default }),
+    ...(flags.keyStdin === true ? { key: { from: "stdin" } } : {}),
+    ...(flags.keyEnv === undefined ? {} : { key: { from: "env", variable: flags.keyEnv } }),
+    test: flags.test !== false,
+    force: flags.force === true,
+    native: {
+      ...defined({ keyName, keyringBackend, keyringHome, prefix }),
+      ...defined({ sourceUrl: flags.sourceUrl, expectAddress: flags.expectAddress }),
+      nodes: flags.node ?? [],
+    },
+  };
+}
+
+function toWorld(context: CliContext): InitWorld {
+  return {
+    ...context,
+    vaultPaths: vaultPathsOf(context),
+    askPassphrase: passphraseSource(context),
+    readStdinSecret: () => readStdinSecret(context),
+  };
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+function defined<T extends object>(fields: T): Defined<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
+}

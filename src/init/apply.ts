@@ -1,0 +1,68 @@
+import { unlink } from "node:fs/promises";
+import { readTextFile } from "../config/read-text-file.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { writeFileAtomic } from "../internal/atomic-file.ts";
+import type { Secret } from "../internal/secret.ts";
+import { openProvider } from "../provider/open-provider.ts";
+import { loadSetup, type SetupWorld } from "../provider/setup.ts";
+import { configFlags, type Facts } from "./facts.ts";
+import type { InitRequest } from "./init-request.ts";
+import type { InitWorld } from "./init-world.ts";
+import { type InitAnswers, type InitPlan, planInit } from "./plan.ts";
+import type { VaultOpener } from "./vault-opener.ts";
+
+export interface ApplyOptions {
+  readonly world: InitWorld;
+  readonly request: InitRequest;
+  readonly facts: Facts;
+  readonly opener: VaultOpener;
+  /** The secrets that were accepted, by name: what the next process must find. */
+  readonly secrets: ReadonlyMap<string, Secret>;
+}
+
+export interface AppliedInit extends InitPlan {
+  /** The config as it was before, when there was one. */
+  readonly backupPath: string | undefined;
+}
+
+/**
+ * Writes the config in one step and loads it again the way the next process will, secrets included. When that fails the
+ * file is put back as it was and the cause is thrown. Throws `file_unwritable` too.
+ */
+export async function applyInit(answers: InitAnswers, options: ApplyOptions): Promise<AppliedInit> {
+  const { world, facts } = options;
+  // Read anew: the questions may have taken minutes, and somebody may have an editor open.
+  const before = await readTextFile(facts.configPath);
+  const plan = planInit(answers, { ...facts, configText: facts.startsAfresh ? undefined : before });
+  const unchanged = before === plan.configText;
+  const backupPath = unchanged ? undefined : await replaceConfig(plan, world);
+  try {
+    await verifySetup(plan.providerName, options);
+  } catch (error) {
+    if (before === undefined) await unlink(plan.configPath);
+    else if (!unchanged) await writeFileAtomic(plan.configPath, before);
+    throw error;
+  }
+  return { ...plan, backupPath };
+}
+
+async function replaceConfig({ configPath, configText }: InitPlan, { clock }: InitWorld): Promise<string | undefined> {
+  const { backupPath } = await writeFileAtomic(configPath, configText, { backup: "timestamped", clock });
+  return backupPath;
+}
+
+/** What the next plain `zeph` does before its first request. */
+async function verifySetup(providerName: string, options: ApplyOptions): Promise<void> {
+  const { world, request, facts, opener, secrets } = options;
+  const flags = { ...world.paths, ...configFlags(world, request) };
+  const setupWorld: SetupWorld = { ...world, flags, askPassphrase: () => opener.passphrase() };
+  const setup = await loadSetup(setupWorld);
+  // Nothing is stored under this backend; the user was told which variable to set.
+  if (facts.vault.backend === "env") return;
+  await openProvider(setup, { name: providerName });
+  for (const [name, secret] of secrets) {
+    const found = await setup.secret({ canonical: name, stored: [name], aliases: [] }, `provider "${providerName}"`);
+    if (found.secret.reveal() === secret.reveal()) continue;
+    throw new ZephError("vault_unreadable", { detail: `${name} does not hold what was just stored` });
+  }
+}

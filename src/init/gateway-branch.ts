@@ -1,0 +1,63 @@
+import { extractCostUsd } from "../brokers/cost.ts";
+import { gonkaFetch } from "../client/gonka-fetch.ts";
+import type { ZephError } from "../errors/zeph-error.ts";
+import type { Secret } from "../internal/secret.ts";
+import type { BranchOutcome } from "./branch-outcome.ts";
+import { chooseModel } from "./choose-model.ts";
+import { confirmDefault } from "./confirm-default.ts";
+import { accessTo, askBaseURL, chooseAccess, type GatewayAccess, type GatewayChoice } from "./gateway-access.ts";
+import { type KeyOutcome, obtainKey } from "./gateway-key.ts";
+import type { InitSession } from "./init-session.ts";
+import { passesTest } from "./passes-test.ts";
+import { storeSecrets } from "./store-secrets.ts";
+import { sendTestMessage } from "./test-message.ts";
+
+/** A broker, or any endpoint with an API key: address, key, model, one real message. */
+export async function gatewayBranch(
+  session: InitSession,
+  start: { readonly choice: GatewayChoice; readonly pasted?: Secret },
+): Promise<BranchOutcome> {
+  let access = await chooseAccess(session, start.choice);
+  let pasted = start.pasted;
+  for (;;) {
+    const outcome = await obtainKey(session, access, pasted);
+    if (outcome.kind === "accepted") return finishGateway(session, access, outcome);
+    if (outcome.kind === "native") return { kind: "native", pasted: outcome.key };
+    pasted = outcome.key;
+    access =
+      outcome.kind === "other-broker"
+        ? await accessTo(session, outcome.broker)
+        : await correctAddress(session, access, outcome.error);
+  }
+}
+
+/** Nobody knows the right address but the user. */
+async function correctAddress(session: InitSession, access: GatewayAccess, error: ZephError): Promise<GatewayAccess> {
+  if (session.ask === undefined) throw error;
+  session.tell.fail(`${error.summary}: ${access.baseURL}\n${error.hint}`);
+  return { ...access, baseURL: await askBaseURL(session, access.baseURL) };
+}
+
+async function finishGateway(
+  session: InitSession,
+  access: GatewayAccess,
+  { key, models }: Extract<KeyOutcome, { kind: "accepted" }>,
+): Promise<BranchOutcome> {
+  const { world, facts } = session;
+  const { name, baseURL, broker, keyNames } = access;
+  const secrets = new Map([[keyNames.canonical, key]]);
+  await storeSecrets(session, { entries: secrets, replacement: "confirmed" });
+
+  const existing = facts.config?.providers.find((provider) => provider.name === name);
+  const previous = existing?.type === "compatible" ? existing.model : undefined;
+  const model = await chooseModel(session, { models, previous });
+
+  const { fetch, clock, random, signal } = world;
+  const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: key, name, fetch, clock, random });
+  const costUsd = (body: unknown, headers: Headers) => extractCostUsd(body, headers, broker.costRules);
+  const reply = await passesTest(session, model, () => sendTestMessage(gonka, { model, clock, signal, costUsd }));
+
+  const makeDefault = await confirmDefault(session, name);
+  const answers = { path: "gateway", name, baseURL, model, secretName: keyNames.canonical, makeDefault } as const;
+  return { kind: "ready", answers, secrets, ...(reply === undefined ? {} : { reply }) };
+}

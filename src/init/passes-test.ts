@@ -1,0 +1,45 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import type { InitSession } from "./init-session.ts";
+import { printable } from "./printable.ts";
+import type { TestReply } from "./test-message.ts";
+
+/**
+ * Sends the test message and shows the reply. After a failure the user decides whether to go on; without a terminal the
+ * failure is thrown. Returns nothing when there is no reply to speak of.
+ */
+export async function passesTest(
+  { request, tell, ask }: InitSession,
+  model: string,
+  send: () => Promise<TestReply>,
+): Promise<TestReply | undefined> {
+  if (!request.test) return undefined;
+  try {
+    const reply = await tell.work(`Waiting for ${printable(model)}`, send);
+    tell.done(`${printable(model)} replied: ${describeReply(reply)}`);
+    return reply;
+  } catch (error) {
+    if (!ZephError.is(error) || error.code === "cancelled" || ask === undefined) throw error;
+    const words = error.detail === undefined ? error.summary : `${error.summary}: ${printable(error.detail)}`;
+    tell.fail(`The test message failed. ${words}\n${error.hint}`);
+    if (await ask.confirm({ message: "Continue anyway?" })) return undefined;
+    throw new ZephError("cancelled", {
+      detail: "the test message failed, so the config was not written",
+      cause: error,
+    });
+  }
+}
+
+function describeReply({ text, finishReason, elapsedMs, promptTokens, completionTokens, costUsd }: TestReply): string {
+  const empty =
+    finishReason === "length"
+      ? "(no text yet: the model was still thinking at 64 tokens; that is fine)"
+      : "(an empty answer; the connection works)";
+  const facts = [
+    `${(elapsedMs / 1000).toFixed(1)} s`,
+    promptTokens === undefined || completionTokens === undefined
+      ? undefined
+      : `${promptTokens} tokens in, ${completionTokens} out`,
+    costUsd === undefined ? undefined : `$${costUsd.toFixed(6)}`,
+  ];
+  return `\n${text === "" ? empty : printable(text)}\n${facts.filter((fact) => fact !== undefined).join(" · ")}`;
+}

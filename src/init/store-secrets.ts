@@ -1,0 +1,52 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import type { Secret } from "../internal/secret.ts";
+import type { InitSession } from "./init-session.ts";
+
+export interface StoreSecretsOptions {
+  readonly entries: ReadonlyMap<string, Secret>;
+  /**
+   * How a different value under the same name may be replaced: `confirmed`, a yes is enough, and without a terminal it is
+   * taken for granted; `typed`, a word must be typed, or `--force` given.
+   */
+  readonly replacement: "confirmed" | "typed";
+}
+
+/**
+ * Stores accepted secrets at once and reads them back. Nothing that is stored is replaced silently; the encrypted backup
+ * of the vault keeps it anyway. Throws `cancelled`, `vault_entry_exists`, and what hinders opening the vault.
+ */
+export async function storeSecrets(session: InitSession, { entries, replacement }: StoreSecretsOptions): Promise<void> {
+  const { secrets, world, tell } = session;
+  const names = [...entries.keys()];
+  if (secrets.backend === "env") {
+    tell.warn(
+      `Secrets are kept in the environment here, so this key is used for the test and then forgotten.\nSet the variable ${names.join(" and ")} where zeph runs. This is meant for CI.`,
+    );
+    return;
+  }
+  for (const [name, value] of entries) {
+    const stored = await secrets.stored(name);
+    if (stored !== undefined && stored.reveal() !== value.reveal())
+      await confirmReplacement(session, name, replacement);
+  }
+  await secrets.keep(entries);
+  tell.done(`Stored in the vault as ${names.join(" and ")}: ${world.vaultPaths.vaultFile}`);
+}
+
+async function confirmReplacement(
+  { ask, request }: InitSession,
+  name: string,
+  replacement: "confirmed" | "typed",
+): Promise<void> {
+  if (request.force) return;
+  if (ask === undefined) {
+    if (replacement === "confirmed") return;
+    throw new ZephError("vault_entry_exists", { detail: name });
+  }
+  const message = `The vault has another ${name}. Replace it? The old one stays in an encrypted backup.`;
+  const agreed =
+    replacement === "confirmed"
+      ? await ask.confirm({ message, initial: true })
+      : (await ask.text({ message: `${message}\nType "replace" to go on` })) === "replace";
+  if (!agreed) throw new ZephError("cancelled", { detail: `${name} was left as it is` });
+}
