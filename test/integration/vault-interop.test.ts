@@ -107,7 +107,7 @@ if (ageVersion === undefined || ageVersion === "") {
     });
 
     it("opens a key file that zeph protected with a passphrase", async () => {
-      const vault = await Vault.init({ paths, passphrase: new Secret(PASSPHRASE) });
+      const vault = await Vault.init({ paths, passphrase: new Secret(PASSPHRASE), scryptWorkFactor: 10 });
       await vault.set("ZEPH_SECRET_A", new Secret("behind a passphrase"));
       const output = join(folder, "plain.json");
       const exitCode = await typeInto("age", ["-d", "-i", paths.keyFile, "-o", output, paths.vaultFile], PASSPHRASE);
