@@ -1,3 +1,5 @@
+export type { Clock } from "../internal/clock.ts";
+export { type ManualClock, manualClock } from "../internal/manual-clock.ts";
 export type { UsagePlacement } from "./answer/answer-options.ts";
 export type { BrokerOptions } from "./broker/broker-state.ts";
 export type { KeyKind, KeyState, SandboxKeys } from "./broker/keys.ts";

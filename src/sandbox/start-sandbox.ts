@@ -31,7 +31,7 @@ export interface SandboxBroker {
   /** One throwaway key of each kind. */
   readonly keys: SandboxKeys;
   readonly models: readonly SandboxModel[];
-  /** Every request so far, in order of arrival. Holds no key, and no body unless `recordBodies` was set. */
+  /** The latest 10 000 requests, in order of arrival. Holds no key, and no body unless `recordBodies` was set. */
   readonly requests: readonly RequestRecord[];
   readonly faults: FaultControl;
 }

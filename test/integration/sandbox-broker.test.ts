@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type KeyKind, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { builtInEngine, type Engine, type KeyKind, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -388,6 +388,47 @@ describe("the request log", () => {
     await own.stop();
   });
 });
+
+describe("a client that leaves", () => {
+  it.each([true, false])("ends the engine's work, stream: %s, without a word on the console", async (stream) => {
+    const spoken = [vi.spyOn(console, "error"), vi.spyOn(console, "info"), vi.spyOn(console, "log")];
+    const began = signalled();
+    const ended = signalled();
+    const engine: Engine = {
+      models: () => builtInEngine().models(),
+      async *complete(_, signal) {
+        yield { type: "text", text: "one" };
+        began.resolve();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        ended.resolve();
+        throw signal.reason;
+      },
+    };
+    const own = await startSandbox({ engine });
+    const leave = new AbortController();
+    const reading = fetch(`${own.broker.baseURL}/chat/completions`, {
+      method: "POST",
+      signal: leave.signal,
+      headers: { authorization: `Bearer ${own.broker.keys.good}` },
+      body: JSON.stringify(chat("hello", { stream })),
+    }).then((response) => response.text());
+    await began.promise;
+    leave.abort();
+    await expect(reading).rejects.toThrow("aborted");
+    await ended.promise;
+    await own.stop();
+    for (const spy of spoken) expect(spy).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
+  });
+});
+
+function signalled() {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
 
 describe("stop", () => {
   it("gives the port back, and a taken port is named", async () => {

@@ -5,6 +5,9 @@ import { randomText } from "../random-text.ts";
 import type { BrokerEnv, BrokerState } from "./broker-state.ts";
 import type { OpenRecord } from "./request-log.ts";
 
+/** A sandbox may run for days; the oldest records go first. */
+const MAX_RECORDS = 10_000;
+
 /** Gives every request an id and a line in the log, and tells when it has ended. */
 export function recordRequests(state: BrokerState): MiddlewareHandler<BrokerEnv> {
   return async (context, next) => {
@@ -18,6 +21,7 @@ export function recordRequests(state: BrokerState): MiddlewareHandler<BrokerEnv>
       fields: {},
     };
     state.requests.push(record);
+    if (state.requests.length > MAX_RECORDS) state.requests.shift();
     context.set("record", record);
     const end = () => {
       if (record.elapsedMs !== undefined) return;
