@@ -64,13 +64,14 @@ export const gonka: GonkaProvider = createGonka();
 function modelConfig(settings: GonkaProviderSettings, access: ProviderAccess): ModelConfig {
   const { name = "gonka", headers, includeUsage = true } = settings;
   const sent = new Headers(headers);
-  sent.set("user-agent", [sent.get("user-agent"), `zeph/${VERSION}`].filter(Boolean).join(" "));
+  const userAgent = [sent.get("user-agent"), `zeph/${VERSION}`].filter(Boolean).join(" ");
+  sent.delete("user-agent");
   return {
     name: name.replaceAll(".", "-"),
     includeUsage,
     url: ({ path }) => access.baseURL + path,
     headers: () => Object.fromEntries(sent),
-    fetch: modelFetch(access.connect),
+    fetch: modelFetch(access.connect, userAgent),
     costUsd: access.costUsd,
   };
 }

@@ -10,11 +10,11 @@ import { repairResponse, withoutCause } from "./repair/repair-response.ts";
  * not repeat. A refusal is thrown as the SDK's own `APICallError` whose `cause` is the `ZephError`; what failed without
  * any response is thrown as the `ZephError` itself. The loop inside the connection has retried already.
  */
-export function modelFetch(connect: () => Promise<GonkaFetch>): typeof globalThis.fetch {
+export function modelFetch(connect: () => Promise<GonkaFetch>, userAgent: string): typeof globalThis.fetch {
   return async (input, init) => {
     try {
       const gonka = await connect();
-      const response = await gonka(input, init);
+      const response = await gonka(input, { ...init, headers: withUserAgent(init?.headers, userAgent) });
       const error = response.ok ? undefined : errorBehind(response);
       if (error !== undefined) throw await refusedCall(response, error, input);
       return await repairResponse(response, asksForStream(init?.body) ? "stream" : "whole");
@@ -22,6 +22,13 @@ export function modelFetch(connect: () => Promise<GonkaFetch>): typeof globalThi
       throw ZephError.is(thrown) ? withoutCause(thrown) : thrown;
     }
   };
+}
+
+/** Appends ours here, at the last step: the SDK puts its own in the place of a model's. */
+function withUserAgent(given: RequestInit["headers"], userAgent: string): Headers {
+  const headers = new Headers(given);
+  headers.set("user-agent", [headers.get("user-agent"), userAgent].filter(Boolean).join(" "));
+  return headers;
 }
 
 /** Holds no prompt: the SDK would keep the request's body in the error, and programs log errors whole. */

@@ -28,6 +28,7 @@ const SDK_ERRORS: Readonly<Record<string, readonly [ZephErrorCode, string]>> = {
   AI_NoOutputGeneratedError: ["bad_response", "there was no answer"],
   AI_NoSuchModelError: ["unsupported_capability", "no model of this kind"],
   AI_NoSuchToolError: ["bad_response", "the model called a tool that it was not given"],
+  AI_ToolChoiceViolationError: ["bad_response", "the model called no tool although one was required"],
   AI_ToolCallRepairError: ["bad_response", "a tool call of the model could not be repaired"],
   AI_TooManyEmbeddingValuesForCallError: ["invalid_request", "too many values for one call"],
   AI_TypeValidationError: ["bad_response", "the answer is not in the expected form"],

@@ -1,4 +1,4 @@
-import { generateText, jsonSchema, type ModelMessage, streamText, tool } from "ai";
+import { generateText, jsonSchema, type ModelMessage, streamText } from "ai";
 import { describe, expect, it } from "vitest";
 import { createGonka } from "../../src/ai-sdk/index.ts";
 import {
@@ -12,14 +12,15 @@ import {
   sendJson,
 } from "./ai-sdk-scripted-endpoint.ts";
 
-const weather = tool({
+// Not made with `tool()`: its type without `execute` does not go with exactOptionalPropertyTypes.
+const weather = {
   description: "The weather in a city",
   inputSchema: jsonSchema<{ city: string; unit?: string }>({
     type: "object",
     properties: { city: { type: "string" }, unit: { type: "string" } },
     required: ["city"],
   }),
-});
+};
 
 async function ask(
   answer: Answer,
@@ -28,7 +29,8 @@ async function ask(
 ) {
   await using endpoint = await scriptedEndpoint(answer);
   const model = createGonka({ baseURL: endpoint.baseURL, apiKey: "gp-test" })("org/model");
-  const settings = { model, messages, tools: { weather } };
+  const tools = { weather };
+  const settings = { model, messages, tools };
   const errors: unknown[] = [];
   const result =
     mode === "whole"
