@@ -145,11 +145,11 @@ function insecureWarning(table: LayeredTable, place: string, field: string): Con
   return { kind: "insecure_url", message, origin: originAt(table, [field]) };
 }
 
-function fieldWarnings({ table }: MergedRecord, place: string): ConfigWarning[] {
+function fieldWarnings({ name, table }: MergedRecord, place: string): ConfigWarning[] {
   const kind = recordKind(table.values.type);
   const warnings: ConfigWarning[] = [];
   if (kind === "compatible" && typeof table.values.api_key === "string" && table.values.api_key.trim() !== "") {
-    const message = `${place}, api_key holds a key in plain text; move it to the vault with \`zeph vault import\``;
+    const message = `${place}, api_key holds a key in plain text; store it with \`zeph vault set ${secretNameFor(name)}\` and delete the line`;
     warnings.push({ kind: "inline_key", message, origin: originAt(table, ["api_key"]) });
   }
   for (const field of Object.keys(table.values)) {

@@ -62,6 +62,8 @@ export function sectionSettings(sections: Sections, layered: (section: string) =
 
 function mask(field: string, value: unknown): unknown {
   if (SECRET_FIELD.test(field)) return MASK;
+  // Some endpoints take a key in the query.
+  if (typeof value === "string" && /^https?:/i.test(value)) return value.replace(/[?#].*$/, `?${MASK}`);
   if (Array.isArray(value)) return value.map((item) => mask("", item));
   if (!isTable(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mask(name, inner)]));

@@ -1,0 +1,103 @@
+import { setDefaultProvider, setModel } from "../../config/edit.ts";
+import type { ConfigWarning } from "../../config/fault.ts";
+import { findConfigFiles } from "../../config/find-config-files.ts";
+import { describeOrigin } from "../../config/origin.ts";
+import { readTextFile } from "../../config/read-text-file.ts";
+import { renderValue } from "../../config/render-toml.ts";
+import type { Setting } from "../../config/settings.ts";
+import { writeConfig } from "../../config/write.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import type { CliContext, RunCommand } from "../context.ts";
+import { style } from "../render/style.ts";
+import { renderTable } from "../render/table.ts";
+import { setupOf } from "../setup.ts";
+import { writeResult } from "../write-result.ts";
+
+export interface ConfigShowFlags {
+  /** `--origin`: say where every value comes from. */
+  readonly origin?: boolean;
+}
+
+/** `zeph config show`: every value in force, in the file's own terms, keys and tokens masked. */
+export const runConfigShow: RunCommand<ConfigShowFlags> = async (context, { origin = false }) => {
+  const { loaded, vaultBackend } = await setupOf(context);
+  const { settings, warnings, files } = loaded;
+  return writeResult(context, {
+    data: {
+      files: files.found.map(({ path, role }) => ({ path, role })),
+      settings: settings.map((setting) => ({ ...setting, origin: describeOrigin(setting.origin) })),
+      vaultBackend: { backend: vaultBackend.backend, origin: vaultBackend.origin },
+      warnings: warnings.map((warning) => ({ ...warning, origin: describeOrigin(warning.origin) })),
+    },
+    answer: renderSettings(context, settings, origin),
+    notice: [
+      ...(files.found.length === 0 ? ["There is no config file yet; `zeph init` makes one.\n"] : []),
+      ...warnings.map((warning) => renderWarning(context, warning)),
+    ].join(""),
+  });
+};
+
+function renderSettings({ color }: CliContext, settings: readonly Setting[], withOrigin: boolean): string {
+  const { dim } = style(color);
+  return renderTable(
+    settings.map(({ key, value, origin }) => {
+      const line = `${key} = ${renderValue(value)}`;
+      return withOrigin ? [line, dim(`# ${describeOrigin(origin)}`)] : [line];
+    }),
+  );
+}
+
+export function renderWarning({ color }: CliContext, { message, origin }: ConfigWarning): string {
+  const { yellow, dim } = style(color);
+  return `${yellow("!")} ${message} ${dim(`(${describeOrigin(origin)})`)}\n`;
+}
+
+/** `zeph config path`: the file that set-up writes, also when it is faulty or not there yet. */
+export const runConfigPath: RunCommand<Record<never, never>> = async (context) => {
+  const { found, writePath, paths } = await findConfigFiles({
+    ...context,
+    flags: context.paths,
+    readFile: readTextFile,
+  });
+  const searched = paths.explicit === undefined ? [...paths.project, ...paths.user] : [paths.explicit.path];
+  const read = found.map(({ path, role }) => ({ path, role }));
+  const others = read.filter(({ path }) => path !== writePath).map(({ path }) => `Also read, above it: ${path}\n`);
+  const missing = read.some(({ path }) => path === writePath) ? "" : "It does not exist yet; `zeph init` makes it.\n";
+  return writeResult(context, {
+    data: { path: writePath, read, searched },
+    answer: `${writePath}\n`,
+    notice: `${others.join("")}${missing}`,
+  });
+};
+
+export interface ConfigSetFlags {
+  /** What to set: the model of a provider, or the default provider. */
+  readonly key: string;
+  readonly value: string;
+  /** `--provider NAME`: whose model; default the default provider's. */
+  readonly provider?: string;
+}
+
+/** `zeph config set model ID` and `zeph config set provider NAME`: changes one line of the file and keeps the rest. */
+export const runConfigSet: RunCommand<ConfigSetFlags> = async (context, { key, value, provider }) => {
+  const setup = await setupOf(context);
+  const { files, config } = setup.loaded;
+  const previous = files.found.find(({ path }) => path === files.writePath)?.text;
+  if (previous === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
+  const name = provider ?? config.providers.find(({ isDefault }) => isDefault)?.name ?? "";
+  const text = changeSetting(previous, key, value, name);
+  const { path, backupPath } = await writeConfig(files.writePath, text, { previous, clock: context.clock });
+  return writeResult(context, {
+    data: { path, backupPath: backupPath ?? null, key, value, changed: text !== previous },
+    notice: text === previous ? `${path} says so already.\n` : `${path} is changed.\n`,
+  });
+};
+
+function changeSetting(text: string, key: string, value: string, name: string): string {
+  if (key === "model") return setModel(text, name, value);
+  if (key === "provider") return setDefaultProvider(text, value);
+  throw new ZephError("usage", {
+    detail: `"${key}" cannot be set this way`,
+    hint: "Give `model ID` or `provider NAME`; for everything else edit the file that `zeph config path` names.",
+  });
+}
