@@ -1,4 +1,4 @@
-import { ZephError, type ZephErrorOptions } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "./clock.ts";
 
 /** How long to wait, milliseconds. Each is separate: a long answer that keeps arriving is ended by `totalMs` only. */
@@ -18,8 +18,11 @@ type TimeoutCode = "timeout_headers" | "timeout_idle" | "timeout_total";
 /** A signal with a changeable alarm. The reason tells a timeout (may fail over) from the caller's abort (never). */
 export interface DeadlineSignal {
   readonly signal: AbortSignal;
-  /** Sets the one alarm of this signal anew; an earlier one is dropped. */
-  arm(code: TimeoutCode, delayMs: number): void;
+  /**
+   * Sets the one alarm of this signal anew; an earlier one is dropped. `postpone`, asked when it fires, may give
+   * milliseconds to wait on.
+   */
+  arm(code: TimeoutCode, limitMs: number, postpone?: () => number | undefined): void;
   disarm(): void;
   /** Drops the alarm and lets go of the parent signal. */
   release(): void;
@@ -42,9 +45,16 @@ export function deadlineSignal(clock: Clock, parent?: AbortSignal | null): Deadl
   }
   return {
     signal: controller.signal,
-    arm(code, delayMs) {
+    arm(code, limitMs, postpone) {
+      const set = (delayMs: number) => {
+        cancelAlarm = clock.schedule(delayMs, () => {
+          const moreMs = postpone?.();
+          if (moreMs === undefined) controller.abort(timeoutError(code, limitMs));
+          else set(moreMs);
+        });
+      };
       disarm();
-      cancelAlarm = clock.schedule(delayMs, () => controller.abort(timeoutError(code, delayMs)));
+      set(limitMs);
     },
     disarm,
     release() {
@@ -54,9 +64,8 @@ export function deadlineSignal(clock: Clock, parent?: AbortSignal | null): Deadl
   };
 }
 
-function timeoutError(code: TimeoutCode, delayMs: number): ZephError {
-  const options: ZephErrorOptions = { detail: `after ${delayMs / 1000} s` };
-  return new ZephError(code, options);
+function timeoutError(code: TimeoutCode, limitMs: number): ZephError {
+  return new ZephError(code, { detail: `after ${limitMs / 1000} s` });
 }
 
 /** Waits for work that is shared with others, and so not ended by this caller's abort, but no longer than the caller does. */

@@ -11,24 +11,29 @@ export interface StreamWatch {
   end(): void;
 }
 
-const NEWLINE = 10;
-const CARRIAGE_RETURN = 13;
-/** Enough to recognise a line and to quote a bare one. */
+const NEWLINE = 0x0a;
+/** Enough of a line to recognise it and to quote a bare one. */
 const MAX_KEPT_BYTES = 256;
 /** A line longer than this is not an event but a fault or an attack. Nodes themselves stop at 1 MiB. */
 const MAX_LINE_BYTES = 4 * 1024 * 1024;
+/** `data: {"` and the first letter: an ordinary event's first field is seldom called e… */
+const ORDINARY_EVENT = new TextEncoder().encode('data: {"');
+const LETTER_E = 0x65;
 
+/**
+ * Written for speed where it counts: of the thousands of ordinary lines in a stream, only the first nine bytes are
+ * looked at. Lines that could mean something are decoded.
+ */
 export function watchStream(): StreamWatch {
-  let lineStart = "";
+  const decoder = new TextDecoder();
+  /** The beginning of a line that runs over from an earlier chunk. */
+  let carried = new Uint8Array();
   let lineBytes = 0;
   let done = false;
   let failed = false;
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: false });
 
-  function finishLine(): void {
-    const line = lineStart;
-    lineStart = "";
-    lineBytes = 0;
+  function judge(bytes: Uint8Array): void {
+    const line = decoder.decode(bytes);
     if (line === "" || line === "\r") return;
     if (line.startsWith("data:")) {
       const data = line.slice("data:".length).trim();
@@ -36,8 +41,24 @@ export function watchStream(): StreamWatch {
       else if (/^\{\s*"error"\s*:\s*[{"]/.test(data)) failed = true;
       return;
     }
-    if (/^(?::|event:|id:|retry:|\uFEFF)/.test(line)) return;
+    if (/^(?::|event:|id:|retry:)/.test(line)) return;
     throw new ZephError("stream_error", { detail: scrub(line) });
+  }
+  function carry(part: Uint8Array): void {
+    lineBytes += part.length;
+    if (lineBytes > MAX_LINE_BYTES) throw new ZephError("response_too_large", { detail: "one line of the stream" });
+    const kept = part.subarray(0, MAX_KEPT_BYTES - carried.length);
+    if (kept.length === 0) return;
+    const joined = new Uint8Array(carried.length + kept.length);
+    joined.set(carried);
+    joined.set(kept, carried.length);
+    carried = joined;
+  }
+  function finishCarried(): void {
+    const line = carried;
+    carried = new Uint8Array();
+    lineBytes = 0;
+    judge(line);
   }
 
   return {
@@ -45,16 +66,13 @@ export function watchStream(): StreamWatch {
       let from = 0;
       while (from < chunk.length) {
         const newline = chunk.indexOf(NEWLINE, from);
-        const to = newline === -1 ? chunk.length : newline;
-        if (lineBytes < MAX_KEPT_BYTES && to > from) {
-          lineStart += decoder.decode(chunk.subarray(from, Math.min(to, from + MAX_KEPT_BYTES - lineBytes)), {
-            stream: true,
-          });
+        if (newline === -1) return carry(chunk.subarray(from));
+        if (lineBytes > 0) {
+          carry(chunk.subarray(from, newline));
+          finishCarried();
+        } else if (newline > from && !isOrdinary(chunk, from, newline)) {
+          judge(chunk.subarray(from, Math.min(newline, from + MAX_KEPT_BYTES)));
         }
-        lineBytes += to - from;
-        if (lineBytes > MAX_LINE_BYTES) throw new ZephError("response_too_large", { detail: "one line of the stream" });
-        if (newline === -1) return;
-        finishLine();
         from = newline + 1;
       }
     },
@@ -62,8 +80,17 @@ export function watchStream(): StreamWatch {
       return done;
     },
     end() {
-      if (lineBytes > 0 && !(lineBytes === 1 && lineStart.charCodeAt(0) === CARRIAGE_RETURN)) finishLine();
+      if (lineBytes > 0) finishCarried();
       if (!done && !failed) throw new ZephError("stream_cut", { detail: "the stream ended without [DONE]" });
     },
   };
+}
+
+/** An event with a JSON object whose first field does not begin with "e", as "error" would. */
+function isOrdinary(chunk: Uint8Array, from: number, to: number): boolean {
+  if (to - from <= ORDINARY_EVENT.length) return false;
+  for (let index = 0; index < ORDINARY_EVENT.length; index += 1) {
+    if (chunk[from + index] !== ORDINARY_EVENT[index]) return false;
+  }
+  return chunk[from + ORDINARY_EVENT.length] !== LETTER_E;
 }

@@ -131,6 +131,7 @@ function accept(
   return guardBody(response, {
     deadline,
     idleMs: options.deadlines.idleMs,
+    clock: options.clock,
     onEnd(error) {
       deadline.release();
       total.release();

@@ -1,11 +1,13 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { DeadlineSignal } from "../internal/abort.ts";
+import type { Clock } from "../internal/clock.ts";
 import { type StreamWatch, watchStream } from "../protocol/sse.ts";
 
 export interface GuardOptions {
-  /** The attempt's signal; its alarm is set anew for every wait. */
+  /** The attempt's signal, aborted when the upstream keeps us waiting for too long. */
   readonly deadline: DeadlineSignal;
   readonly idleMs: number;
+  readonly clock: Pick<Clock, "nowMs">;
   /** Called once, when the body has ended in whatever way; with the error when it did not end well. */
   readonly onEnd: (error: unknown) => void;
 }
@@ -17,7 +19,7 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024;
  * The upstream response with its bytes as they came, ended by an error when they stop coming (`timeout_idle`), break off
  * (`stream_cut`) or are too many (`response_too_large`).
  */
-export function guardBody(response: Response, { deadline, idleMs, onEnd }: GuardOptions): Response {
+export function guardBody(response: Response, { deadline, idleMs, clock, onEnd }: GuardOptions): Response {
   const headers = new Headers(response.headers);
   // Fetch has decoded the body already, while the headers still announce the coded form.
   if (headers.has("content-encoding")) {
@@ -38,15 +40,17 @@ export function guardBody(response: Response, { deadline, idleMs, onEnd }: Guard
   function finish(error: unknown): void {
     if (ended) return;
     ended = true;
+    deadline.disarm();
     onEnd(error);
   }
+  const idle = idleAlarm(deadline, idleMs, clock);
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        deadline.arm("timeout_idle", idleMs);
         try {
+          idle.waiting();
           const { done, value } = await reader.read();
-          deadline.disarm();
+          idle.served();
           if (done) {
             watch?.end();
             controller.close();
@@ -79,6 +83,28 @@ export function guardBody(response: Response, { deadline, idleMs, onEnd }: Guard
     { highWaterMark: 0 },
   );
   return new Response(body, shown);
+}
+
+/**
+ * Counts the time the upstream keeps us waiting, not the time a slow reader takes. One timer watches all chunks: when it
+ * fires early it is set for the rest, which costs less than a timer for every chunk.
+ */
+function idleAlarm(deadline: DeadlineSignal, idleMs: number, clock: Pick<Clock, "nowMs">) {
+  let waitingSinceMs: number | undefined;
+  function check(): number | undefined {
+    if (waitingSinceMs === undefined) return idleMs;
+    const leftMs = waitingSinceMs + idleMs - clock.nowMs();
+    return leftMs > 0 ? leftMs : undefined;
+  }
+  deadline.arm("timeout_idle", idleMs, check);
+  return {
+    waiting() {
+      waitingSinceMs = clock.nowMs();
+    },
+    served() {
+      waitingSinceMs = undefined;
+    },
+  };
 }
 
 /** A timeout and the caller's abort arrive as the signal's reason; any other failure of the read is a broken stream. */
