@@ -1,3 +1,4 @@
+import { systemClock } from "../../../internal/clock.ts";
 import type { NodeFault } from "../faults/node-fault.ts";
 import type { Exchange } from "../server/exchange.ts";
 import { goStringify } from "./go-stringify.ts";
@@ -73,16 +74,24 @@ export function whenAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
+const MAX_SPLITS = 3;
+
 async function writePieces(exchange: Exchange, bytes: Buffer, fault: NodeFault | undefined): Promise<void> {
   if (fault?.kind !== "utf8-split") return exchange.write(bytes);
   let from = 0;
-  for (let at = 1; at < bytes.length; at += 1) {
-    // A continuation byte: what follows it belongs to a character that has begun.
-    if (((bytes[at] ?? 0) & 0xc0) !== 0x80) continue;
+  for (const at of splitPoints(bytes)) {
     await exchange.write(bytes.subarray(from, at));
+    // A real moment: pieces that reach the client in one turn of its loop would be joined again.
+    await systemClock.sleep(1);
     from = at;
   }
   await exchange.write(bytes.subarray(from));
+}
+
+/** Positions of continuation bytes: what stands there belongs to a character that has begun. */
+function splitPoints(bytes: Buffer): readonly number[] {
+  const positions = [...bytes.keys()].filter((at) => ((bytes[at] ?? 0) & 0xc0) === 0x80);
+  return positions.slice(0, MAX_SPLITS);
 }
 
 function longLine(chunk: unknown, fault: NodeFault): string {
