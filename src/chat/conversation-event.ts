@@ -32,3 +32,7 @@ export interface FinishedEvent {
 }
 
 export type OutcomeEvent = Extract<ConversationEvent, { type: "finished" | "failed" | "cancelled" }>;
+
+export function isOutcome(event: ConversationEvent): event is OutcomeEvent {
+  return event.type === "finished" || event.type === "failed" || event.type === "cancelled";
+}

@@ -26,10 +26,10 @@ describe("stateFile", () => {
     expect(await modeOf(join(folder, "state"))).toBe(0o700);
   });
 
-  it("is replaced as a whole, with its own permissions even after a crash left something behind", async () => {
+  it("is replaced as a whole, and is private then even if it was not before", async () => {
     const path = join(folder, "ledger");
-    await writeFile(`${path}.new`, "left over");
-    await chmod(`${path}.new`, 0o644);
+    await writeFile(path, "old");
+    await chmod(path, 0o644);
     await stateFile(path).replace("new");
     expect(await stateFile(path).read()).toBe("new");
     expect(await modeOf(path)).toBe(0o600);

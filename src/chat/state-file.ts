@@ -1,6 +1,7 @@
-import { appendFile, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
+import { writeFileAtomic } from "../internal/atomic-file.ts";
 
 /** A small private file of zeph's state folder. */
 export interface StateFile {
@@ -15,14 +16,6 @@ export interface StateFile {
  * atomic. Throws `file_unwritable`; a file that cannot be read counts as absent.
  */
 export function stateFile(path: string): StateFile {
-  async function write(work: () => Promise<void>): Promise<void> {
-    try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      await work();
-    } catch (error) {
-      throw new ZephError("file_unwritable", { detail: path, cause: error });
-    }
-  }
   return {
     async read() {
       try {
@@ -32,21 +25,16 @@ export function stateFile(path: string): StateFile {
         return undefined;
       }
     },
-    append: (text) => write(() => appendFile(path, text, { mode: 0o600 })),
-    replace: (text) => write(() => replaceAtomically(path, text)),
+    async append(text) {
+      try {
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+        await appendFile(path, text, { mode: 0o600 });
+      } catch (error) {
+        throw new ZephError("file_unwritable", { detail: path, cause: error });
+      }
+    },
+    async replace(text) {
+      await writeFileAtomic(path, text);
+    },
   };
-}
-
-async function replaceAtomically(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  // A left-over of a crash must not lend its permissions to the new file.
-  await rm(temporary, { force: true });
-  const file = await open(temporary, "wx", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
 }

@@ -5,13 +5,7 @@ import { inlineRuns, isSettled } from "./markdown-inline.ts";
 import { startTableBuffer } from "./markdown-table-buffer.ts";
 import { type Run, toAnsi } from "./runs.ts";
 import { toTerminalText } from "./terminal-text.ts";
-
-export interface MarkdownRenderer {
-  /** Takes a piece as it arrives and gives back what can be written now. */
-  push(text: string): string;
-  /** Gives back what was held; ends with a line feed when anything was written at all. */
-  end(): string;
-}
+import type { TextRenderer } from "./text-renderer.ts";
 
 export interface MarkdownOptions {
   /** Width of the terminal; asked again at every line. */
@@ -35,7 +29,7 @@ const CYAN = 36;
  * an emphasis, a code span or a link around it is open, a line of code until it is complete, a table until its columns
  * are known. What is written does not depend on how the text was cut into pieces. Control signs are made harmless.
  */
-export function renderMarkdown({ columns, base = [], margin = "" }: MarkdownOptions): MarkdownRenderer {
+export function renderMarkdown({ columns, base = [], margin = "" }: MarkdownOptions): TextRenderer {
   const dim = (text: string): Run => ({ text, codes: [...base, DIM] });
   const marginRuns: readonly Run[] = margin === "" ? [] : [dim(margin)];
   const width = () => Math.max(20, Math.min(columns() - 1, MAX_COLUMNS));

@@ -1,0 +1,116 @@
+import { join } from "node:path";
+import { type Budget, openBudget } from "../../chat/budget.ts";
+import type { ConversationOptions } from "../../chat/conversation.ts";
+import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
+import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
+import { stateFile } from "../../chat/state-file.ts";
+import { EXIT } from "../../errors/catalogue.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import type { CliContext } from "../context.ts";
+import { readQuestion } from "../read-question.ts";
+import { showAnswer } from "../render/answer-view.ts";
+import { renderJson } from "../render/json.ts";
+
+/** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
+export interface AskFlags {
+  /** The words of the question. */
+  readonly prompt?: readonly string[];
+  readonly model?: string;
+  readonly provider?: string;
+  readonly system?: string;
+  readonly maxTokens?: string;
+  readonly temperature?: string;
+  /** `--no-stream` makes it false. */
+  readonly stream?: boolean;
+  readonly hideReasoning?: boolean;
+}
+
+/** What the two commands need and do not make themselves. */
+export interface ChatDependencies {
+  readonly openSession: OpenChatSession;
+  /** Where the daily ledger and the line history are kept. */
+  readonly stateFolder: string;
+  /** `[cost] max_daily_cents`; 0 or absent means no limit. */
+  readonly maxDailyCents?: number;
+}
+
+/** `zeph ask`: one question, one answer; nothing but the answer on standard output. */
+export async function runAsk(context: CliContext, flags: AskFlags, dependencies: ChatDependencies): Promise<number> {
+  const settings = conversationSettings(flags);
+  const question = await readQuestion(context, flags.prompt ?? []);
+  // Both take a moment to load; neither waits for the other.
+  const [session, { startConversation }] = await Promise.all([
+    dependencies.openSession(sessionChoice(flags)),
+    import("../../chat/conversation.ts"),
+  ]);
+  const budget = dailyBudget(context, dependencies);
+  const conversation = startConversation({ session, clock: context.clock, budget, ...settings });
+  const events = conversation.ask(question, context.signal);
+  if (context.json) return writeJsonOutcome(context, session, await outcomeOf(events));
+  const outcome = await showAnswer(events, { context, session, hideReasoning: flags.hideReasoning === true });
+  if (outcome.type === "failed") throw outcome.error;
+  return outcome.type === "finished" ? EXIT.ok : EXIT.interrupted;
+}
+
+export function sessionChoice({ provider, model }: AskFlags): { provider?: string; model?: string } {
+  return { ...(provider === undefined ? {} : { provider }), ...(model === undefined ? {} : { model }) };
+}
+
+export function dailyBudget({ clock }: CliContext, { stateFolder, maxDailyCents = 0 }: ChatDependencies): Budget {
+  return openBudget({ maxDailyCents, file: stateFile(join(stateFolder, "spent.jsonl")), clock });
+}
+
+/** Settings of the conversation that come from flags. Throws `usage` for numbers that are none. */
+export function conversationSettings(flags: AskFlags): Omit<ConversationOptions, "session" | "clock"> {
+  const { system, stream, maxTokens, temperature } = flags;
+  return {
+    ...(system === undefined ? {} : { system }),
+    ...(stream === undefined ? {} : { stream }),
+    ...(maxTokens === undefined
+      ? {}
+      : { maxOutputTokens: toNumber("--max-tokens", maxTokens, /^[1-9]\d{0,8}$/, "a whole number above 0") }),
+    ...(temperature === undefined
+      ? {}
+      : { temperature: toNumber("--temperature", temperature, /^(?:[01](?:\.\d+)?|2(?:\.0+)?)$/, "from 0 to 2") }),
+  };
+}
+
+function toNumber(flag: string, value: string, form: RegExp, wanted: string): number {
+  if (!form.test(value)) throw new ZephError("usage", { detail: `${flag} takes a number, ${wanted}` });
+  return Number(value);
+}
+
+async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<OutcomeEvent> {
+  for await (const event of events) if (isOutcome(event)) return event;
+  throw new ZephError("internal", { detail: "the answer has no end" });
+}
+
+function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
+  if (outcome.type === "finished") {
+    const { text, reasoning, usage, costUsd, elapsedMs, firstByteMs, finishReason } = outcome;
+    const data = {
+      text,
+      ...(reasoning === "" ? {} : { reasoning }),
+      model: session.modelId,
+      provider: session.providerName,
+      usage: {
+        input: usage.input ?? null,
+        output: usage.output ?? null,
+        cached: usage.cached ?? null,
+        reasoning: usage.reasoning ?? null,
+      },
+      costUsd: costUsd ?? null,
+      elapsedMs,
+      firstByteMs: firstByteMs ?? null,
+      finishReason,
+    };
+    stdout.write(renderJson({ data }));
+    return EXIT.ok;
+  }
+  const error = outcome.type === "failed" ? outcome.error : new ZephError("cancelled");
+  if (outcome.partialText === "") throw error;
+  // What arrived was paid for: it must not get lost with the error.
+  const partial = { ok: false, error, data: { text: outcome.partialText, model: session.modelId } };
+  stdout.write(`${JSON.stringify(partial, undefined, 2)}\n`);
+  return error.exitCode;
+}

@@ -1,0 +1,127 @@
+import type { Clock } from "../../internal/clock.ts";
+import type { TransportEvent } from "../../transport/events.ts";
+import type { TerminalStream } from "../context.ts";
+import { cutToWidth } from "./display-width.ts";
+import { style } from "./style.ts";
+import { toTerminalText } from "./terminal-text.ts";
+import { formatCount, formatSeconds } from "./usage-line.ts";
+
+/** One line that tells what is being waited for and for how long; it is gone before anything else is written. */
+export interface StatusLine {
+  /** Starts telling; the time counts from here. */
+  wait(promptTokensEstimate: number): void;
+  /** What the connection does. */
+  onTransportEvent(event: TransportEvent): void;
+  /** Something arrives that is not shown: hidden thoughts, an answer that goes into a file. */
+  progress(what: string): void;
+  /** Takes the line away and stops. Safe to call at any time. */
+  clear(): void;
+  /** Goes on after something else was written. */
+  resume(): void;
+}
+
+export interface StatusLineOptions {
+  readonly stream: TerminalStream;
+  readonly clock: Clock;
+  readonly color: boolean;
+  readonly providerName: string;
+}
+
+/** Anything shorter needs no explanation. */
+const APPEARS_AFTER_MS = 200;
+const REDRAW_MS = 100;
+const SLOW_AFTER_MS = 8_000;
+/** Prompts above this size were reported to take a minute and more before the first byte. */
+const SLOW_ABOVE_TOKENS = 7_000;
+const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
+const ERASE_LINE = "\r\u001b[2K";
+const ERASE_REST = "\u001b[K";
+
+type Activity =
+  | { readonly type: "waiting" }
+  | { readonly type: "signing"; readonly endpoint: string; readonly untilMs: number }
+  | { readonly type: "retrying"; readonly untilMs: number; readonly attempt: number; readonly maxAttempts: number }
+  | { readonly type: "progress"; readonly what: string };
+
+/** How long a step that takes a moment stays readable. */
+const BRIEF_MS = 600;
+
+/** A status line on a terminal; on anything else it says nothing. */
+export function startStatusLine({ stream, clock, color, providerName }: StatusLineOptions): StatusLine {
+  const isTerminal = stream.isTTY === true;
+  const { dim } = style(color);
+  let activity: Activity = { type: "waiting" };
+  let startMs = 0;
+  let promptTokens = 0;
+  let shown = false;
+  let frame = 0;
+  let cancelTimer: (() => void) | undefined;
+
+  function describe(): string {
+    const nowMs = clock.nowMs();
+    const elapsedMs = nowMs - startMs;
+    if (activity.type === "retrying" && nowMs < activity.untilMs) {
+      const seconds = Math.ceil((activity.untilMs - nowMs) / 1_000);
+      const { attempt, maxAttempts } = activity;
+      return `${providerName} rate limited or unavailable, retrying in ${seconds} s (${attempt}/${maxAttempts})`;
+    }
+    if (activity.type === "signing" && nowMs < activity.untilMs) {
+      return `Gonka: signing request to ${activity.endpoint}`;
+    }
+    if (activity.type === "progress") return `${activity.what} … ${formatSeconds(elapsedMs)}`;
+    if (elapsedMs < SLOW_AFTER_MS) return `waiting for ${providerName} … ${formatSeconds(elapsedMs)}`;
+    const why =
+      promptTokens > SLOW_ABOVE_TOKENS
+        ? `, about ${formatTokens(promptTokens)} tokens; this endpoint is slow above about ${formatTokens(SLOW_ABOVE_TOKENS)}`
+        : ` for ${providerName}`;
+    return `still waiting${why} … ${formatSeconds(elapsedMs)} (Ctrl-C stops it)`;
+  }
+
+  function draw(): void {
+    const spinner = FRAMES[frame++ % FRAMES.length] ?? "";
+    const text = cutToWidth(`${spinner} ${toTerminalText(describe())}`, (stream.columns ?? 80) - 1);
+    // Written over the old text, then the rest erased: erasing first would flicker.
+    stream.write(`\r${dim(text)}${ERASE_REST}`);
+    shown = true;
+    cancelTimer = clock.schedule(REDRAW_MS, draw);
+  }
+
+  function start(): void {
+    if (isTerminal && cancelTimer === undefined) cancelTimer = clock.schedule(APPEARS_AFTER_MS, draw);
+  }
+
+  return {
+    wait(promptTokensEstimate) {
+      activity = { type: "waiting" };
+      startMs = clock.nowMs();
+      promptTokens = promptTokensEstimate;
+      start();
+    },
+    onTransportEvent(event) {
+      const nowMs = clock.nowMs();
+      if (event.type === "waiting") {
+        const { attempt, maxAttempts, delayMs } = event;
+        activity = { type: "retrying", untilMs: nowMs + delayMs, attempt, maxAttempts };
+      } else if (event.type === "attempt-started") {
+        activity = event.signed
+          ? { type: "signing", endpoint: event.endpoint, untilMs: nowMs + BRIEF_MS }
+          : { type: "waiting" };
+      }
+    },
+    progress(what) {
+      activity = { type: "progress", what };
+      start();
+    },
+    clear() {
+      cancelTimer?.();
+      cancelTimer = undefined;
+      if (shown) stream.write(ERASE_LINE);
+      shown = false;
+    },
+    resume: start,
+  };
+}
+
+function formatTokens(tokens: number): string {
+  return tokens < 1_000 ? formatCount(tokens) : `${Math.round(tokens / 1_000)}K`;
+}

@@ -1,0 +1,73 @@
+import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
+import { style } from "../render/style.ts";
+import { renderTable } from "../render/table.ts";
+import { toTerminalText } from "../render/terminal-text.ts";
+import { formatCount } from "../render/usage-line.ts";
+import { findModel } from "./find-model.ts";
+import type { Repl } from "./repl.ts";
+
+/** `/model`: a numbered list of what the endpoint offers now; `/model NAME` takes the one that is meant. */
+export async function changeModel(repl: Repl, argument: string): Promise<void> {
+  repl.models = await repl.conversation.session.listModels(repl.signal);
+  if (repl.models.length === 0) return repl.print("The endpoint lists no models now.\n");
+  const typed = argument === "" ? await pick(repl) : argument;
+  if (typed === undefined || typed === "") return;
+  const chosen = /^\d+$/.test(typed) ? repl.models[Number(typed) - 1]?.id : undefined;
+  const found =
+    chosen === undefined
+      ? findModel(
+          typed,
+          repl.models.map(({ id }) => id),
+        )
+      : undefined;
+  if (chosen !== undefined) return useModel(repl, chosen);
+  if (found?.type === "one") return useModel(repl, found.id);
+  if (found?.type === "several") {
+    return repl.print(`Several models fit: ${found.ids.map(toTerminalText).join(", ")}. Type more of the name.\n`);
+  }
+  const nearest = found?.nearest.map(toTerminalText).join(", ");
+  repl.print(`No model is called ${toTerminalText(typed)} here. Nearest: ${nearest}.\n`);
+}
+
+function useModel(repl: Repl, id: string): void {
+  const { conversation, models } = repl;
+  conversation.use(withListing(conversation.session.withModel(id), models));
+  repl.print(`Now talking to ${toTerminalText(id)}.\n`);
+}
+
+async function pick(repl: Repl): Promise<string | undefined> {
+  const { session } = repl.conversation;
+  repl.print(renderModels(repl.models, session.modelId, repl.context.color));
+  return (await repl.askUser("Number or name (Enter keeps the model): "))?.trim();
+}
+
+function renderModels(models: readonly ChatModelListing[], current: string, color: boolean): string {
+  const { bold, dim, green } = style(color);
+  const rows = models.map(({ id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools }, index) => [
+    `${id === current ? green("●") : " "} ${index + 1}`,
+    id === current ? bold(toTerminalText(id)) : toTerminalText(id),
+    contextLengthTokens === undefined ? dim("?") : formatCount(contextLengthTokens),
+    price(promptUsdPer1M),
+    price(completionUsdPer1M),
+    tools === undefined ? dim("?") : tools ? "yes" : "no",
+  ]);
+  return renderTable([["", "model", "context", "in $/1M", "out $/1M", "tools"].map(dim), ...rows]);
+}
+
+function price(usdPer1M: number | undefined): string {
+  return usdPer1M === undefined ? "?" : String(Number(usdPer1M.toPrecision(4)));
+}
+
+/** The session with what the live list tells about its model, where the session does not know it already. */
+export function withListing(session: ChatSession, models: readonly ChatModelListing[]): ChatSession {
+  const listing = models.find(({ id }) => id === session.modelId);
+  if (listing === undefined) return session;
+  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M } = listing;
+  return {
+    ...session,
+    ...(session.contextLengthTokens !== undefined || contextLengthTokens === undefined ? {} : { contextLengthTokens }),
+    ...(session.pricing !== undefined || promptUsdPer1M === undefined || completionUsdPer1M === undefined
+      ? {}
+      : { pricing: { promptUsdPer1M, completionUsdPer1M } }),
+  };
+}

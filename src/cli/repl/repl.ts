@@ -1,0 +1,30 @@
+import type { Budget } from "../../chat/budget.ts";
+import type { Conversation } from "../../chat/conversation.ts";
+import type { ChatModelListing } from "../../chat/session.ts";
+import type { CliContext } from "../context.ts";
+import type { ReplDependencies } from "./repl-dependencies.ts";
+
+/** What the commands of the chat can see and change. */
+export interface Repl {
+  readonly context: CliContext;
+  readonly dependencies: ReplDependencies;
+  readonly conversation: Conversation;
+  readonly budget: Budget;
+  readonly system: string | undefined;
+  /** Aborted when the user leaves. */
+  readonly signal: AbortSignal;
+  /** What the endpoint offered when it was last asked. */
+  models: readonly ChatModelListing[];
+  providers: readonly string[];
+  hideReasoning: boolean;
+  /** What was sent last, for `/retry`. */
+  lastMessage: string | undefined;
+  /** Files this chat has written, which it may write again. */
+  readonly savedFiles: Set<string>;
+  /** Text for the user, apart from answers. */
+  print(text: string): void;
+  /** Asks one short question. `undefined`: the user leaves. */
+  askUser(prompt: string): Promise<string | undefined>;
+  /** Sends a message to the model and shows the answer. */
+  send(message: string): Promise<void>;
+}

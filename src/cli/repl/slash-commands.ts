@@ -1,0 +1,122 @@
+import { nearest } from "../../protocol/match-model.ts";
+import { style } from "../render/style.ts";
+import { renderTable } from "../render/table.ts";
+import { formatUsd, renderTotal } from "../render/usage-line.ts";
+import { changeModel } from "./change-model.ts";
+import { changeProvider } from "./change-provider.ts";
+import type { Repl } from "./repl.ts";
+import { saveConversation } from "./save-conversation.ts";
+
+export interface SlashCommand {
+  readonly name: string;
+  /** What may follow the name. */
+  readonly takes: string;
+  readonly help: string;
+  /** Other names for it, which the help does not list. */
+  readonly aliases?: readonly string[];
+  run(repl: Repl, argument: string): Promise<"stay" | "leave">;
+}
+
+function command(
+  name: string,
+  takes: string,
+  help: string,
+  work: (repl: Repl, argument: string) => Promise<void> | void,
+): SlashCommand {
+  return {
+    name,
+    takes,
+    help,
+    run: async (repl, argument) => {
+      await work(repl, argument);
+      return "stay";
+    },
+  };
+}
+
+export const SLASH_COMMANDS: readonly SlashCommand[] = [
+  command("model", "[NAME]", "choose another model, from the live list or by a part of its name", changeModel),
+  command("provider", "[NAME]", "choose another provider", changeProvider),
+  command("clear", "", "forget the conversation", (repl) => {
+    repl.conversation.clear();
+    repl.print("The conversation is forgotten.\n");
+  }),
+  command("usage", "", "tokens and cost so far", showUsage),
+  command("save", "[FILE]", "write the conversation to a Markdown file", saveConversation),
+  command("reasoning", "[on|off]", "show or hide what the model thinks", switchReasoning),
+  command("retry", "", "ask the last question again", retry),
+  command("help", "", "this list", showHelp),
+  {
+    name: "quit",
+    takes: "",
+    help: "leave; Ctrl-D does the same",
+    aliases: ["exit", "q"],
+    run: async () => "leave",
+  },
+];
+
+/** Runs a line that begins with `/`. A line that only looks so (`/etc/hosts …`) is no command: `undefined`. */
+export async function runSlashCommand(repl: Repl, line: string): Promise<"stay" | "leave" | undefined> {
+  const [, name, argument = ""] = /^\/([a-z?][a-z-]*)(?:\s+(.*))?$/is.exec(line.trim()) ?? [];
+  if (name === undefined) return undefined;
+  const wanted = name === "?" ? "help" : name.toLowerCase();
+  const found = SLASH_COMMANDS.find((each) => each.name === wanted || each.aliases?.includes(wanted) === true);
+  if (found !== undefined) return await found.run(repl, argument.trim());
+  const [guess = "help"] = nearest(
+    wanted,
+    SLASH_COMMANDS.map((each) => each.name),
+    1,
+  );
+  repl.print(
+    `There is no /${name}. Did you mean /${guess}? /help lists all. Begin with a blank to send it as it is.\n`,
+  );
+  return "stay";
+}
+
+/** Completions for the line editor: commands, then models and providers. */
+export function completeSlashCommand(repl: Repl, line: string): readonly [string[], string] {
+  const [, name, part] = /^\/([a-z]+)\s+(.*)$/i.exec(line) ?? [];
+  if (name === undefined || part === undefined) {
+    if (!line.startsWith("/")) return [[], line];
+    const names = SLASH_COMMANDS.map((each) => `/${each.name}${each.takes === "" ? "" : " "}`);
+    return [names.filter((each) => each.startsWith(line.toLowerCase())), line];
+  }
+  const words = name === "model" ? repl.models.map(({ id }) => id) : name === "provider" ? repl.providers : [];
+  return [words.filter((word) => word.toLowerCase().includes(part.toLowerCase())), part];
+}
+
+async function showUsage(repl: Repl): Promise<void> {
+  const lines = [renderTotal(repl.conversation.total)];
+  const { maxDailyCents = 0 } = repl.dependencies;
+  const today = await repl.budget.spentTodayUsd();
+  if (maxDailyCents > 0) lines.push(`today ${formatUsd(today)} of ${formatUsd(maxDailyCents / 100)}`);
+  else if (today > 0) lines.push(`today ${formatUsd(today)}`);
+  repl.print(`${lines.join(" · ")}\n`);
+}
+
+function switchReasoning(repl: Repl, argument: string): void {
+  if (argument !== "on" && argument !== "off" && argument !== "") {
+    repl.print("Say /reasoning on or /reasoning off.\n");
+    return;
+  }
+  repl.hideReasoning = argument === "" ? !repl.hideReasoning : argument === "off";
+  repl.print(`Thoughts of the model are ${repl.hideReasoning ? "hidden" : "shown"}.\n`);
+}
+
+async function retry(repl: Repl): Promise<void> {
+  const last = repl.lastMessage;
+  if (last === undefined) repl.print("Nothing was asked yet.\n");
+  else await repl.send(last);
+}
+
+function showHelp(repl: Repl): void {
+  const { cyan, dim } = style(repl.context.color);
+  const commands = SLASH_COMMANDS.map(({ name, takes, help }) => [cyan(`/${name} ${takes}`.trim()), help]);
+  const keys = [
+    ["\\ at the end of a line", "the next line belongs to the message"],
+    ['"""', "begins and ends a message of several lines"],
+    ["Ctrl-C", "stops an answer, or clears the line; twice leaves"],
+    ["Up, Tab", "earlier messages; completes commands and models"],
+  ].map(([key = "", help = ""]) => [dim(key), help]);
+  repl.print(renderTable([...commands, ["", ""], ...keys]));
+}
