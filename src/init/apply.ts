@@ -1,5 +1,6 @@
 import { unlink } from "node:fs/promises";
 import { readTextFile } from "../config/read-text-file.ts";
+import { writeConfig } from "../config/write.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Secret } from "../internal/secret.ts";
@@ -35,7 +36,9 @@ export async function applyInit(answers: InitAnswers, options: ApplyOptions): Pr
   const before = await readTextFile(facts.configPath);
   const plan = planInit(answers, { ...facts, configText: facts.startsAfresh ? undefined : before });
   const unchanged = before === plan.configText;
-  const backupPath = unchanged ? undefined : await replaceConfig(plan, world);
+  const written = unchanged
+    ? undefined
+    : await writeConfig(plan.configPath, plan.configText, { previous: before, clock: world.clock });
   try {
     await verifySetup(plan.providerName, options);
   } catch (error) {
@@ -43,12 +46,7 @@ export async function applyInit(answers: InitAnswers, options: ApplyOptions): Pr
     else if (!unchanged) await writeFileAtomic(plan.configPath, before);
     throw error;
   }
-  return { ...plan, backupPath };
-}
-
-async function replaceConfig({ configPath, configText }: InitPlan, { clock }: InitWorld): Promise<string | undefined> {
-  const { backupPath } = await writeFileAtomic(configPath, configText, { backup: "timestamped", clock });
-  return backupPath;
+  return { ...plan, backupPath: written?.backupPath };
 }
 
 /** What the next plain `zeph` does before its first request. */

@@ -39,13 +39,21 @@ export async function accessTo(
   given: { readonly baseURL?: string; readonly name?: string } = {},
 ): Promise<GatewayAccess> {
   const { facts } = session;
-  const address = given.baseURL ?? broker.baseURL;
+  const address = given.baseURL ?? configuredBaseURL(given.name ?? broker.id, session) ?? broker.baseURL;
   const baseURL = address === undefined ? await askBaseURL(session) : secureBaseURL(address);
   const name = given.name ?? (broker.id === "custom" ? await askName(session, baseURL) : broker.id);
   const fault = nameFault(name, broker.id === "custom" ? baseURL : undefined, facts);
   if (fault !== undefined)
     throw new ZephError("usage", { detail: `the name "${name}" ${fault}`, hint: "Choose another with --name." });
   return { broker, name, baseURL, keyNames: keyNamesOf(name, broker, facts) };
+}
+
+/** What the user's own record says goes before the registry. */
+function configuredBaseURL(name: string, { facts, tell }: InitSession): string | undefined {
+  const existing = facts.config?.providers.find((provider) => provider.name === name);
+  if (existing?.type !== "compatible") return undefined;
+  tell.info(`${name} is set up already, for ${existing.baseURL}.`);
+  return existing.baseURL;
 }
 
 async function chooseBroker({ request, facts, ...session }: InitSession, choice: GatewayChoice): Promise<Broker> {

@@ -33,7 +33,8 @@ export function judgeKey(text: Secret, { broker, baseURL }: KeyDestination, brok
     return { kind: "refused", reason: "has a space or a character in it that no key has" };
   }
   const isExpected = (broker.keyPrefixes ?? []).some((prefix) => key.reveal().startsWith(prefix));
-  if (isExpected || isLoopback(baseURL)) return { kind: "usable", key };
+  const staysHere = broker.keyPrefixes === undefined && isLoopback(baseURL);
+  if (isExpected || staysHere) return { kind: "usable", key };
   if (owner !== undefined && owner.id !== broker.id) return { kind: "other-broker", key, broker: owner };
   if (broker.keyPrefixes === undefined) return { kind: "usable", key };
   return { kind: "odd", key, reason: `does not begin with ${broker.keyPrefixes.join(" or ")}` };
