@@ -5,6 +5,7 @@ import { scrub } from "../internal/redact.ts";
 import { VERSION } from "../version.ts";
 import type { World } from "./context.ts";
 import { binding } from "./program/bind.ts";
+import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
 
 const EXAMPLES = `
@@ -27,6 +28,7 @@ export function buildProgram(world: World): {
     .showSuggestionAfterError(true);
   const bound = binding(world);
   addVaultCommands(program, bound);
+  addSandboxCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {
     command
       .exitOverride()

@@ -17,5 +17,12 @@ export type {
 } from "./engine.ts";
 export type { Fault } from "./faults/fault.ts";
 export type { FaultControl } from "./faults/fault-plan.ts";
+export type { NetworkOptions, SandboxNetwork } from "./network/start-network.ts";
 export { type RemoteEngineOptions, remoteEngine } from "./remote-engine.ts";
-export { type Sandbox, type SandboxBroker, type SandboxOptions, startSandbox } from "./start-sandbox.ts";
+export {
+  type Sandbox,
+  type SandboxBroker,
+  type SandboxOptions,
+  type SandboxWithNetwork,
+  startSandbox,
+} from "./start-sandbox.ts";

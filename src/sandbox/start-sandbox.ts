@@ -7,6 +7,7 @@ import { builtInEngine } from "./built-in-engine.ts";
 import type { Engine, SandboxModel } from "./engine.ts";
 import { type FaultControl, faultPlan } from "./faults/fault-plan.ts";
 import { listen } from "./listen.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "./network/start-network.ts";
 import { systemRandom } from "./random-text.ts";
 
 export interface SandboxOptions {
@@ -19,6 +20,8 @@ export interface SandboxOptions {
   /** Pace of the built-in engine. Default 0: no waiting at all. */
   readonly tokensPerSecond?: number;
   readonly broker?: BrokerOptions;
+  /** Also starts a network of nodes that verify signed requests; `true` for the defaults. Default: none. */
+  readonly network?: true | Omit<NetworkOptions, "engine" | "clock" | "random">;
   readonly clock?: Clock;
   /** Chance for keys and ids, 0 <= value < 1. Default: the system's source. */
   readonly random?: () => number;
@@ -38,13 +41,19 @@ export interface SandboxBroker {
 
 export interface Sandbox {
   readonly broker: SandboxBroker;
+  /** Present when asked for with `network`. */
+  readonly network?: SandboxNetwork;
   /** Closes every connection and gives the port back. May be called more than once. */
   stop(): Promise<void>;
 }
 
+/** A sandbox that was asked for a network, and has one. */
+export type SandboxWithNetwork = Sandbox & { readonly network: SandboxNetwork };
+
 /**
  * Starts a fake broker on this computer, over real HTTP: keys in every state, models, chat as JSON and as a stream,
- * embeddings, prices, and faults on demand. It needs no network and no account.
+ * embeddings, prices, and faults on demand; with `network` also Gonka nodes that verify every signature. It needs no
+ * internet and no account.
  *
  * @throws ZephError `usage` when the port is taken
  * @example
@@ -55,6 +64,10 @@ export interface Sandbox {
  * await sandbox.stop();
  * ```
  */
+export async function startSandbox(
+  options: SandboxOptions & { readonly network: NonNullable<SandboxOptions["network"]> },
+): Promise<SandboxWithNetwork>;
+export async function startSandbox(options?: SandboxOptions): Promise<Sandbox>;
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const { clock = systemClock, random = systemRandom, broker = {} } = options;
   const engine = options.engine ?? builtInEngine({ clock, tokensPerSecond: options.tokensPerSecond ?? 0 });
@@ -64,8 +77,20 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const faults = faultPlan();
   const app = brokerApp({ engine, options: broker, keys, readKey: keyReader(keys), faults, requests, clock, random });
   const listener = await listen((request, bindings) => app.fetch(request, bindings), options);
+  const network = await networkOf(options, { engine, clock, random });
   return {
     broker: { baseURL: `${listener.origin}/v1`, keys, models, requests, faults },
-    stop: () => listener.close(),
+    ...(network === undefined ? {} : { network }),
+    async stop() {
+      await Promise.all([listener.close(), network?.stop()]);
+    },
   };
+}
+
+function networkOf(
+  { network }: SandboxOptions,
+  shared: Pick<NetworkOptions, "engine" | "clock" | "random">,
+): Promise<SandboxNetwork> | undefined {
+  if (network === undefined) return undefined;
+  return startNetwork({ ...shared, ...(network === true ? {} : network) });
 }

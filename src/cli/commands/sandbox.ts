@@ -10,6 +10,7 @@ import {
   type RequestRecord,
   remoteEngine,
   type SandboxBroker,
+  type SandboxNetwork,
   startSandbox,
 } from "../../sandbox/index.ts";
 import type { CliContext, RunCommand } from "../context.ts";
@@ -24,6 +25,8 @@ export interface SandboxFlags {
   readonly pace?: string;
   /** `--fault NAME`, repeatable: plays on every request; the names are in `FAULT_FORMS`. */
   readonly fault?: readonly string[];
+  /** `--network`: also start nodes that verify signed requests, and a funded account. */
+  readonly network?: boolean;
 }
 
 const DEFAULT_TOKENS_PER_SECOND = 40;
@@ -44,15 +47,18 @@ export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
     clock: context.clock,
     broker: { onRequest: (record) => context.stderr.write(`${logLine(record)}\n`) },
     ...(engine === undefined ? {} : { engine }),
+    ...(flags.network === true ? { network: true } : {}),
   });
   for (const fault of faults) sandbox.broker.faults.always(fault);
   const { baseURL, keys } = sandbox.broker;
   const initCommand = initCommandFor(sandbox.broker);
   const models = sandbox.broker.models.map(({ id, kind }) => ({ id, kind }));
-  const data = { broker: { baseURL, keys, models, faults: faults.map(({ kind }) => kind) }, initCommand };
+  const network = sandbox.network === undefined ? undefined : introduceNetwork(sandbox.network, sandbox.broker);
+  const broker = { baseURL, keys, models, faults: faults.map(({ kind }) => kind) };
+  const data = { broker, initCommand, ...(network === undefined ? {} : { network: network.data }) };
   writeResult(context, {
     data,
-    answer: introduction(sandbox.broker, initCommand, faults),
+    answer: introduction(sandbox.broker, initCommand, faults) + (network?.text ?? ""),
     notice: "Waiting for requests; Ctrl-C stops the sandbox.\n",
   });
   await aborted(context.signal);
@@ -112,6 +118,29 @@ function introduction(broker: SandboxBroker, initCommand: string, faults: readon
     "",
     "",
   ].join("\n");
+}
+
+/** The network's part: its nodes, an account with money, and the line that sets zeph up with both. */
+function introduceNetwork(network: SandboxNetwork, { models }: SandboxBroker) {
+  const { privateKeyHex, address } = network.createAccount();
+  const model = models.find(({ kind }) => kind === "chat")?.id;
+  const choice = model === undefined ? "" : ` --model ${model}`;
+  const initCommand = `printf %s ${privateKeyHex} | zeph init --yes --path native --source-url ${network.sourceUrl} --key-stdin${choice}`;
+  const nodes = network.nodes.map(({ baseURL, address: nodeAddress }) => ({ baseURL, address: nodeAddress }));
+  const text = [
+    "Sandbox network",
+    ...nodes.map((node) => `  ${node.baseURL.padEnd(28)} ${node.address}`),
+    "",
+    "Account with a published key and money (worth nothing outside)",
+    `  address      ${address}`,
+    `  private key  ${privateKeyHex}`,
+    "",
+    "Set zeph up with it",
+    `  ${initCommand}`,
+    "",
+    "",
+  ].join("\n");
+  return { text, data: { sourceUrl: network.sourceUrl, nodes, account: { address, privateKeyHex }, initCommand } };
 }
 
 function logLine(record: RequestRecord): string {

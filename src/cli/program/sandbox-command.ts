@@ -1,0 +1,19 @@
+import type { Command } from "commander";
+import type { SandboxFlags } from "../commands/sandbox.ts";
+import type { Binding } from "./bind.ts";
+
+export function addSandboxCommand(program: Command, { bind }: Binding): void {
+  const collect = (value: string, before: readonly string[] = []) => [...before, value];
+  bind<SandboxFlags>(
+    program
+      .command("sandbox")
+      .description("run a fake broker on this computer, to try zeph without an account")
+      .option("--port <number>", "port to listen on; default any free one")
+      .option("--network", "also run nodes that verify signed requests, with a funded account")
+      .option("--engine <url>", "an OpenAI-compatible server that gives the answers")
+      .option("--pace <tokens>", "tokens per second of the built-in engine; 0 for all at once")
+      .option("--fault <name>", "play a fault on every request (repeatable)", collect),
+    [],
+    async (context, flags) => (await import("../commands/sandbox.ts")).runSandbox(context, flags),
+  );
+}
