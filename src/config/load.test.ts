@@ -134,7 +134,7 @@ base_url = "https://two.example/v1"
 
 [[llm.providers]]
 type = "gonka"
-name = "one"
+name = "net"
 gonka_chain_prefix = "Gonka"
 default = true
   [[llm.providers.gonka_nodes]]
@@ -150,21 +150,27 @@ request_timeout = "soon"
 
 [cost]
 enabled = "yes"
+
+[[llm.providers]]
+type = "compatible"
+name = "one"
+base_url = "https://one.example/v1"
 `);
     expect(detail.split("\n").map((line) => line.trim())).toEqual([
-      "12 faults",
+      "13 faults",
       `${USER}:3: [timeouts], llm_seconds must be a number of seconds`,
       `${USER}:8: provider "one", base_url must begin with http:// or https://`,
       `${USER}:9: provider "one", max_tokens must be a whole number`,
       `${USER}:11: provider "compatible", name is required: it gives the secret its name`,
-      `${USER}:17: provider "one", name is used twice (first in line 7)`,
-      `${USER}:18: provider "one", gonka_chain_prefix must be an address prefix in lower case, such as gonka`,
-      `${USER}:21: provider "one", gonka_nodes[1].url is not an address such as https://host.example/v1`,
+      `${USER}:18: provider "net", gonka_chain_prefix must be an address prefix in lower case, such as gonka`,
+      `${USER}:21: provider "net", gonka_nodes[1].url is not an address such as https://host.example/v1`,
+      `${USER}:22: provider "net", gonka_nodes[1].address is a placeholder that some Zeph versions wrote, not an address; \`zeph init\` finds the real ones`,
       `${USER}:24: provider "three", base_url is required`,
       `${USER}:27: provider "three", default is true for a second provider (first in line 19)`,
       `${USER}:28: provider "three", api_key_env must be the name of a secret, such as ZEPH_COMPATIBLE_GONKAGATE_API_KEY, not the key itself`,
       `${USER}:29: provider "three", request_timeout must be a time such as "30s", or a number of seconds`,
       `${USER}:32: [cost], enabled must be true or false`,
+      `${USER}:36: provider "one", name is used twice (first in line 7)`,
     ]);
     expect(detail).not.toContain("looks-like-a-key");
   });

@@ -1,16 +1,18 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { buildProviders, type ConfigChecks } from "./build-providers.ts";
-import { checkLayer, effectiveName, schemaFaults, sectionPlace } from "./check-layer.ts";
+import { checkLayer } from "./check-layer.ts";
 import { type Config, toConfiguredBroker } from "./config.ts";
 import { type ConfigWarning, type Fault, faultsError } from "./fault.ts";
 import { isFault, readFileLayer } from "./file-layer.ts";
+import { fileWarnings } from "./file-warnings.ts";
 import { type ConfigFile, type ConfigFiles, findConfigFiles, type ReadTextFile } from "./find-config-files.ts";
-import { isTable, type Layer, type LayeredTable, mergeTables, tablesAt } from "./layer.ts";
+import type { Layer, LayeredTable } from "./layer.ts";
 import { type MergedRecord, mergeRecords } from "./merge-records.ts";
 import { DEFAULT_ORIGIN, type Origin } from "./origin.ts";
 import { type ConfigFlags, environmentSections, flagSections } from "./overrides.ts";
 import type { PathContext } from "./paths.ts";
-import { type Sections, sectionsSchema } from "./schema.ts";
+import { readSections } from "./read-sections.ts";
+import type { Sections } from "./schema.ts";
 import { recordSettings, type Setting, sectionSettings } from "./settings.ts";
 
 export interface LoadConfigOptions extends PathContext {
@@ -56,19 +58,15 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
   if (explicit !== undefined && files.found.length === 0 && options.explicitFile !== "optional") {
     throw new ZephError("config_not_found", { detail: `${explicit.path} (${explicit.from}) does not exist` });
   }
-  const read = files.found.map((file) => ({ file, layer: readFileLayer(file.path, file.text) }));
-  const faults = read.flatMap(({ layer }) => (isFault(layer) ? [layer] : checkLayer(layer)));
-  const fileLayers = read.flatMap(({ layer }) => (isFault(layer) ? [] : [layer]));
-  const layers = [flagSections(flags), environmentSections(env), ...fileLayers];
-  const layered = (section: string) => mergeSection(layers, section);
-
-  const sections = readSections(layers, layered, faults);
+  const { layers, faults, warnings } = readFiles(files.found);
+  const read = readSections([flagSections(flags), environmentSections(env), ...layers]);
+  const { sections, layered } = read;
   const useAliases = layered("vault").values.backend === "env";
-  const records = mergeRecords({ files: fileLayers, env, flags, useAliases });
+  const records = mergeRecords({ files: layers, env, flags, useAliases });
   const requestTimeoutMs = (sections?.timeouts.llm_seconds ?? 0) * 1000;
   const built = buildProviders(records, withDefaults(options.checks), requestTimeoutMs);
-  faults.push(...built.faults, ...fallbackFaults(sections, records, layered("llm")));
-  if (sections === undefined || faults.length > 0) throw faultsError(faults);
+  const allFaults = [...faults, ...read.faults, ...built.faults, ...fallbackFaults(sections, records, layered("llm"))];
+  if (sections === undefined || allFaults.length > 0) throw faultsError(allFaults);
 
   const shown = sectionSettings(sections, layered);
   const timeout = shown.find((setting) => setting.key === "timeouts.llm_seconds");
@@ -77,47 +75,26 @@ export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConf
     config: toConfig(sections, built.providers, flags),
     settings,
     origins: new Map(settings.map(({ key, origin }) => [key, origin])),
-    warnings: [
-      ...built.warnings,
-      ...read.flatMap(({ file, layer }) => (isFault(layer) ? [] : fileWarnings(file, layer))),
-    ],
+    warnings: [...built.warnings, ...warnings],
     files,
   };
 }
 
-function mergeSection(layers: readonly Layer[], section: string): LayeredTable {
-  const parts = layers.flatMap((layer) => {
-    const values = layer.values[section];
-    return isTable(values) ? [{ layer, address: [section], values }] : [];
-  });
-  return mergeTables(parts);
-}
-
-/** All sections of all layers as one table, read by the schema; faults are added to `faults`. */
-function readSections(
-  layers: readonly Layer[],
-  layered: (section: string) => LayeredTable,
-  faults: Fault[],
-): Sections | undefined {
-  const names = Object.keys(sectionsSchema.shape).filter((name) => name !== "brokers");
-  const values = {
-    ...Object.fromEntries(names.map((name) => [name, layered(name).values])),
-    brokers: mergeBrokerTables(layers),
-  };
-  const { data } = sectionsSchema.safeParse(values);
-  const originOf = ([section, ...path]: readonly PropertyKey[]) =>
-    layered(String(section)).originOf(path) ?? DEFAULT_ORIGIN;
-  const found = schemaFaults(sectionsSchema, values, sectionPlace, originOf);
-  // Faults of [[brokers]] were found file by file, with their lines.
-  faults.push(...found.filter((fault) => fault.origin.kind !== "default"));
-  return data;
-}
-
-/** The `[[brokers]]` of all layers, merged by id. */
-function mergeBrokerTables(layers: readonly Layer[]): readonly unknown[] {
-  const parts = layers.flatMap((layer) => tablesAt(layer, ["brokers"]));
-  const ids = new Set(parts.map((part) => part.values.id));
-  return [...ids].map((id) => mergeTables(parts.filter((part) => part.values.id === id)).values);
+function readFiles(found: readonly ConfigFile[]) {
+  const layers: Layer[] = [];
+  const faults: Fault[] = [];
+  const warnings: ConfigWarning[] = [];
+  for (const file of found) {
+    const layer = readFileLayer(file.path, file.text);
+    if (isFault(layer)) {
+      faults.push(layer);
+      continue;
+    }
+    layers.push(layer);
+    faults.push(...checkLayer(layer));
+    warnings.push(...fileWarnings(file, layer));
+  }
+  return { layers, faults, warnings };
 }
 
 function fallbackFaults(
@@ -132,28 +109,6 @@ function fallbackFaults(
     field: "fallback",
     message: `names "${name}", and there is no provider of that name`,
   }));
-}
-
-/**
- * A project file comes with whatever was checked out. It may say where prompts and keys go, so the user is told.
- */
-function fileWarnings(file: ConfigFile, layer: Layer): readonly ConfigWarning[] {
-  const warnings: ConfigWarning[] = [];
-  const llm = layer.values.llm;
-  if (isTable(llm) && (llm.provider !== undefined || llm.compatible !== undefined)) {
-    const origin = layer.originOf(["llm", llm.provider === undefined ? "compatible" : "provider"]);
-    const message = "[llm] is in the form of old Zeph versions, which is not read; `zeph migrate-config` converts it";
-    warnings.push({ kind: "legacy_form", message, origin });
-  }
-  if (file.role !== "project") return warnings;
-  const deciding = ["base_url", "gonka_nodes", "gonka_source_url", "api_key_env"];
-  for (const { values, address } of tablesAt(layer, ["llm", "providers"])) {
-    const field = deciding.find((name) => values[name] !== undefined);
-    if (field === undefined) continue;
-    const message = `the project file ${file.path} decides where provider "${effectiveName(values)}" sends its requests`;
-    warnings.push({ kind: "project_endpoint", message, origin: layer.originOf([...address, field]) });
-  }
-  return warnings;
 }
 
 function toConfig(sections: Sections, providers: Config["providers"], flags: ConfigFlags): Config {

@@ -28,7 +28,7 @@ interface RunnableProvider extends ProviderBase {
   readonly pricing: ConfiguredPricing | undefined;
   /** Tokens; overrides the model list. */
   readonly contextLength: number | undefined;
-  /** A key would travel in clear, over http to another computer. See {@link requireSecureUrl}. */
+  /** A key would travel in clear, over http to another computer; the transport refuses to send it. */
   readonly hasInsecureUrl: boolean;
 }
 
@@ -159,11 +159,4 @@ export function chooseProvider(config: ProviderChoices, name?: string): Compatib
     throw new ZephError("provider_not_supported", { detail: `"${chosen.name}" is of type ${chosen.declaredType}` });
   }
   return chosen;
-}
-
-/** Refuses to carry a key over plain http to another computer. Throws `insecure_url`. Signed requests carry no key. */
-export function requireSecureUrl(provider: CompatibleProvider | GonkaProvider): void {
-  if (provider.type === "compatible" && provider.hasInsecureUrl) {
-    throw new ZephError("insecure_url", { detail: `provider "${provider.name}", ${new URL(provider.baseURL).origin}` });
-  }
 }

@@ -88,11 +88,14 @@ export const compatibleRecord = z.looseObject({
   vision: flag.optional(),
 });
 
+/** The part of an address before its `1`. */
+export const CHAIN_PREFIX = /^[a-z][a-z0-9]{0,82}$/;
+
 export const gonkaRecord = z.looseObject({
   ...sharedFields,
   gonka_nodes: z.array(node, { error: "must be tables [[llm.providers.gonka_nodes]]" }).optional(),
   gonka_chain_prefix: text
-    .regex(/^[a-z][a-z0-9]{0,82}$/, { error: "must be an address prefix in lower case, such as gonka" })
+    .regex(CHAIN_PREFIX, { error: "must be an address prefix in lower case, such as gonka" })
     .optional(),
   gonka_source_url: httpUrl.optional(),
 });
@@ -121,17 +124,17 @@ const ZEPH_ONLY_FIELDS: readonly string[] = [
   "enable_extended_context",
   "prompt_cache_ttl",
   "candle",
-  "cocoon_client_url",
-  "cocoon_access_hash",
-  "cocoon_health_check",
-  "cocoon_pricing",
 ];
 
-export const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
+const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
   compatible: new Set(["gonka_nodes", "gonka_chain_prefix", "gonka_source_url", ...ZEPH_ONLY_FIELDS]),
   gonka: new Set(["base_url", "vision", "api_key", ...ZEPH_ONLY_FIELDS]),
   other: new Set(),
 };
+
+export function isIrrelevantField(kind: RecordKind, field: string): boolean {
+  return IRRELEVANT_FIELDS[kind].has(field) || (kind !== "other" && field.startsWith("cocoon_"));
+}
 
 const dialect = z.enum(["chat", "completions", "messages", "responses"], {
   error: "must be one of chat, completions, messages, responses",

@@ -1,0 +1,54 @@
+import { recordPlace } from "./check-layer.ts";
+import type { ConfigWarning } from "./fault.ts";
+import { isTable, type LayeredTable } from "./layer.ts";
+import type { MergedRecord } from "./merge-records.ts";
+import { isIrrelevantField, recordKind } from "./schema.ts";
+import { secretNameFor } from "./secret-names.ts";
+
+/** What is odd about a record without keeping it from being used. */
+export function recordWarnings(
+  { name, table }: MergedRecord,
+  index: number,
+  insecureFields: readonly string[],
+): readonly ConfigWarning[] {
+  const kind = recordKind(table.values.type);
+  const place = recordPlace(table.values, index);
+  const warn = (warning: ConfigWarning["kind"], field: string, words: string): ConfigWarning => ({
+    kind: warning,
+    message: `${place}, ${field} ${words}`,
+    origin: table.originOf([field]) ?? table.origin,
+  });
+  const warnings: ConfigWarning[] = [];
+  const inlineKey = table.values.api_key;
+  if (kind === "compatible" && typeof inlineKey === "string" && inlineKey.trim() !== "") {
+    const store = `store it with \`zeph vault set ${secretNameFor(name)}\` and delete the line`;
+    warnings.push(warn("inline_key", "api_key", `holds a key in plain text; ${store}`));
+  }
+  for (const field of Object.keys(table.values).filter((each) => isIrrelevantField(kind, each))) {
+    warnings.push(warn("irrelevant_field", field, `means nothing for type ${kind}; it is kept and not used`));
+  }
+  return [...warnings, ...insecureFields.map((field) => warn("insecure_url", field, INSECURE_WORDS[kind]))];
+}
+
+const INSECURE_WORDS = {
+  compatible: "is plain http to another computer: zeph does not send the key there; use https",
+  gonka: "has plain http addresses: prompts and answers travel in clear; prefer https",
+  other: "",
+} as const;
+
+/** The fields with an address to which a key or a prompt would travel in clear. */
+export function insecureUrlFields(table: LayeredTable, isLoopback: (url: string) => boolean): readonly string[] {
+  const { values } = table;
+  const isInsecure = (url: unknown) =>
+    typeof url === "string" && /^http:/i.test(url) && URL.canParse(url) && !isLoopback(url);
+  switch (recordKind(values.type)) {
+    case "compatible":
+      return isInsecure(values.base_url) ? ["base_url"] : [];
+    case "gonka": {
+      const nodes = Array.isArray(values.gonka_nodes) ? values.gonka_nodes : [];
+      return nodes.some((node: unknown) => isTable(node) && isInsecure(node.url)) ? ["gonka_nodes"] : [];
+    }
+    case "other":
+      return [];
+  }
+}
