@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { rawBodyInput } from "./phase-1/raw-body-input.ts";
 import { bodyHashInput } from "./phase-3/body-hash-input.ts";
 import type { SigningParts } from "./signing-parts.ts";
@@ -25,5 +25,5 @@ export function signingInput(parts: SigningParts, phase: SigningPhase = DEFAULT_
 
 /** SHA-256 of {@link signingInput}: the 32 bytes the curve signs. */
 export function signingDigest(parts: SigningParts, phase: SigningPhase = DEFAULT_PHASE): Uint8Array {
-  return createHash("sha256").update(signingInput(parts, phase)).digest();
+  return hash("sha256", signingInput(parts, phase), "buffer");
 }

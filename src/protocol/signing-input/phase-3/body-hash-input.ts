@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { SigningParts } from "../signing-parts.ts";
 
 /**
@@ -7,6 +7,6 @@ import type { SigningParts } from "../signing-parts.ts";
  * `decentralized-api/internal/server/public/utils.go:11-20`.
  */
 export function bodyHashInput({ body, timestamp, transferAddress }: SigningParts): Uint8Array {
-  const bodyHash = createHash("sha256").update(body).digest("hex");
+  const bodyHash = hash("sha256", body, "hex");
   return Buffer.from(bodyHash + timestamp + transferAddress, "utf8");
 }
