@@ -5,6 +5,9 @@ import { scrub } from "../internal/redact.ts";
 import { VERSION } from "../version.ts";
 import type { World } from "./context.ts";
 import { binding } from "./program/bind.ts";
+import { addChatCommands } from "./program/chat-commands.ts";
+import { addConfigCommands } from "./program/config-commands.ts";
+import { addInitCommand } from "./program/init-command.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
 
@@ -27,6 +30,9 @@ export function buildProgram(world: World): {
     .addHelpText("before", EXAMPLES.trimStart())
     .showSuggestionAfterError(true);
   const bound = binding(world);
+  addInitCommand(program, bound);
+  addChatCommands(program, bound);
+  addConfigCommands(program, bound);
   addVaultCommands(program, bound);
   addSandboxCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {

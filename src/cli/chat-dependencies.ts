@@ -1,0 +1,47 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { zephFolders } from "../config/paths.ts";
+import { writeFileAtomic } from "../internal/atomic-file.ts";
+import type { CliContext } from "./context.ts";
+import type { ReplDependencies } from "./repl/repl-dependencies.ts";
+import { sessionOpener } from "./session.ts";
+import { setupOf } from "./setup.ts";
+
+/** What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. */
+export async function chatDependencies(
+  context: CliContext,
+  choice: { readonly provider?: string; readonly model?: string },
+): Promise<ReplDependencies> {
+  const { loaded } = await setupOf(context, choice);
+  const { config } = loaded;
+  const stateFolder = zephFolders(context).state;
+  const lastProvider = join(stateFolder, "last-provider");
+  const runnable = config.providers.filter((provider) => provider.type !== "other");
+  const open = sessionOpener(context);
+  const remembered = config.providerPersistence ? await readName(lastProvider) : undefined;
+  // Flags and variables are decisions of now; what was chosen in the last chat only replaces the default.
+  const isRemembered = runnable.some(({ name }) => name === remembered);
+  return {
+    openSession: (wanted) =>
+      open(
+        wanted.provider === undefined && isRemembered && remembered !== undefined
+          ? { ...wanted, provider: remembered }
+          : wanted,
+      ),
+    stateFolder,
+    maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
+    listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
+    rememberProvider: async (name) => {
+      if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
+    },
+  };
+}
+
+async function readName(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch {
+    // Nothing was chosen yet.
+    return undefined;
+  }
+}
