@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ZephError } from "../errors/zeph-error.ts";
+import { upsertProvider } from "./edit.ts";
 import { loadConfig } from "./load.ts";
 import type { Origin } from "./origin.ts";
 import { chooseProvider } from "./provider.ts";
@@ -58,6 +61,36 @@ describe("precedence", () => {
         expect(layerOf(origins.get("timeouts.llm_seconds"))).toBe(highestSeconds ?? "default");
       }),
       { numRuns: 60 },
+    );
+  });
+});
+
+describe("a damaged file", () => {
+  const whole = ["zeph-full.toml", "gateway-record.toml", "native-record.toml"]
+    .map((name) => readFileSync(new URL(`../../vectors/config/${name}`, import.meta.url), "utf8"))
+    .join("\n");
+  const piece = fc.oneof(
+    fc.string({ maxLength: 8 }),
+    fc.constantFrom("[[llm.providers]]\n", "llm = 1\n", "= ", '"', "[llm]\n", "{}", "[]", "nan", "\n", "providers"),
+  );
+  const runs = { numRuns: process.env.FUZZ === "1" ? 20_000 : 100 };
+
+  it("is loaded, or refused by name: never another error, for reading and for editing", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(whole.length), fc.nat(60), piece, async (at, length, inserted) => {
+        const text = whole.slice(0, at) + inserted + whole.slice(at + length);
+        const readFile = async (path: string) => (path === USER ? text : undefined);
+        const load = loadConfig({ env: {}, homeDir: "/home/ann", platform: "linux", cwd: "/work", readFile });
+        const failures: unknown[] = [];
+        await load.catch((error: unknown) => failures.push(error));
+        try {
+          upsertProvider(text, { type: "compatible", name: "new", base_url: "https://n.example/v1" });
+        } catch (error) {
+          failures.push(error);
+        }
+        for (const failure of failures) expect(ZephError.is(failure) && failure.code).toBe("config_invalid");
+      }),
+      runs,
     );
   });
 });

@@ -81,6 +81,13 @@ describe("zeph providers", () => {
     expect(stdout).not.toContain("planted");
   });
 
+  it("refuses a node address with one wrong character", async () => {
+    await expect(run(CONFIG.replace("gsyg6", "gsyg7"))).rejects.toMatchObject({
+      code: "config_invalid",
+      detail: expect.stringContaining('provider "gonka", gonka_nodes[1].address is not a valid address'),
+    });
+  });
+
   it("says what to do when there is none", async () => {
     const { exitCode, stdout, stderr } = await run(undefined);
     expect([exitCode, stdout]).toEqual([0, ""]);
