@@ -19,8 +19,9 @@ import { thinkingApart, withThinkingApart, withThinkingInTags } from "./think-pa
  * are ours. Added to it: costs, thinking in tags, `topK`, the network's own options, errors in streams with a name.
  */
 export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
-  readonly #name: string;
-  readonly #cost: CostMetadata;
+  // Not `#name`: `ai` 7 calls models of specification V3 through a proxy, which has no private names.
+  private readonly name: string;
+  private readonly cost: CostMetadata;
 
   constructor(modelId: string, { name, includeUsage, costUsd, ...config }: ModelConfig) {
     const cost = costMetadata(costUsd, [...new Set(["gonka", name])]);
@@ -33,28 +34,28 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
       metadataExtractor: cost,
       transformRequestBody: toWireBody,
     });
-    this.#name = name;
-    this.#cost = cost;
+    this.name = name;
+    this.cost = cost;
   }
 
   override async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
-    const result = await super.doGenerate(this.#prepare(options));
+    const result = await super.doGenerate(this.prepare(options));
     return {
       ...result,
       content: withThinkingApart(result.content).map(mendToolCall),
-      providerMetadata: this.#cost.withHeaderCost(result.providerMetadata, result.response?.headers),
+      providerMetadata: this.cost.withHeaderCost(result.providerMetadata, result.response?.headers),
     };
   }
 
   override async doStream(options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
-    const result = await super.doStream(this.#prepare(options));
+    const result = await super.doStream(this.prepare(options));
     const split = thinkingApart();
     const finish = (part: LanguageModelV3StreamPart): LanguageModelV3StreamPart => {
       if (part.type === "error") return { type: "error", error: nameStreamError(part.error) };
       if (part.type !== "finish") return mendToolCall(part);
       return {
         ...part,
-        providerMetadata: this.#cost.withHeaderCost(part.providerMetadata, result.response?.headers),
+        providerMetadata: this.cost.withHeaderCost(part.providerMetadata, result.response?.headers),
       };
     };
     const parts = new TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>({
@@ -66,18 +67,23 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
   }
 
   /** Options under `gonka` count whatever the provider is called; `topK` travels as an option because the base drops it. */
-  #prepare({ topK, providerOptions, prompt, ...options }: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
+  private prepare({
+    topK,
+    providerOptions,
+    prompt,
+    ...options
+  }: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
     const own = {
       ...(topK === undefined ? {} : { top_k: topK }),
       ...providerOptions?.gonka,
-      ...providerOptions?.[this.#name],
+      ...providerOptions?.[this.name],
     };
     return {
       ...options,
       prompt: withThinkingInTags(prompt),
       ...(providerOptions === undefined && topK === undefined
         ? {}
-        : { providerOptions: { ...providerOptions, [this.#name]: own } }),
+        : { providerOptions: { ...providerOptions, [this.name]: own } }),
     };
   }
 }

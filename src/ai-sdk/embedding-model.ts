@@ -14,15 +14,16 @@ export type IsEmbeddingModel = (modelId: string, signal: AbortSignal | undefined
  * missing).
  */
 export class GonkaEmbeddingModel extends OpenAICompatibleEmbeddingModel {
-  readonly #isListed: IsEmbeddingModel;
+  /** Not `#isListed`: `ai` 7 calls models of specification V3 through a proxy, which has no private names. */
+  private readonly isListed: IsEmbeddingModel;
 
   constructor(modelId: string, { name, url, headers, fetch }: ModelConfig, isListed: IsEmbeddingModel) {
     super(modelId, { provider: `${name}.embedding`, url, headers, fetch, errorStructure });
-    this.#isListed = isListed;
+    this.isListed = isListed;
   }
 
   override async doEmbed(options: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
-    if (!(await this.#isListed(this.modelId, options.abortSignal))) {
+    if (!(await this.isListed(this.modelId, options.abortSignal))) {
       throw new ZephError("unsupported_capability", {
         detail: `it lists no embedding model ${this.modelId}; nothing was sent`,
       });

@@ -231,6 +231,14 @@ describe("the provider", () => {
     expect(() => createGonka({ broker: "nobody" })).toThrow(/"nobody" is not a known broker/);
   });
 
+  it("gives models that work behind a proxy, as ai 7 and tracers call them", async () => {
+    const model = new Proxy(gonka(CHAT), {});
+    expect((await generateText({ model, prompt: "say hello" })).text.toLowerCase()).toContain("hello");
+    expect(await streamText({ model, prompt: "say hello" }).text).not.toBe("");
+    const embedding = await embed({ model: new Proxy(gonka.embeddingModel(EMBEDDING), {}), value: "one" });
+    expect(embedding.embedding.length).toBeGreaterThan(0);
+  });
+
   it("is of specification V3", () => {
     expect(gonka.specificationVersion).toBe("v3");
     expect(gonka(CHAT)).toMatchObject({ specificationVersion: "v3", provider: "gonka.chat", modelId: CHAT });
