@@ -1,0 +1,119 @@
+// Shows zeph at work without an account: starts the sandbox, sets zeph up as a user would, and asks by both paths.
+// Everything happens in a temporary home folder; nothing of yours is read or written.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const home = mkdtempSync(join(tmpdir(), "zeph-demo-"));
+const env = {
+  PATH: process.env.PATH,
+  HOME: home,
+  USERPROFILE: home,
+  TERM: process.env.TERM,
+  NO_COLOR: process.env.NO_COLOR,
+  FORCE_COLOR: process.env.FORCE_COLOR,
+};
+for (const name of Object.keys(env)) if (env[name] === undefined) delete env[name];
+
+const sandbox = spawn(process.execPath, [cli, "sandbox", "--network", "--json", "--pace", "60"], {
+  env,
+  stdio: ["ignore", "pipe", "ignore"],
+});
+try {
+  heading("A sandbox broker and a sandbox network start on this computer");
+  const { broker, network } = await firstJson(sandbox.stdout);
+  say(`broker    ${broker.baseURL}`);
+  for (const node of network.nodes) say(`node      ${node.baseURL}  ${node.address}`);
+
+  heading("Gateway: a broker's key");
+  await zeph(
+    [
+      "init",
+      "--yes",
+      "--path",
+      "gateway",
+      "--broker",
+      "custom",
+      "--name",
+      "sandbox",
+      "--base-url",
+      broker.baseURL,
+      "--key-stdin",
+      "--model",
+      "auto",
+    ],
+    broker.keys.good,
+  );
+  await zeph(["ask", "--provider", "sandbox", "Write 24 words about a friendly network."]);
+
+  heading("Native: requests signed with your own key, checked by every node");
+  await zeph(
+    [
+      "init",
+      "--yes",
+      "--path",
+      "native",
+      "--source-url",
+      network.sourceUrl,
+      "--key-stdin",
+      "--model",
+      "auto",
+      "--no-default",
+    ],
+    network.account.privateKeyHex,
+  );
+  await zeph(["ask", "--provider", "gonka", "Count to 12."]);
+
+  heading("Both work. For the real network");
+  say("npm link        once, so that `zeph` is on your path (or use: node dist/cli/main.js)");
+  say("zeph init       choose Gonka via GonkaGate and paste your gp-… key; keys: https://gonkagate.com/en/register");
+  say("zeph            chat");
+  say("");
+  say(
+    "Gonka's main network closed directly signed requests on 2026-07-23; the native path is for private and test networks.",
+  );
+} finally {
+  sandbox.kill();
+  await once(sandbox, "exit");
+  rmSync(home, { recursive: true, force: true });
+}
+
+function heading(text) {
+  console.log(`\n── ${text}\n`);
+}
+
+function say(text) {
+  console.log(`   ${text}`);
+}
+
+/** Shows the command and runs it. The key goes through standard input, as it should. */
+async function zeph(args, stdin = "") {
+  const shown = args.map((argument) => (/[\s…]/.test(argument) ? JSON.stringify(argument) : argument)).join(" ");
+  console.log(`$ zeph ${shown}${stdin === "" ? "" : "   (key on standard input)"}`);
+  const child = spawn(process.execPath, [cli, ...args], { env, stdio: ["pipe", "inherit", "inherit"] });
+  child.stdin.end(stdin);
+  const [code] = await once(child, "exit");
+  if (code !== 0) {
+    process.exitCode = 1;
+    throw new Error(`zeph ${args[0]} ended with exit code ${code}`);
+  }
+  console.log("");
+}
+
+/** The sandbox prints one JSON object when it is ready. */
+async function firstJson(stream) {
+  let text = "";
+  for await (const chunk of stream) {
+    text += chunk;
+    try {
+      return JSON.parse(text).data;
+    } catch {
+      // The object has not arrived whole yet.
+    }
+  }
+  throw new Error("the sandbox did not start");
+}
