@@ -131,6 +131,16 @@ name = "Zeph"
     expect(after).not.toContain("old.example");
   });
 
+  it("puts a new field into the record, not into the node that follows directly", () => {
+    const before =
+      '[[llm.providers]]\ntype = "gonka"\nname = "gonka"\n[[llm.providers.gonka_nodes]]\nurl = "https://old.example"\n# end\n';
+    expect(
+      upsertProvider(before, { type: "gonka", name: "gonka", model: "m", gonka_nodes: [{ url: "https://n.example" }] }),
+    ).toBe(
+      '[[llm.providers]]\ntype = "gonka"\nname = "gonka"\nmodel = "m"\n\n[[llm.providers.gonka_nodes]]\nurl = "https://n.example"\n# end\n',
+    );
+  });
+
   it("replaces a record of another type whole", () => {
     const before = '[[llm.providers]]\ntype = "compatible" # was\nname = "gonka"\nbase_url = "https://x.example"\n';
     const after = upsertProvider(before, native);
@@ -228,6 +238,12 @@ describe("removeProvider", () => {
 
   it("undoes an added record to the byte", () => {
     expect(removeProvider(upsertProvider(full, native), "gonka")).toBe(full);
+  });
+
+  it("refuses rather than lose a comment", () => {
+    const before =
+      '[llm]\nproviders = [\n  # mine\n  { type = "ollama", name = "a" },\n  { type = "ollama", name = "b" },\n]\n';
+    expect(() => removeProvider(before, "a")).toThrow(expect.objectContaining({ code: "config_invalid" }));
   });
 
   it("takes the last one", () => {
