@@ -232,6 +232,43 @@ export const CATALOGUE = {
     "Check with its operator what this key or account may do.",
   ),
 
+  // -- the local endpoint ------------------------------------------------------------------------------------------
+  local_key_refused: entry(
+    EXIT.authentication,
+    401,
+    "final",
+    "This is not the key of the local endpoint",
+    "Send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; `zeph serve --show-key` shows it.",
+  ),
+  host_refused: entry(
+    EXIT.failure,
+    403,
+    "final",
+    "The local endpoint does not answer to this host name",
+    "Use http://127.0.0.1 and the port, or start `zeph serve` with --allow-host NAME.",
+  ),
+  origin_refused: entry(
+    EXIT.failure,
+    403,
+    "final",
+    "The local endpoint takes no requests from this web page",
+    "Start `zeph serve` with --cors ORIGIN when the page is yours.",
+  ),
+  route_not_found: entry(
+    EXIT.failure,
+    404,
+    "final",
+    "The local endpoint has no such path",
+    "Set the client's base URL to the address that `zeph serve` prints; it ends in /v1.",
+  ),
+  method_not_allowed: entry(
+    EXIT.failure,
+    405,
+    "final",
+    "The local endpoint has this path, but not with this method",
+    "Use the method that the Allow header names.",
+  ),
+
   // -- model and request -------------------------------------------------------------------------------------------
   model_not_found: entry(
     EXIT.model,
