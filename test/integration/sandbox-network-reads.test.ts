@@ -155,6 +155,8 @@ describe.each(["restored", "v0.2.15"] as const)("epochs in the %s shape", (shape
     expect(listed).toEqual(network.nodes.map(({ address, origin }) => [address, origin, [MODEL]]));
     expect(json.active_participants.epoch_id).toBe(shape === "restored" ? 42 : "42");
     expect(json.excluded_participants[0].address).toBe(network.nodes[2]!.address);
+    network.state.version = "0.2.4";
+    expect((await get("/v1/epochs/current/participants")).json).not.toHaveProperty("excluded_participants");
 
     const epoch = network.chain.epochs.current()!;
     const [iavl, simple] = json.proof_ops.ops.map((one: Json) => climb(Buffer.from(one.data, "base64")));

@@ -263,7 +263,7 @@ describe("refusals a test asks for", () => {
     ["blocked", 403, /^\{"error": "Access Denied", "message": "This route is currently blocked."\}$/],
     ["rate-limit", 429, /^rate limit exceeded/],
     ["panic", 500, /runtime error: invalid memory address or nil pointer dereference: panic/],
-    ["gateway-401", 401, /\{"error":\{"message":"model \\"sandbox\\" requires an API key"/],
+    ["gateway-401", 401, /\{"error":\{"message":"model \\"sandbox\/echo-1\\" requires an API key"/],
     ["retired", 410, /^\{"error":"deprecated","message":"classic inference is deprecated; use devshard"\}\n$/],
   ];
   it.each(uncharged)("%s: %i, nothing charged", async (kind, status, text) => {
@@ -397,6 +397,7 @@ describe("other routes", () => {
     await expectRefusal(await fetch(`${origin}/v1/nothing`), 404, "Not Found");
     await expectRefusal(await fetch(`${origin}/v1/embeddings`, { method: "POST" }), 404, "Not Found");
     await expectRefusal(await fetch(`${origin}/v1/chat/completions`, { method: "DELETE" }), 405, "Method Not Allowed");
+    await expectRefusal(await fetch(`${origin}/v1/models`, { method: "PUT" }), 405, "Method Not Allowed");
     const preflight = await fetch(`${origin}/v1/chat/completions`, { method: "OPTIONS" });
     expect(preflight.headers.get("access-control-allow-headers")).not.toContain("X-Timestamp");
     expect(preflight.headers.get("x-frame-options")).toBe("SAMEORIGIN");

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { manualClock } from "../../src/internal/manual-clock.ts";
+import type { Engine } from "../../src/sandbox/engine.ts";
 import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
 import { answerOf, chatBody, echoEngine, MODEL, signedCall } from "./sandbox-network-client.ts";
 
@@ -73,5 +74,47 @@ describe("a signed request the network accepts", () => {
     const call = { account, node: network.nodes[0]!, body, timestampNanos: nowNanos(), path: "/completions" };
     const answer = await answerOf(await signedCall(call));
     expect(answer).toMatchObject({ object: "text_completion", choices: [{ text: "You said: hi there" }] });
+  });
+
+  it.each([
+    ["reasoning", { content: "Hi", reasoning: "Hm. " }],
+    ["reasoning_content", { content: "Hi", reasoning_content: "Hm. " }],
+    ["think-tags", { content: "<think>\nHm. \n</think>\n\nHi" }],
+  ] as const)("sends the model's thinking as %s", async (reasoning, expected) => {
+    await network.stop();
+    const thinking: Engine = {
+      models: async () => (await echoEngine.models()).map((model) => ({ ...model, reasoning })),
+      async *complete() {
+        yield { type: "reasoning", text: "Hm. " };
+        yield { type: "text", text: "Hi" };
+        yield { type: "finish", reason: "stop", usage: { promptTokens: 1, completionTokens: 2, cachedTokens: 0 } };
+      },
+    };
+    network = await startNetwork({ engine: thinking, clock });
+    const account = network.createAccount();
+    const node = network.nodes[0]!;
+    const whole = await answerOf(await signedCall({ account, node, body: chatBody(), timestampNanos: nowNanos() }));
+    expect(whole.choices[0]!.message).toEqual({ role: "assistant", ...expected });
+    const body = chatBody({ stream: true });
+    const text = await (await signedCall({ account, node, body, timestampNanos: nowNanos() })).text();
+    const joined: Record<string, string> = {};
+    for (const [, json = ""] of text.matchAll(/^data: (\{.*)$/gm)) {
+      const { role: _, ...delta } = JSON.parse(json).choices[0]?.delta ?? {};
+      for (const [field, piece] of Object.entries(delta)) joined[field] = (joined[field] ?? "") + piece;
+    }
+    expect(joined).toEqual(expected);
+  });
+
+  it("answers with the built-in engine when none is given, and lists no embedding models", async () => {
+    await network.stop();
+    network = await startNetwork({ clock });
+    const { data } = (await (await fetch(`${network.nodes[0]!.baseURL}/models`)).json()) as { data: { id: string }[] };
+    expect(data.length).toBeGreaterThan(0);
+    expect(data.some(({ id }) => id.includes("embed"))).toBe(false);
+    const account = network.createAccount();
+    const body = chatBody({ model: data[0]!.id });
+    const call = { account, node: network.nodes[0]!, body, timestampNanos: nowNanos() };
+    const answer = await answerOf(await signedCall(call));
+    expect(answer.choices[0]!.message.content).not.toBe("");
   });
 });

@@ -80,7 +80,7 @@ const DEFAULT_POWERS: readonly number[] = [900, 600, 500];
  */
 export async function startNetwork(options: NetworkOptions = {}): Promise<SandboxNetwork> {
   const clock = options.clock ?? systemClock;
-  const engine = options.engine ?? builtInEngine({ clock });
+  const engine = chatOnly(options.engine ?? builtInEngine({ clock }));
   const { prefix = "gonka", chainId = "gonka-sandbox-1", validatorPowers = DEFAULT_POWERS } = options;
   const chain = chainStandIn({ chainId, prefix, clock, validatorPowers });
   const log = new RequestLog(chain.accounts);
@@ -117,6 +117,14 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Sandbo
       stopping.abort(new Error("the sandbox network was stopped"));
       await Promise.all(nodes.map((node) => node.goDown()));
     },
+  };
+}
+
+/** No node of the network ever served embeddings. */
+function chatOnly(engine: Engine): Engine {
+  return {
+    models: async () => (await engine.models()).filter(({ kind }) => kind === "chat"),
+    complete: (request, signal) => engine.complete(request, signal),
   };
 }
 

@@ -1,8 +1,7 @@
-import type { EngineEvent } from "../../engine.ts";
+import { thinkTagger } from "../../answer/think-tags.ts";
+import type { EngineEvent, EngineUsage, ReasoningForm } from "../../engine.ts";
 import { CHAT_PATH, type IncomingCall } from "../request/incoming-call.ts";
 import { logprobsOf, tokenId, tokenize } from "./tokens.ts";
-
-export type Usage = Extract<EngineEvent, { type: "finish" }>["usage"];
 
 /** What every object of one answer has in common. */
 export interface AnswerFrame {
@@ -12,6 +11,8 @@ export interface AnswerFrame {
   readonly model: string;
   readonly createdSeconds: number;
   readonly promptText: string;
+  /** How the model's thinking travels. Default `reasoning_content`. */
+  readonly reasoning?: ReasoningForm | undefined;
 }
 
 interface ToolCall {
@@ -25,13 +26,13 @@ interface ToolCall {
 export async function wholeAnswer(
   frame: AnswerFrame,
   events: AsyncIterable<EngineEvent>,
-): Promise<{ readonly body: unknown; readonly usage: Usage }> {
+): Promise<{ readonly body: unknown; readonly usage: EngineUsage }> {
   let text = "";
   let reasoning = "";
   let finishReason = "stop";
-  let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
+  let usage: EngineUsage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
   const calls = new Map<number, ToolCall>();
-  for await (const event of events) {
+  for await (const event of inForm(frame.reasoning, events)) {
     if (event.type === "text") text += event.text;
     else if (event.type === "reasoning") reasoning += event.text;
     else if (event.type === "tool-call") calls.set(event.index, joinCall(calls.get(event.index), event));
@@ -51,7 +52,7 @@ export async function wholeAnswer(
   const message = {
     role: "assistant",
     content: calls.size > 0 && text === "" ? null : text,
-    ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
+    ...(reasoning === "" ? {} : { [reasoningField(frame)]: reasoning }),
     ...(calls.size === 0 ? {} : { tool_calls: [...calls.values()].map(({ index: _, ...call }) => call) }),
   };
   const choice = frame.path === CHAT_PATH ? { ...shared, message } : { ...shared, text };
@@ -75,13 +76,13 @@ export async function* answerChunks(frame: AnswerFrame, events: AsyncIterable<En
   });
   const first = chat ? { delta: { role: "assistant", content: "" } } : { text: "" };
   yield { ...chunk(first), prompt_token_ids: tokenize(frame.promptText).map(tokenId) };
-  for await (const event of events) {
+  for await (const event of inForm(frame.reasoning, events)) {
     if (event.type === "text") {
       const tokens = tokenize(event.text);
       const content = chat ? { delta: { content: event.text } } : { text: event.text };
       yield chunk({ ...content, logprobs: logprobsOf(tokens), token_ids: tokens.map(tokenId) });
     } else if (event.type === "reasoning") {
-      if (chat) yield chunk({ delta: { reasoning_content: event.text } });
+      if (chat) yield chunk({ delta: { [reasoningField(frame)]: event.text } });
     } else if (event.type === "tool-call") {
       if (chat) yield chunk({ delta: { tool_calls: [callDelta(event)] } });
     } else {
@@ -91,11 +92,33 @@ export async function* answerChunks(frame: AnswerFrame, events: AsyncIterable<En
   }
 }
 
+function reasoningField(frame: AnswerFrame): string {
+  return frame.reasoning === "reasoning" ? "reasoning" : "reasoning_content";
+}
+
+/** Turns thinking into tagged text for a model that sends it so. */
+async function* inForm(
+  form: ReasoningForm | undefined,
+  events: AsyncIterable<EngineEvent>,
+): AsyncIterable<EngineEvent> {
+  if (form !== "think-tags") return yield* events;
+  const tagger = thinkTagger();
+  for await (const event of events) {
+    if (event.type === "text" || event.type === "reasoning") {
+      yield { type: "text", text: tagger.write(event) };
+      continue;
+    }
+    const closing = tagger.close();
+    if (closing !== "") yield { type: "text", text: closing };
+    yield event;
+  }
+}
+
 function objectHead(frame: AnswerFrame, object: string): object {
   return { id: frame.id, object, created: frame.createdSeconds, model: frame.model };
 }
 
-function wireUsage(usage: Usage): object {
+function wireUsage(usage: EngineUsage): object {
   return {
     prompt_tokens: usage.promptTokens,
     completion_tokens: usage.completionTokens,

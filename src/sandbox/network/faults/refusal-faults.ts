@@ -6,6 +6,12 @@ export const CHECK_FAULTS = {
   "chain-params-unreachable": refusal(7, 503, "unable to fetch chain params"),
   "chain-status-unreachable": refusal(7, 503, "unable to fetch chain status"),
   "epoch-data-unreachable": refusal(11, 503, "unable to fetch current epoch group data"),
+  "request-too-old": refusal(13, 400, "signature is too old"),
+  "request-in-future": refusal(13, 400, "signature is in the future"),
+  // The words before v0.2.4.
+  "request-too-old-before-0.2.4": refusal(13, 400, "Request timestamp is too old"),
+  "request-in-future-before-0.2.4": refusal(13, 400, "Request timestamp is in the future"),
+  replayed: refusal(14, 400, "AuthKey has already been used for a transfer request"),
   capacity: refusal(15, 429, "Transfer Agent capacity reached. Try another TA from "),
   "executor-not-serving-model": refusal(16, 404, "model not found"),
   "no-executor": refusal(16, 503, "no executors available for model"),

@@ -32,6 +32,12 @@ export function retiredAnswer(message = "classic inference is deprecated; use de
   };
 }
 
+/** What a devshard gateway says to a signed request: it knows Bearer keys only, and answers in OpenAI's shape. */
+export function gatewayAnswer(model: string): StaticAnswer {
+  const error = { message: `model ${JSON.stringify(model)} requires an API key`, type: "authentication_error" };
+  return { status: 401, contentType: JSON_TYPE, body: `${JSON.stringify({ error })}\n` };
+}
+
 /** Answers that come from in front of the node, or instead of it, before it looks at the request. */
 export const FRONT_ANSWERS = {
   retired: retiredAnswer(),
@@ -54,17 +60,7 @@ export const FRONT_ANSWERS = {
   },
   "rate-limit": { status: 429, contentType: TEXT_TYPE, body: "rate limit exceeded\n" },
   panic: errorAnswer(500, "runtime error: invalid memory address or nil pointer dereference: panic"),
-  "gateway-401": {
-    status: 401,
-    contentType: JSON_TYPE,
-    body: `${JSON.stringify({
-      error: {
-        message: 'model "sandbox" requires an API key',
-        type: "authentication_error",
-        code: "invalid_api_key",
-      },
-    })}\n`,
-  },
+  "gateway-401": gatewayAnswer("the-model"),
   "wallet-page": { status: 200, contentType: "text/html", body: "<!doctype html><title>Wallet</title><p>Wallet</p>" },
 } as const satisfies Readonly<Record<string, StaticAnswer>>;
 

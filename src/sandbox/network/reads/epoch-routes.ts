@@ -1,4 +1,5 @@
 import { errorAnswer, type StaticAnswer } from "../faults/static-answers.ts";
+import { isAtLeast } from "../server/node-setting.ts";
 import { participantsResponse } from "./participants-response.ts";
 import { json, notFound, type ReadContext, type ReadRoute } from "./read-route.ts";
 
@@ -26,7 +27,8 @@ function participants({ setting, parameters }: ReadContext): StaticAnswer {
     );
   }
   const shown = chain.tampering === "previous-epoch" ? (chain.epochs.find(epoch.epochId - 1) ?? epoch) : epoch;
-  return json(participantsResponse(chain, shown, state.shape), isNewShape ? DEPRECATED : undefined);
+  const excluded = isAtLeast(state.version, 5) ? "with-excluded" : "before-0.2.5";
+  return json(participantsResponse(chain, shown, state.shape, excluded), isNewShape ? DEPRECATED : undefined);
 }
 
 function latestEpoch({ setting }: ReadContext): StaticAnswer {

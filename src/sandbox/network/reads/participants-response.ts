@@ -9,7 +9,12 @@ import { blockJson, cometStyle, sdkStyle } from "./block-json.ts";
 type Shape = NetworkState["shape"];
 
 /** `/v1/epochs/…/participants`: the list, its proof, the header that proves the proof, and who signed. */
-export function participantsResponse(chain: ChainStandIn, epoch: ActiveParticipants, shape: Shape): unknown {
+export function participantsResponse(
+  chain: ChainStandIn,
+  epoch: ActiveParticipants,
+  shape: Shape,
+  withExcluded: "with-excluded" | "before-0.2.5",
+): unknown {
   const proof = participantsProof(epoch, chain.tampering);
   const store = chain.store();
   const isProven = chain.tampering !== "no-proof";
@@ -22,12 +27,16 @@ export function participantsResponse(chain: ChainStandIn, epoch: ActiveParticipa
     block: isProven
       ? blockJson(store.at(epoch.createdAtBlockHeight + 1), shape === "restored" ? nodeStyle : sdkStyle)
       : null,
-    excluded_participants: chain.epochs.excluded.map(({ address, reason, atHeight }) => ({
-      address,
-      reason,
-      exclusion_block_height: atHeight,
-    })),
+    ...(withExcluded === "with-excluded" ? { excluded_participants: excludedJson(chain) } : {}),
   };
+}
+
+function excludedJson(chain: ChainStandIn): readonly unknown[] {
+  return chain.epochs.excluded.map(({ address, reason, atHeight }) => ({
+    address,
+    reason,
+    exclusion_block_height: atHeight,
+  }));
 }
 
 /** The node's own rendering: like CometBFT's, with plain numbers and null for what is empty. */

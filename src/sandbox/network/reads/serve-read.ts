@@ -16,6 +16,10 @@ const ROUTES: readonly ReadRoute[] = [
   ...chainRpcRoutes,
 ];
 
+export function isReadPath(path: string): boolean {
+  return ROUTES.some(({ pattern }) => pattern.test(path));
+}
+
 /** Answers a GET: none is authenticated. */
 export async function serveRead(setting: NodeSetting, exchange: Exchange): Promise<void> {
   const { path, query } = exchange.recorded;

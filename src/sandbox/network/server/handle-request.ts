@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { whenAborted } from "../answer/write-stream.ts";
 import type { FaultSwitch } from "../faults/fault-switch.ts";
 import { isFrontAnswer, type NodeFault } from "../faults/node-fault.ts";
-import { errorAnswer, FRONT_ANSWERS, retiredAnswer } from "../faults/static-answers.ts";
-import { serveRead } from "../reads/serve-read.ts";
+import { errorAnswer, FRONT_ANSWERS, gatewayAnswer, retiredAnswer } from "../faults/static-answers.ts";
+import { isReadPath, serveRead } from "../reads/serve-read.ts";
 import { CHAT_PATH, COMPLETIONS_PATH } from "../request/incoming-call.ts";
 import { type Exchange, exchange, readBody } from "./exchange.ts";
 import { isRetired, type NodeSetting } from "./node-setting.ts";
@@ -57,7 +57,9 @@ async function route(setting: NodeSetting, answering: Exchange, fault: NodeFault
     return serveInference(setting, { path, header, body }, answering, fault);
   }
   if (method === "GET") return serveRead(setting, answering);
-  answering.send(isClassic ? errorAnswer(405, "Method Not Allowed") : errorAnswer(404, "Not Found"));
+  answering.send(
+    isClassic || isReadPath(path) ? errorAnswer(405, "Method Not Allowed") : errorAnswer(404, "Not Found"),
+  );
 }
 
 /** @returns true when the fault was the whole answer */
@@ -68,7 +70,8 @@ async function playFrontFault(
 ): Promise<boolean> {
   if (fault === undefined) return false;
   if (isFrontAnswer(fault.kind)) {
-    answering.send(FRONT_ANSWERS[fault.kind]);
+    const isGateway = fault.kind === "gateway-401";
+    answering.send(isGateway ? gatewayAnswer(askedModel(answering.recorded.body)) : FRONT_ANSWERS[fault.kind]);
     return true;
   }
   switch (fault.kind) {
@@ -89,6 +92,10 @@ async function playFrontFault(
     default:
       return false;
   }
+}
+
+function askedModel(body: Buffer): string {
+  return /"model"\s*:\s*"([^"]*)"/.exec(body.toString("utf8"))?.[1] ?? "";
 }
 
 /** Echo knows a declared length before reading; without one the reader hits the limit on the way. */

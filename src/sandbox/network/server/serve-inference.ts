@@ -1,5 +1,5 @@
-import type { EngineEvent } from "../../engine.ts";
-import { type AnswerFrame, answerChunks, type Usage, wholeAnswer } from "../answer/completion.ts";
+import type { EngineEvent, EngineUsage } from "../../engine.ts";
+import { type AnswerFrame, answerChunks, wholeAnswer } from "../answer/completion.ts";
 import { type ExecutorRequest, executorRequest } from "../answer/executor-request.ts";
 import { goStringify } from "../answer/go-stringify.ts";
 import { repeated, whenAborted, writeStream, writeTextLine } from "../answer/write-stream.ts";
@@ -118,6 +118,7 @@ async function execute(
     model: context.typed.model,
     createdSeconds: Math.floor(setting.chain.blocks.nowMs() / MS_PER_SECOND),
     promptText: request.promptText,
+    reasoning: context.models.find(({ id }) => id === context.typed.model)?.reasoning,
   };
   try {
     const events = setting.engine.complete(request.chat, exchange.signal);
@@ -138,7 +139,7 @@ async function executeStream(
   events: AsyncIterable<EngineEvent>,
   fault: NodeFault | undefined,
 ): Promise<void> {
-  let usage: Usage | undefined;
+  let usage: EngineUsage | undefined;
   async function* watched(): AsyncIterable<EngineEvent> {
     for await (const event of events) {
       if (event.type === "finish") usage = event.usage;
@@ -199,7 +200,7 @@ function cost({ chain }: NodeSetting, tokens: number): bigint {
   return BigInt(tokens) * chain.params.pricePerTokenNgonka;
 }
 
-function usageCost(setting: NodeSetting, usage: Usage): bigint {
+function usageCost(setting: NodeSetting, usage: EngineUsage): bigint {
   return cost(setting, usage.promptTokens + usage.completionTokens);
 }
 
