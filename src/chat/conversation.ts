@@ -15,7 +15,7 @@ import {
 } from "./draft.ts";
 import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
-import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
+import type { AnswerRequest } from "./stream-answer.ts";
 import { untilAborted } from "./until-aborted.ts";
 import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
 
@@ -84,6 +84,7 @@ export function startConversation(options: ConversationOptions): Conversation {
       stream,
     };
     try {
+      const { streamAnswer } = await loadModelCode();
       for await (const part of untilAborted(streamAnswer(request), signal)) {
         if (draft.firstByteMs === undefined && part.type !== "step" && part.type !== "notice") {
           draft.firstByteMs = clock.nowMs() - startMs;
@@ -179,6 +180,11 @@ export function startConversation(options: ConversationOptions): Conversation {
       exchanges = [];
     },
   };
+}
+
+/** Loads the AI SDK, which takes a quarter of a second: call it while the user types the first question. */
+export function loadModelCode(): Promise<typeof import("./stream-answer.ts")> {
+  return import("./stream-answer.ts");
 }
 
 /** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type Budget, openBudget } from "../../chat/budget.ts";
-import type { ConversationOptions } from "../../chat/conversation.ts";
+import { type ConversationOptions, loadModelCode, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
 import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
 import { stateFile } from "../../chat/state-file.ts";
@@ -39,10 +39,7 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const settings = conversationSettings(flags);
   const question = await readQuestion(context, flags.prompt ?? []);
   // Both take a moment to load; neither waits for the other.
-  const [session, { startConversation }] = await Promise.all([
-    dependencies.openSession(sessionChoice(flags)),
-    import("../../chat/conversation.ts"),
-  ]);
+  const [session] = await Promise.all([dependencies.openSession(sessionChoice(flags)), loadModelCode()]);
   const budget = dailyBudget(context, dependencies);
   const conversation = startConversation({ session, clock: context.clock, budget, ...settings });
   const events = conversation.ask(question, context.signal);

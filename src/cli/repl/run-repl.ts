@@ -1,89 +1,59 @@
 import { join } from "node:path";
-import { type Conversation, startConversation } from "../../chat/conversation.ts";
+import { type Conversation, loadModelCode, startConversation } from "../../chat/conversation.ts";
 import { type LineHistory, openLineHistory } from "../../chat/history.ts";
 import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { nearest } from "../../protocol/match-model.ts";
 import { type AskFlags, conversationSettings, dailyBudget, sessionChoice } from "../commands/ask.ts";
-import type { CliContext } from "../context.ts";
+import type { CliContext, TerminalStream } from "../context.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderError } from "../render/error.ts";
 import { style } from "../render/style.ts";
 import { toTerminalText } from "../render/terminal-text.ts";
 import { formatCount, renderTotal } from "../render/usage-line.ts";
-import { withListing } from "./change-model.ts";
-import { openLineInput } from "./line-input.ts";
+import { type Interrupts, watchInterrupts } from "./interrupts.ts";
+import { type LineInput, openLineInput } from "./line-input.ts";
+import { lookAtModel } from "./look-at-model.ts";
 import type { Repl } from "./repl.ts";
 import type { ReplDependencies } from "./repl-dependencies.ts";
 import { completeSlashCommand, runSlashCommand } from "./slash-commands.ts";
 
-/** The interactive chat. Returns when the user leaves: 0, or 130 when that was Ctrl-C. */
+/** The interactive chat. Returns when the user leaves: 0, or 130 when that was by Ctrl-C. */
 export async function runRepl(context: CliContext, flags: AskFlags, dependencies: ReplDependencies): Promise<number> {
   const settings = conversationSettings(flags);
   const session = await dependencies.openSession(sessionChoice(flags));
   const budget = dailyBudget(context, dependencies);
   const conversation = startConversation({ session, clock: context.clock, budget, ...settings });
   const history = openLineHistory({ file: stateFile(join(dependencies.stateFolder, "chat-history.jsonl")) });
+  const recall = await history.load();
   const screen = context.stderr.isTTY === true ? context.stderr : context.stdout;
-  const { bold, cyan, dim, yellow } = style(context.color);
+  const { dim } = style(context.color);
 
   const leaving = new AbortController();
-  let answering: AbortController | undefined;
-  let leaveOnInterrupt = false;
-  let leftByInterrupt = false;
-  let lateNotices: string[] = [];
-
+  let exitCode: number = EXIT.ok;
+  const leave = (code: number) => {
+    if (leaving.signal.aborted) return;
+    exitCode = code;
+    leaving.abort();
+    input.close();
+  };
+  const interrupts = watchInterrupts({
+    warn: () => input.printAbove(dim("Ctrl-C again, or Ctrl-D, leaves.\n")),
+    leave: () => leave(EXIT.interrupted),
+    leaving: leaving.signal,
+  });
+  screen.write(renderBanner(conversation, context.color));
   const input = openLineInput({
     keyboard: context.stdin,
     screen,
-    history: await history.load(),
+    history: recall,
     complete: (line) => completeSlashCommand(repl, line),
-    onInterrupt() {
-      if (answering !== undefined && !answering.signal.aborted) {
-        leaveOnInterrupt = true;
-        answering.abort();
-      } else if (leaveOnInterrupt) leave("interrupt");
-      else {
-        leaveOnInterrupt = true;
-        input.printAbove(dim("Ctrl-C again, or Ctrl-D, leaves.\n"));
-      }
-    },
-    onClose: () => leave("end"),
+    onInterrupt: interrupts.press,
+    onClose: () => leave(EXIT.ok),
   });
-
-  function leave(by: "interrupt" | "end"): void {
-    if (leaving.signal.aborted) return;
-    leftByInterrupt = by === "interrupt";
-    leaving.abort();
-    answering?.abort();
-    input.close();
-  }
-  const onSignal = () => leave("interrupt");
-  context.signal.addEventListener("abort", onSignal, { once: true });
+  const onSignal = () => leave(EXIT.interrupted);
   if (context.signal.aborted) onSignal();
-
-  async function send(message: string): Promise<void> {
-    repl.lastMessage = message;
-    answering = new AbortController();
-    if (leaving.signal.aborted) answering.abort();
-    screen.write("\n");
-    try {
-      const events = conversation.ask(message, answering.signal);
-      const outcome = await showAnswer(events, {
-        context,
-        session: conversation.session,
-        hideReasoning: repl.hideReasoning,
-      });
-      if (outcome.type === "failed") screen.write(renderError(outcome.error, context));
-      if (outcome.type === "cancelled") screen.write(dim(stopWords(outcome.partialText)));
-      screen.write("\n");
-    } finally {
-      answering = undefined;
-      for (const notice of lateNotices) screen.write(notice);
-      lateNotices = [];
-    }
-  }
+  else context.signal.addEventListener("abort", onSignal, { once: true });
 
   const repl: Repl = {
     context,
@@ -99,44 +69,71 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     savedFiles: new Set(),
     print: (text) => screen.write(text),
     askUser: (prompt) => input.readLine(prompt),
-    send,
+    send: (message) => send(repl, interrupts, screen, message),
   };
-
-  screen.write(renderBanner(conversation, context.color));
-  void lookAtModel(repl, (text) => {
-    if (answering === undefined) input.printAbove(yellow(text));
-    else lateNotices.push(yellow(text));
-  });
-
-  const prompt = bold(cyan("› "));
-  for (;;) {
-    const message = await input.readMessage(prompt, dim("… "));
-    if (message === undefined) break;
-    if (message.trim() === "") continue;
-    leaveOnInterrupt = false;
-    const next = await handle(repl, history, message);
-    if (next === "leave") break;
-  }
-  leave("end");
+  await talk(repl, { input, interrupts, history });
+  leave(EXIT.ok);
   context.signal.removeEventListener("abort", onSignal);
   const { total } = conversation;
   screen.write(total.answers === 0 ? "\n" : `\n${dim(renderTotal(total))}\n`);
-  return leftByInterrupt ? EXIT.interrupted : EXIT.ok;
+  return exitCode;
 }
 
-async function handle(repl: Repl, history: LineHistory, message: string): Promise<"stay" | "leave"> {
-  await history.add(message);
+/** Message after message, until the user leaves. */
+async function talk(
+  repl: Repl,
+  { input, interrupts, history }: { input: LineInput; interrupts: Interrupts; history: LineHistory },
+): Promise<void> {
+  const { bold, cyan, dim, yellow } = style(repl.context.color);
+  let lateWarning = "";
+  const look = lookAtModel(repl).then((warning) => {
+    if (warning === undefined || repl.signal.aborted) return;
+    if (interrupts.isAnswering) lateWarning = yellow(warning);
+    else input.printAbove(yellow(warning));
+  });
+  // Both are for later; nobody waits for them, least of all a user who leaves.
+  void Promise.allSettled([loadModelCode(), look]);
+  for (;;) {
+    const message = await input.readMessage(bold(cyan("› ")), dim("… "));
+    if (message === undefined) break;
+    if (message.trim() === "") continue;
+    interrupts.reset();
+    await history.add(message);
+    if ((await handle(repl, message)) === "leave") break;
+    repl.print(lateWarning);
+    lateWarning = "";
+  }
+}
+
+async function handle(repl: Repl, message: string): Promise<"stay" | "leave"> {
   try {
     const next = await runSlashCommand(repl, message);
-    if (next !== undefined) return next;
-    await repl.send(message.trim());
+    if (next === undefined) await repl.send(message.trim());
+    else if (next === "leave") return next;
+    else repl.print("\n");
   } catch (error) {
-    // A command that failed is no reason to lose the conversation.
     if (repl.signal.aborted) return "leave";
+    // A command that failed is no reason to lose the conversation.
     const named = ZephError.is(error) ? error : repl.conversation.session.toZephError(error);
-    repl.print(renderError(named, repl.context));
+    repl.print(`${renderError(named, repl.context)}\n`);
   }
   return "stay";
+}
+
+async function send(repl: Repl, interrupts: Interrupts, screen: TerminalStream, message: string): Promise<void> {
+  const { context, conversation, hideReasoning } = repl;
+  const { dim } = style(context.color);
+  repl.lastMessage = message;
+  screen.write("\n");
+  try {
+    const events = conversation.ask(message, interrupts.startAnswer());
+    const outcome = await showAnswer(events, { context, session: conversation.session, hideReasoning });
+    if (outcome.type === "failed") screen.write(renderError(outcome.error, context));
+    if (outcome.type === "cancelled") screen.write(dim(stopWords(outcome.partialText)));
+    screen.write("\n");
+  } finally {
+    interrupts.endAnswer();
+  }
 }
 
 function stopWords(partialText: string): string {
@@ -148,24 +145,6 @@ function renderBanner({ session }: Conversation, color: boolean): string {
   const reads =
     session.contextLengthTokens === undefined ? "" : ` · reads ${formatCount(session.contextLengthTokens)} tokens`;
   const names = `${session.providerName} · ${toTerminalText(session.modelId)}`;
-  return `${bold("zeph")}  ${names}${dim(reads)}\n${dim("/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves")}\n\n`;
-}
-
-/** Looks, while the user types, whether the configured model is still offered, and what it costs and reads. */
-async function lookAtModel(repl: Repl, warn: (text: string) => void): Promise<void> {
-  const { session } = repl.conversation;
-  try {
-    const models = await session.listModels(repl.signal);
-    repl.models = models;
-    const ids = models.map(({ id }) => id);
-    // Another model was chosen meanwhile.
-    if (repl.conversation.session !== session) return;
-    if (ids.includes(session.modelId)) repl.conversation.use(withListing(session, models));
-    else if (ids.length > 0) {
-      const offered = nearest(session.modelId, ids, 3).map(toTerminalText).join(", ");
-      warn(`! ${session.providerName} no longer offers ${session.modelId}. Nearest: ${offered}. /model lists all.\n`);
-    }
-  } catch {
-    // Only a look ahead: whatever is wrong shows, with its name, at the first question.
-  }
+  const help = "/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves";
+  return `${bold("zeph")}  ${names}${dim(reads)}\n${dim(help)}\n\n`;
 }
