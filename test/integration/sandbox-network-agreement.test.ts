@@ -50,22 +50,25 @@ describe.each(["restored", "v0.2.15"] as const)("participants in the %s shape", 
     expect((await verify("untrusted")).label).toBe("self-consistent");
   });
 
-  const lies: readonly Tampering[] = [
-    "fabricated",
-    "wrong-store",
-    "wrong-key",
-    "previous-epoch",
-    "flipped-proof",
-    "loose-spec",
-    "other-chain",
-    "few-signatures",
-    "forged-signatures",
-    "other-validators",
-    "no-proof",
+  const lies: readonly [Tampering, step: number][] = [
+    ["fabricated", 1],
+    ["wrong-store", 2],
+    ["wrong-key", 1],
+    ["previous-epoch", 3],
+    ["flipped-proof", 2],
+    ["loose-spec", 1],
+    ["other-chain", 4],
+    ["few-signatures", 5],
+    ["forged-signatures", 5],
+    ["other-validators", 6],
+    ["no-proof", 6],
   ];
-  it.each(lies)("are refused when the network lies: %s", async (tampering) => {
+  it.each(lies)("are refused when the network lies: %s, at step %i", async (tampering, step) => {
     network.chain.tampering = tampering;
-    await expect(verify("trusted")).rejects.toMatchObject({ code: "proof_invalid" });
+    await expect(verify("trusted")).rejects.toMatchObject({
+      code: "proof_invalid",
+      detail: expect.stringMatching(`^step ${step},`),
+    });
   });
 
   it("come from the proven bytes when the readable copy names an attacker", async () => {

@@ -45,7 +45,7 @@ export function participantsProof(epoch: ActiveParticipants, tampering: Tamperin
   return {
     listed: tampering === "attacker-json" || tampering === "fabricated" ? attacked : epoch,
     bytes,
-    operations: tampering === "flipped-proof" ? operations.map(flipLastBit) : operations,
+    operations: tampering === "flipped-proof" ? operations.map(flipBit) : operations,
     appHash: multi.root,
   };
 }
@@ -80,8 +80,12 @@ function attackedList(epoch: ActiveParticipants): ActiveParticipants {
   return { ...epoch, participants: epoch.participants.map((one) => ({ ...one, inferenceUrl: ATTACKER_URL })) };
 }
 
-function flipLastBit(operation: ProofOperation): ProofOperation {
+/** So far from the end lies the last hash of a proof, whatever mark follows it. */
+const INSIDE_LAST_HASH = 10;
+
+function flipBit(operation: ProofOperation): ProofOperation {
   const data = Buffer.from(operation.data);
-  data[data.length - 1] = (data[data.length - 1] ?? 0) ^ 1;
+  const at = data.length - INSIDE_LAST_HASH;
+  data[at] = (data[at] ?? 0) ^ 1;
   return { ...operation, data };
 }

@@ -26,9 +26,19 @@ export function verifySignature(publicKey: Uint8Array, input: Uint8Array, author
   return verify("sha256", input, { key, dsaEncoding: "ieee-p1363" }, signature) ? undefined : "invalid signature";
 }
 
+/** OpenSSL takes nearly as long to import a key as to verify with it, and a test has few accounts and many requests. */
+const imported = new Map<string, KeyObject>();
+const MAX_IMPORTED = 1_000;
+
 function importPublicKey(publicKey: Uint8Array): KeyObject | undefined {
+  const hex = Buffer.from(publicKey).toString("hex");
+  const known = imported.get(hex);
+  if (known !== undefined) return known;
   try {
-    return createPublicKey({ key: Buffer.concat([SPKI_HEADER, publicKey]), format: "der", type: "spki" });
+    const key = createPublicKey({ key: Buffer.concat([SPKI_HEADER, publicKey]), format: "der", type: "spki" });
+    if (imported.size >= MAX_IMPORTED) imported.clear();
+    imported.set(hex, key);
+    return key;
   } catch {
     // Not a point of the curve: no signature can be good for it.
     return undefined;
