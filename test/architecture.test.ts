@@ -175,6 +175,8 @@ describe("the words", () => {
 
   it("names no live host of the network in code that could send to it", () => {
     const named = files.filter((file) => /gonka1[0-9a-z]{38}|node\d\.gonka\.ai/.test(code(file)));
-    expect(named.filter((file) => !file.startsWith("sandbox/"))).toEqual([]);
+    // The wizard can ask a main-net node for its version, to say that it takes no signed requests. It sends it no prompt.
+    const allowed = ["init/main-network.ts"];
+    expect(named.filter((file) => !file.startsWith("sandbox/") && !allowed.includes(file))).toEqual([]);
   });
 });

@@ -561,6 +561,13 @@ export const CATALOGUE = {
     "The secret this provider needs was not found; nothing was sent",
     "Store it with `zeph vault set NAME`, or run `zeph init`.",
   ),
+  untrusted_project_file: entry(
+    EXIT.configOrVault,
+    403,
+    "final",
+    "A config file of this folder says where your key would be sent; nothing was sent",
+    "If you trust the file, name it with --config; otherwise work in another folder or remove it.",
+  ),
   insecure_url: entry(
     EXIT.configOrVault,
     400,

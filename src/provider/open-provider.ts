@@ -11,6 +11,7 @@ import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import { nodeSource } from "./node-source.ts";
+import { requireTrustedEndpoint } from "./require-trusted-endpoint.ts";
 import type { Setup } from "./setup.ts";
 
 /** A configured provider with its secret resolved, ready to be asked. */
@@ -34,6 +35,7 @@ export async function openProvider(
   choice: { readonly name?: string | undefined; readonly onEvent?: OnTransportEvent } = {},
 ): Promise<OpenedProvider> {
   const config = chooseProvider(setup.loaded.config, choice.name);
+  requireTrustedEndpoint(setup, config);
   const common = connectionOptions(setup, config, choice.onEvent);
   return config.type === "compatible" ? openBroker(setup, config, common) : openNative(setup, config, common);
 }
@@ -59,9 +61,15 @@ async function openBroker(
   config: CompatibleProvider,
   common: ConnectionOptions,
 ): Promise<OpenedProvider> {
-  const resolved = await setup.secret(config.apiKeyNames, `provider "${config.name}"`, config.inlineApiKey);
-  const { secret: apiKey, ...secret } = resolved;
   const broker = brokerForBaseURL(config.baseURL, mergeBrokers(BROKERS, setup.loaded.config.brokers));
+  const { aliases, ...names } = config.apiKeyNames;
+  const allAliases = broker?.keyEnv === undefined ? aliases : [...aliases, broker.keyEnv];
+  const resolved = await setup.secret(
+    { ...names, aliases: allAliases },
+    `provider "${config.name}"`,
+    config.inlineApiKey,
+  );
+  const { secret: apiKey, ...secret } = resolved;
   const page = broker === undefined ? undefined : topUpPage(broker);
   const store = `\`zeph vault set ${config.apiKeyNames.canonical} --force\``;
   const connection: Connection = {

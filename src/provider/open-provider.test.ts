@@ -1,0 +1,83 @@
+import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { manualClock } from "../internal/manual-clock.ts";
+import { openProvider } from "./open-provider.ts";
+import { loadSetup } from "./setup.ts";
+
+const PRIVATE_KEY = `${"0".repeat(63)}1`;
+const ADDRESS = "gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg6";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "zeph-provider-"));
+  await mkdir(join(folder, "home/.config/zeph"), { recursive: true });
+  await mkdir(join(folder, "project"));
+});
+
+function setup(env: Record<string, string>, flags: { config?: string } = {}) {
+  return loadSetup({
+    env,
+    flags,
+    homeDir: join(folder, "home"),
+    cwd: join(folder, "project"),
+    platform: "linux",
+    clock: manualClock(),
+    random: () => 0,
+    fetch: () => Promise.reject(new Error("nothing may be sent")),
+  });
+}
+
+const userFile = (text: string) => writeFile(join(folder, "home/.config/zeph/config.toml"), text);
+const projectFile = (text: string) => writeFile(join(folder, "project/config.toml"), text);
+const broker = (baseURL: string) =>
+  `[llm]\n[[llm.providers]]\ntype = "compatible"\nname = "gonkagate"\nbase_url = "${baseURL}"\nmodel = "m"\n`;
+const native = `[[llm.providers]]\ntype = "gonka"\nname = "gonka"\nmodel = "m"\n[[llm.providers.gonka_nodes]]\nurl = "https://node.example/v1"\naddress = "${ADDRESS}"\n`;
+
+describe("openProvider", () => {
+  it("finds the key under its own name and under the broker's", async () => {
+    await userFile(broker("https://api.gonkagate.com/v1"));
+    const env = { GONKAGATE_API_KEY: "gp-a" };
+    expect((await openProvider(await setup(env))).secret).toMatchObject({ source: "env", name: "GONKAGATE_API_KEY" });
+    const both = { ...env, ZEPH_COMPATIBLE_GONKAGATE_API_KEY: "gp-b" };
+    expect((await openProvider(await setup(both))).secret.name).toBe("ZEPH_COMPATIBLE_GONKAGATE_API_KEY");
+  });
+
+  it("names the missing secret and the next step before anything is sent", async () => {
+    await userFile(broker("https://api.gonkagate.com/v1"));
+    await expect(openProvider(await setup({}))).rejects.toMatchObject({
+      code: "secret_missing",
+      detail: expect.stringContaining("ZEPH_COMPATIBLE_GONKAGATE_API_KEY"),
+    });
+  });
+
+  it("does not let a file of the folder send the user's key elsewhere", async () => {
+    await userFile(broker("https://api.gonkagate.com/v1"));
+    await projectFile(broker("https://evil.example/v1"));
+    const env = { GONKAGATE_API_KEY: "gp-a" };
+    await expect(openProvider(await setup(env))).rejects.toMatchObject({
+      code: "untrusted_project_file",
+      detail: expect.stringContaining("evil.example"),
+    });
+    const named = await openProvider(await setup(env, { config: join(folder, "project/config.toml") }));
+    expect(named.gonka.baseURL).toBe("https://evil.example/v1");
+  });
+
+  it("lets a project file point to this computer, or choose the model", async () => {
+    await projectFile(broker("http://127.0.0.1:18080/v1"));
+    const env = { ZEPH_COMPATIBLE_GONKAGATE_API_KEY: "k" };
+    expect((await openProvider(await setup(env))).gonka.baseURL).toBe("http://127.0.0.1:18080/v1");
+  });
+
+  it("derives the address of a native key, and refuses one that is stored differently", async () => {
+    await userFile(native);
+    expect((await openProvider(await setup({ ZEPH_GONKA_PRIVATE_KEY: PRIVATE_KEY }))).address).toBe(ADDRESS);
+    const other = "gonka14h0ycu78h88wzldxc7e79vhw5xsde0n85evmum";
+    const env = { ZEPH_GONKA_PRIVATE_KEY: PRIVATE_KEY, ZEPH_GONKA_ADDRESS: other };
+    const error = await openProvider(await setup(env)).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "address_mismatch", detail: expect.stringContaining(ADDRESS) });
+    expect(String(error)).toContain(other);
+    expect(JSON.stringify(error)).not.toContain(PRIVATE_KEY);
+  });
+});
