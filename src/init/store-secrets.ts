@@ -24,11 +24,12 @@ export async function storeSecrets(session: InitSession, { entries, replacement 
     );
     return;
   }
+  const others: string[] = [];
   for (const [name, value] of entries) {
     const stored = await secrets.stored(name);
-    if (stored !== undefined && stored.reveal() !== value.reveal())
-      await confirmReplacement(session, name, replacement);
+    if (stored !== undefined && stored.reveal() !== value.reveal()) others.push(name);
   }
+  if (others.length > 0) await confirmReplacement(session, others.join(" and "), replacement);
   await secrets.keep(entries);
   tell.done(`Stored in the vault as ${names.join(" and ")}: ${world.vaultPaths.vaultFile}`);
 }

@@ -108,7 +108,7 @@ function scriptedAsk(script: Answer[], shown: string[], asked: string[]): Ask {
       shown.push(...choices.map(({ label, hint }) => `${label} (${hint ?? ""})`));
       const chosen = choices.find(({ label }) => (wanted instanceof RegExp ? wanted.test(label) : label === wanted));
       if (chosen === undefined)
-        throw new Error(`no choice ${wanted}: ${choices.map(({ label }) => label).join(" | ")}`);
+        throw new Error(`no choice ${String(wanted)}: ${choices.map(({ label }) => label).join(" | ")}`);
       return chosen.value;
     },
     hidden: async ({ message, check }) => new Secret(typed(message, check && ((text) => check(new Secret(text))))),
