@@ -34,7 +34,7 @@ export async function writeStream(
 }
 
 /** Headers as they arrive when they were copied twice on the way. */
-export function repeated(
+function repeated(
   headers: readonly (readonly [string, string])[],
   fault: NodeFault | undefined,
 ): readonly (readonly [string, string])[] {
