@@ -17,6 +17,7 @@ export async function enterKey(
   const ask = askOr(session, "--key-stdin or --key-env NAME");
   const judge = (text: Secret) => judgeKey(text, access, facts.brokers);
   let message = isFirst ? firstQuestion(access) : question(access);
+  if (isFirst && access.broker.signupUrl !== undefined) tell.info(`No key yet? ${access.broker.signupUrl}`);
   let before: Secret | undefined;
   for (;;) {
     const check = (text: Secret) => {
@@ -47,12 +48,9 @@ function question({ broker, name }: GatewayAccess): string {
 }
 
 function firstQuestion(access: GatewayAccess): string {
-  const { keyPrefixes = [], signupUrl } = access.broker;
-  const looks =
-    keyPrefixes.length === 0 ? [] : [`starts with ${keyPrefixes.map((prefix) => `${prefix}…`).join(" or ")}`];
-  const page = signupUrl === undefined ? [] : [`get one at ${signupUrl.replace(/^https:\/\//, "")}`];
-  const more = [...looks, ...page].join("; ");
-  return more === "" ? question(access) : `${question(access)} (${more})`;
+  const { keyPrefixes = [] } = access.broker;
+  if (keyPrefixes.length === 0) return question(access);
+  return `${question(access)} (starts with ${keyPrefixes.map((prefix) => `${prefix}…`).join(" or ")})`;
 }
 
 /** A key of somebody else's. It has been sent nowhere. */

@@ -156,5 +156,5 @@ async function isConfirmed({ ask, tell, request }: InitSession, address: string)
     tell.done(`Address: ${address}`);
     return true;
   }
-  return ask.confirm({ message: `This key is the account ${address}. Is that the one you mean?`, initial: true });
+  return ask.confirm({ message: `Is ${address} your account?`, initial: true });
 }

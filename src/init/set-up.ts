@@ -79,8 +79,8 @@ async function beginAnew(
   if (facts.configText === undefined || (ask === undefined && !force)) throw fault;
   if (!force && ask !== undefined) {
     tell.fail(fault.message);
-    const message = `Write a new ${facts.configPath}? The one that is there is kept as a backup.\nType "replace" to go on`;
-    if ((await ask.text({ message })) !== "replace") throw fault;
+    tell.warn(`A new ${facts.configPath} can be written instead. The one that is there is kept as a backup.`);
+    if ((await ask.text({ message: 'Type "replace" for a new one' })) !== "replace") throw fault;
   }
   return { ...facts, startsAfresh: true };
 }

@@ -1,6 +1,7 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
 import type { InitSession } from "./init-session.ts";
+import { shortPath } from "./short-path.ts";
 
 export interface StoreSecretsOptions {
   readonly entries: ReadonlyMap<string, Secret>;
@@ -31,23 +32,23 @@ export async function storeSecrets(session: InitSession, { entries, replacement 
   }
   if (others.length > 0) await confirmReplacement(session, others.join(" and "), replacement);
   await secrets.keep(entries);
-  tell.done(`Stored in the vault as ${names.join(" and ")}: ${world.vaultPaths.vaultFile}`);
+  tell.done(`Stored as ${names.join(" and ")} in the vault ${shortPath(world.vaultPaths.vaultFile, world)}`);
 }
 
 async function confirmReplacement(
-  { ask, request }: InitSession,
-  name: string,
+  { ask, request, tell }: InitSession,
+  names: string,
   replacement: "confirmed" | "typed",
 ): Promise<void> {
   if (request.force) return;
   if (ask === undefined) {
     if (replacement === "confirmed") return;
-    throw new ZephError("vault_entry_exists", { detail: name });
+    throw new ZephError("vault_entry_exists", { detail: names });
   }
-  const message = `The vault has another ${name}. Replace it? The old one stays in an encrypted backup.`;
+  tell.warn(`The vault has another ${names} already. An encrypted backup of it will be kept.`);
   const agreed =
     replacement === "confirmed"
-      ? await ask.confirm({ message, initial: true })
-      : (await ask.text({ message: `${message}\nType "replace" to go on` })) === "replace";
-  if (!agreed) throw new ZephError("cancelled", { detail: `${name} was left as it is` });
+      ? await ask.confirm({ message: "Replace it?", initial: true })
+      : (await ask.text({ message: 'Type "replace" to replace it' })) === "replace";
+  if (!agreed) throw new ZephError("cancelled", { detail: `${names} was left as it is` });
 }

@@ -14,27 +14,63 @@ export interface Wizard {
   end(words: string): void;
 }
 
+/** Width of `│` and the blanks beside it. */
+const GUIDE_COLUMNS = 4;
+
 /** More lines than this scroll. */
 const MAX_CHOICES_SHOWN = 12;
 
 export function terminalWizard(world: Pick<InitWorld, "stdin" | "stderr" | "signal" | "clock">): Wizard {
   const output = { output: world.stderr };
+  const wrapped = (show: (words: string, options: typeof output) => void) => (words: string) =>
+    show(wrapWords(words, (world.stderr.columns ?? 80) - GUIDE_COLUMNS), output);
   return {
     ask: terminalAsk(world),
     tell: {
-      info: (words) => log.info(words, output),
-      done: (words) => log.step(words, output),
-      warn: (words) => log.warn(words, output),
-      fail: (words) => log.error(words, output),
+      info: wrapped(log.info),
+      done: wrapped(log.step),
+      warn: wrapped(log.warn),
+      fail: wrapped(log.error),
       work: (label, task) => withStatusLine(world, label, task),
     },
     begin: (title) => intro(title, output),
-    end: (words) => outro(words, output),
+    end: wrapped(outro),
   };
 }
 
-function terminalAsk({ stdin, stderr, signal }: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask {
-  const streams = { input: stdin, output: stderr, signal };
+/** clack breaks long lines in the middle of words. A word that is longer than a line stays whole. */
+function wrapWords(text: string, width: number): string {
+  const fold = (line: string) =>
+    line.split(/(?<=\S) (?=\S)/).reduce((folded, word) => {
+      const last = folded.slice(folded.lastIndexOf("\n") + 1);
+      return `${folded}${last.length + 1 + word.length > width ? "\n" : " "}${word}`;
+    });
+  return text.split("\n").map(fold).join("\n");
+}
+
+type Streams = {
+  readonly input: InitWorld["stdin"];
+  readonly output: InitWorld["stderr"];
+  readonly signal: AbortSignal;
+};
+
+/** clack leaves its listener on the signal of every question; here each question has a signal of its own. */
+async function asking<T>(
+  { stdin, stderr, signal }: Pick<InitWorld, "stdin" | "stderr" | "signal">,
+  question: (streams: Streams) => Promise<T | typeof CANCEL_SYMBOL>,
+): Promise<T> {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return unlessCancelled(await question({ input: stdin, output: stderr, signal: controller.signal }));
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask {
   return {
     async select({ message, choices, initial }) {
       const options = choices.map(({ label, hint }, index) => ({
@@ -46,35 +82,29 @@ function terminalAsk({ stdin, stderr, signal }: Pick<InitWorld, "stdin" | "stder
         0,
         choices.findIndex(({ value }) => value === initial),
       );
-      const shown = {
-        ...streams,
-        message,
-        options,
-        initialValue,
-        maxItems: MAX_CHOICES_SHOWN,
-        showInstructions: false,
-      };
-      const chosen = choices[unlessCancelled(await select(shown))];
+      const shown = { message, options, initialValue, maxItems: MAX_CHOICES_SHOWN, showInstructions: false };
+      const chosen = choices[await asking(world, (streams) => select({ ...streams, ...shown }))];
       if (chosen === undefined) throw new ZephError("internal", { detail: "a choice that was not offered" });
       return chosen.value;
     },
     async hidden({ message, check }) {
       const validate = (value = "") => (value.trim() === "" ? "Nothing was typed." : check?.(new Secret(value)));
-      return new Secret(unlessCancelled(await password({ ...streams, message, validate, clearOnError: true })));
+      const shown = { message, validate, clearOnError: true };
+      return new Secret(await asking(world, (streams) => password({ ...streams, ...shown })));
     },
     async text({ message, initial, placeholder, check }) {
-      const answer = await text({
-        ...streams,
+      const shown = {
         message,
         validate: (value = "") => check?.(value.trim()),
         ...(initial === undefined ? {} : { initialValue: initial }),
         ...(placeholder === undefined ? {} : { placeholder }),
-      });
+      };
       // clack gives undefined for an input that was left empty.
-      return (unlessCancelled<string | undefined>(answer) ?? "").trim();
+      const answer = await asking<string | undefined>(world, (streams) => text({ ...streams, ...shown }));
+      return (answer ?? "").trim();
     },
     async confirm({ message, initial = false }) {
-      return unlessCancelled(await confirm({ ...streams, message, initialValue: initial }));
+      return asking(world, (streams) => confirm({ ...streams, message, initialValue: initial }));
     },
   };
 }

@@ -3,6 +3,7 @@ import type { Ask } from "../../init/ask.ts";
 import type { InitRequest } from "../../init/init-request.ts";
 import type { InitWorld } from "../../init/init-world.ts";
 import { type InitResult, setUp } from "../../init/set-up.ts";
+import { shortPath } from "../../init/short-path.ts";
 import { plainTell, quietTell, type Tell } from "../../init/tell.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { passphraseSource, vaultPathsOf } from "../open-vault.ts";
@@ -69,8 +70,8 @@ export const runInit: RunCommand<InitFlags> = async (context, flags) => {
 async function setUpWith(world: InitWorld, request: InitRequest, ask: Ask | undefined, tell: Tell) {
   const result = await setUp(world, request, { ask, tell });
   const { configPath, backupPath } = result.applied;
-  const backup = backupPath === undefined ? "" : `\nThe file as it was before: ${backupPath}`;
-  tell.done(`Config: ${configPath}${backup}`);
+  const backup = backupPath === undefined ? "" : `\nBefore: ${shortPath(backupPath, world)}`;
+  tell.done(`Config: ${shortPath(configPath, world)}${backup}`);
   return result;
 }
 
