@@ -4,6 +4,8 @@ import type { StateFile } from "./state-file.ts";
 
 /** Watches what is spent in a day. */
 export interface Budget {
+  /** Is there a limit at all? */
+  readonly isLimited: boolean;
   /** Throws `budget_reached` when the day's limit is used up. To be called before a request leaves. */
   check(): Promise<void>;
   /** Writes down what an answer cost. */
@@ -38,10 +40,12 @@ export function openBudget({ maxDailyCents, file, clock }: BudgetOptions): Budge
     const day = today();
     return (await readLines()).reduce((sum, line) => sum + (line.day === day ? line.usd : 0), 0);
   }
+  const isLimited = maxDailyCents > 0;
   return {
+    isLimited,
     spentTodayUsd,
     async check() {
-      if (maxDailyCents <= 0) return;
+      if (!isLimited) return;
       const spentCents = (await spentTodayUsd()) * 100;
       if (spentCents < maxDailyCents) return;
       throw new ZephError("budget_reached", {

@@ -243,6 +243,7 @@ describe("before anything is sent", () => {
   it("stops at the daily limit", async () => {
     const model = mockModel([answerOf("x")]);
     const budget = {
+      isLimited: true,
       check: () => Promise.reject(new ZephError("budget_reached")),
       add: async () => {},
       spentTodayUsd: async () => 1,
@@ -256,6 +257,7 @@ describe("before anything is sent", () => {
   it("writes down what was spent, an estimate for an answer that was cancelled", async () => {
     const spent: number[] = [];
     const budget = {
+      isLimited: true,
       check: async () => {},
       add: async (costUsd: number) => void spent.push(costUsd),
       spentTodayUsd: async () => 0,
@@ -267,6 +269,18 @@ describe("before anything is sent", () => {
     chat.clear();
     for await (const event of chat.ask("1234")) if (event.type === "text") break;
     expect(spent).toEqual([7, 3]);
+  });
+});
+
+describe("a daily limit", () => {
+  it("that cannot count an answer is told once", async () => {
+    const budget = { isLimited: true, check: async () => {}, add: async () => {}, spentTodayUsd: async () => 0 };
+    const model = mockModel([answerOf("x", { input: 1, output: 1 })]);
+    const chat = converse({ session: mockSession({ model }), budget });
+    expect(noticesOf(await collect(chat.ask("?"))).join()).toContain("the daily limit cannot count it");
+    expect(noticesOf(await collect(chat.ask("?")))).toEqual([]);
+    const unlimited = converse({ session: mockSession({ model }), budget: { ...budget, isLimited: false } });
+    expect(noticesOf(await collect(unlimited.ask("?")))).toEqual([]);
   });
 });
 

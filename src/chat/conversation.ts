@@ -68,6 +68,7 @@ export function startConversation(options: ConversationOptions): Conversation {
   let exchanges: readonly Exchange[] = [];
   let total = EMPTY_TOTAL;
   let stream = options.stream ?? true;
+  let toldUnknownCost = false;
 
   const messagesFor = (question: string) => [
     ...toModelMessages(exchanges),
@@ -120,6 +121,13 @@ export function startConversation(options: ConversationOptions): Conversation {
     if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
   }
 
+  function closingNotices(draft: Draft): readonly string[] {
+    const notices = describeEnd(draft);
+    if (budget?.isLimited !== true || draft.costUsd !== undefined || toldUnknownCost) return notices;
+    toldUnknownCost = true;
+    return [...notices, "what this costs is unknown, so the daily limit cannot count it; set pricing in the config"];
+  }
+
   async function* send(turn: Turn): AsyncGenerator<ConversationEvent, void> {
     const { draft, signal, startMs } = turn;
     let state: Exchange["state"] | "under-way" = "under-way";
@@ -129,7 +137,7 @@ export function startConversation(options: ConversationOptions): Conversation {
       const elapsedMs = clock.nowMs() - startMs;
       state = signal.aborted ? "cancelled" : error === undefined ? "finished" : "failed";
       await remember(turn, state);
-      if (state === "finished") for (const text of describeEnd(draft)) yield { type: "notice", text };
+      if (state === "finished") for (const text of closingNotices(draft)) yield { type: "notice", text };
       if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
       else if (error === undefined) yield toFinished(draft, elapsedMs);
       else yield { type: "failed", error, partialText: draft.text, elapsedMs };

@@ -30,7 +30,7 @@ const CYAN = 36;
  * are known. What is written does not depend on how the text was cut into pieces. Control signs are made harmless.
  */
 export function renderMarkdown({ columns, base = [], margin = "" }: MarkdownOptions): TextRenderer {
-  const dim = (text: string): Run => ({ text, codes: [...base, DIM] });
+  const dim = (text: string): Run => ({ text, codes: base.includes(DIM) ? base : [...base, DIM] });
   const marginRuns: readonly Run[] = margin === "" ? [] : [dim(margin)];
   const width = () => Math.max(20, Math.min(columns() - 1, MAX_COLUMNS));
   const flow = startFlow({ width, margin: marginRuns });

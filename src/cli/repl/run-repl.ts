@@ -71,9 +71,13 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     askUser: (prompt) => input.readLine(prompt),
     send: (message) => send(repl, interrupts, screen, message),
   };
-  await talk(repl, { input, interrupts, history });
-  leave(EXIT.ok);
-  context.signal.removeEventListener("abort", onSignal);
+  try {
+    await talk(repl, { input, interrupts, history });
+  } finally {
+    // Also after a failure the terminal must be given back as it was.
+    leave(EXIT.ok);
+    context.signal.removeEventListener("abort", onSignal);
+  }
   const { total } = conversation;
   screen.write(total.answers === 0 ? "\n" : `\n${dim(renderTotal(total))}\n`);
   return exitCode;

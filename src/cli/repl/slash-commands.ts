@@ -57,7 +57,7 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
 
 /** Runs a line that begins with `/`. A line that only looks so (`/etc/hosts …`) is no command: `undefined`. */
 export async function runSlashCommand(repl: Repl, line: string): Promise<"stay" | "leave" | undefined> {
-  const [, name, argument = ""] = /^\/([a-z?][a-z-]*)(?:\s+(.*))?$/is.exec(line.trim()) ?? [];
+  const [, name, argument = ""] = /^\/([a-z?][a-z-]*)(?:\s+(.*))?$/is.exec(line.trimEnd()) ?? [];
   if (name === undefined) return undefined;
   const wanted = name === "?" ? "help" : name.toLowerCase();
   const found = SLASH_COMMANDS.find((each) => each.name === wanted || each.aliases?.includes(wanted) === true);

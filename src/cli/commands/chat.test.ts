@@ -1,0 +1,328 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { chatTerminal } from "../../../test/support/chat-terminal.ts";
+import { answerOf, mockModel, mockSession, streamOf, textParts } from "../../../test/support/mock-chat-session.ts";
+import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import type { ReplDependencies } from "../repl/repl-dependencies.ts";
+import { runChat } from "./chat.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "zeph-chat-"));
+});
+
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+interface Start {
+  readonly model?: ReturnType<typeof mockModel>;
+  readonly models?: readonly ChatModelListing[];
+  readonly sessions?: (choice: { provider?: string; model?: string }) => ChatSession;
+  readonly dependencies?: Partial<ReplDependencies>;
+}
+
+/** A chat in a terminal that the test types into. */
+function start({
+  model = mockModel([answerOf("Hello", { input: 1, output: 2 })]),
+  models,
+  sessions,
+  dependencies,
+}: Start = {}) {
+  const cli = chatTerminal({ folder });
+  const opened: unknown[] = [];
+  const exitCode = runChat(
+    cli.context,
+    {},
+    {
+      openSession: async (choice) => {
+        opened.push(choice);
+        return sessions?.(choice) ?? mockSession({ model, ...(models === undefined ? {} : { models }) });
+      },
+      stateFolder: folder,
+      ...dependencies,
+    },
+  );
+  return {
+    ...cli,
+    exitCode,
+    model,
+    opened,
+    /** Waits for the prompt (or other words), then types. */
+    async type(keys: string, after = "› ") {
+      await cli.stderr.waitFor(after);
+      cli.keyboard.write(keys);
+    },
+    screen: () => stripVTControlCharacters(cli.stderr.text),
+  };
+}
+
+const ENTER = "\r";
+const CTRL_C = "\u0003";
+const CTRL_D = "\u0004";
+const UP = "\u001b[A";
+
+const questionsOf = (model: ReturnType<typeof mockModel>) =>
+  model.doStreamCalls.map(({ prompt }) => {
+    const [part] = prompt.at(-1)?.content ?? [];
+    return typeof part === "object" && part.type === "text" ? part.text : undefined;
+  });
+
+describe("zeph chat", () => {
+  it("answers, tells usage, goes on, and leaves with Ctrl-D and the total", async () => {
+    const model = mockModel([answerOf("one", { input: 1, output: 2, costUsd: 0.001 }), answerOf("two", {})]);
+    const chat = start({ model });
+    await chat.type(`first${ENTER}`);
+    await chat.type(`second${ENTER}`);
+    await chat.type(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(chat.stdout.text).toBe("one\ntwo\n");
+    expect(chat.screen()).toContain("testbroker · owner/model-a");
+    expect(chat.screen()).toContain("1 in · 2 out · $0.0010 · 0.0 s");
+    expect(chat.screen()).toContain("2 answers · 1 in · 2 out · $0.0010 and 1 answer of unknown cost");
+    expect(questionsOf(model)).toEqual(["first", "second"]);
+  });
+
+  it("stops an answer at Ctrl-C, keeps its text, and leaves at the second with 130", async () => {
+    const chat = start({ model: mockModel([streamOf(textParts("Once upon "), "hang")]) });
+    await chat.type(`story${ENTER}`);
+    await chat.stdout.waitFor("Once upon");
+    chat.keyboard.write(CTRL_C);
+    await chat.stderr.waitFor("Stopped. The text so far stays in the conversation.");
+    await chat.type(CTRL_C);
+    expect(await chat.exitCode).toBe(130);
+    expect(chat.stdout.text).toBe("Once upon\n");
+  });
+
+  it("clears a typed line at Ctrl-C, and warns before it leaves an empty one", async () => {
+    const chat = start();
+    await chat.type(`not this${CTRL_C}`);
+    chat.keyboard.write(`but this${ENTER}`);
+    await chat.stderr.waitFor("1 in · 2 out");
+    await chat.type(CTRL_C);
+    await chat.stderr.waitFor("Ctrl-C again, or Ctrl-D, leaves.");
+    chat.keyboard.write(CTRL_C);
+    expect(await chat.exitCode).toBe(130);
+    expect(questionsOf(chat.model)).toEqual(["but this"]);
+  });
+
+  it("leaves in the middle of an answer at Ctrl-D, and at a signal from outside", async () => {
+    const hanging = () => start({ model: mockModel([streamOf(textParts("Once "), "hang")]) });
+    const byKey = hanging();
+    await byKey.type(`x${ENTER}`);
+    await byKey.stdout.waitFor("Once");
+    byKey.keyboard.write(CTRL_D);
+    expect(await byKey.exitCode).toBe(0);
+    const bySignal = hanging();
+    await bySignal.type(`x${ENTER}`);
+    await bySignal.stdout.waitFor("Once");
+    bySignal.interrupt.abort();
+    expect(await bySignal.exitCode).toBe(130);
+  });
+
+  it("takes messages of several lines, and pastes, as one", async () => {
+    const chat = start();
+    await chat.type(`one\\${ENTER}two${ENTER}`);
+    await chat.type(`"""${ENTER}three${ENTER}four"""${ENTER}`);
+    await chat.type(`\u001b[200~five\nsix\n\u001b[201~ and seven${ENTER}`);
+    await chat.type(`/quit${ENTER}`);
+    expect(await chat.exitCode).toBe(0);
+    expect(questionsOf(chat.model)).toEqual(["one\ntwo", "three\nfour", "five\nsix and seven"]);
+  });
+
+  it("drops a message of several lines at Ctrl-C", async () => {
+    const chat = start();
+    await chat.type(`one\\${ENTER}`);
+    await chat.type(CTRL_C, "… ");
+    await chat.type(`fresh${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(questionsOf(chat.model)).toEqual(["fresh"]);
+  });
+
+  it("sends what was typed while an answer arrived, without disturbing it", async () => {
+    const chat = start({ model: mockModel([streamOf(textParts("slow "), "hang"), answerOf("next")]) });
+    await chat.type(`first${ENTER}`);
+    await chat.stdout.waitFor("slow");
+    chat.keyboard.write(`second${ENTER}thi`);
+    chat.keyboard.write(CTRL_C);
+    await chat.stdout.waitFor("next");
+    await chat.stderr.waitFor("thi");
+    chat.keyboard.write(`rd${ENTER}`);
+    await chat.stdout.waitFor("next");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(questionsOf(chat.model)).toEqual(["first", "second", "third"]);
+  });
+
+  it("recalls messages of earlier runs, but no secrets", async () => {
+    const first = start();
+    await first.type(`remember\\${ENTER}me${ENTER}`);
+    await first.type(`my key is gp-abcdefghijklmnop${ENTER}`);
+    await first.type(CTRL_D);
+    await first.exitCode;
+    const file = join(folder, "chat-history.jsonl");
+    expect(await readFile(file, "utf8")).toBe('"remember\\nme"\n');
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const second = start();
+    await second.type(`${UP}${ENTER}`);
+    await second.type(CTRL_D);
+    await second.exitCode;
+    expect(questionsOf(second.model)).toEqual(["remember\nme"]);
+  });
+
+  it("shows an error card and stays", async () => {
+    const model = mockModel([new ZephError("insufficient_quota", { hint: "Top up at example." }), answerOf("ok")]);
+    const chat = start({ model });
+    await chat.type(`x${ENTER}`);
+    await chat.type(`/retry${ENTER}`);
+    await chat.stdout.waitFor("ok");
+    await chat.type(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(chat.screen()).toContain("Top up at example.");
+    expect(questionsOf(model)).toEqual(["x", "x"]);
+  });
+
+  it("tells at the start when the model is no longer offered", async () => {
+    const chat = start({ models: [{ id: "owner/model-a2" }, { id: "other/thing" }] });
+    await chat.stderr.waitFor("no longer offers owner/model-a. Nearest: owner/model-a2");
+    chat.keyboard.write(CTRL_D);
+    await chat.exitCode;
+  });
+
+  it("is one answer with a question, and with input or output that is no terminal", async () => {
+    const dependencies = {
+      openSession: async () => mockSession({ model: mockModel([answerOf("plain")]) }),
+      stateFolder: folder,
+    };
+    const withQuestion = chatTerminal({ folder });
+    expect(await runChat(withQuestion.context, { prompt: ["hello"] }, dependencies)).toBe(0);
+    const piped = chatTerminal({ folder, piped: "hello", screens: true });
+    expect(await runChat(piped.context, {}, dependencies)).toBe(0);
+    for (const { stdout } of [withQuestion, piped]) expect(stdout.text).toBe("plain\n");
+    const redirected = chatTerminal({ folder, screens: false });
+    await expect(runChat(redirected.context, {}, dependencies)).rejects.toMatchObject({ code: "missing_input" });
+  });
+});
+
+describe("commands of the chat", () => {
+  const models = [
+    { id: "owner/model-a", contextLengthTokens: 200_000, promptUsdPer1M: 0.35, completionUsdPer1M: 1.5, tools: true },
+    { id: "Owner/Model-B" },
+    { id: "third/thing" },
+  ];
+
+  async function run(command: string, options: Start = {}): Promise<string> {
+    const chat = start({ models, ...options });
+    await chat.type(`${command}${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    return chat.screen();
+  }
+
+  it.each([
+    ["/model THIRD", "Now talking to third/thing."],
+    ["/model model-b", "Now talking to Owner/Model-B."],
+    ["/model 2", "Now talking to Owner/Model-B."],
+    ["/model model-", "Several models fit: owner/model-a, Owner/Model-B."],
+    ["/model zzz", "No model is called zzz here. Nearest:"],
+    ["/provider", "Talking to testbroker."],
+    ["/clear", "The conversation is forgotten."],
+    ["/usage", "0 answers · tokens unknown · cost unknown"],
+    ["/save", "There is nothing to save yet."],
+    ["/retry", "Nothing was asked yet."],
+    ["/reasoning off", "Thoughts of the model are hidden."],
+    ["/clera", "There is no /clera. Did you mean /clear?"],
+    ["/help", "/save [FILE]"],
+    ["/?", "/quit"],
+  ])("%s says %j", async (command, words) => expect(await run(command)).toContain(words));
+
+  it("/model lists what is offered and takes a number", async () => {
+    const chat = start({ models });
+    await chat.type(`/model${ENTER}`);
+    await chat.type(`3${ENTER}`, "(Enter keeps the model): ");
+    await chat.stderr.waitFor("Now talking to third/thing.");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(chat.screen()).toMatch(/● 1 {2}owner\/model-a\s+200K\s+0\.35\s+1\.5\s+yes/);
+    expect(chat.screen()).toMatch(/2 {2}Owner\/Model-B\s+\?\s+\?\s+\?\s+\?/);
+  });
+
+  it("/provider opens another one, keeps the conversation and remembers the choice", async () => {
+    const remembered: string[] = [];
+    const other = mockModel([answerOf("from the other")]);
+    const chat = start({
+      sessions: ({ provider }) =>
+        provider === undefined
+          ? mockSession({ model: mockModel([answerOf("from the first")]) })
+          : mockSession({ model: other, providerName: provider }),
+      dependencies: {
+        listProviders: async () => [{ name: "testbroker" }, { name: "Second", model: "m" }],
+        rememberProvider: async (name) => void remembered.push(name),
+      },
+    });
+    await chat.type(`one${ENTER}`);
+    await chat.type(`/provider second${ENTER}`);
+    await chat.type(`two${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(chat.opened).toEqual([{}, { provider: "Second" }]);
+    expect(remembered).toEqual(["Second"]);
+    expect(other.doStreamCalls[0]?.prompt).toHaveLength(3);
+  });
+
+  it("/provider shows the error of one that cannot be opened, and stays", async () => {
+    const screen = await run("/provider nowhere", {
+      sessions: ({ provider }) => {
+        if (provider !== undefined) throw new ZephError("provider_not_found", { detail: provider });
+        return mockSession({ model: mockModel([answerOf("x")]) });
+      },
+    });
+    expect(screen).toContain("No provider of this name is configured");
+  });
+
+  it("/save writes a private transcript, and never over a file that was there", async () => {
+    await writeFile(join(folder, "mine.md"), "precious");
+    const chat = start();
+    await chat.type(`hi${ENTER}`);
+    await chat.type(`/save talk.md${ENTER}`);
+    await chat.type(`/save talk.md${ENTER}`);
+    await chat.type(`/save mine.md${ENTER}`);
+    await chat.type(`/save${ENTER}`);
+    await chat.type(`/save no/such/folder.md${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(await readFile(join(folder, "talk.md"), "utf8")).toContain("## You\n\nhi\n\n## owner/model-a\n\nHello\n");
+    expect((await stat(join(folder, "talk.md"))).mode & 0o777).toBe(0o600);
+    expect(await readFile(join(folder, "mine.md"), "utf8")).toBe("precious");
+    expect(chat.screen().match(/Saved to/g)).toHaveLength(3);
+    expect(chat.screen()).toContain("mine.md exists and was left as it is.");
+    expect(chat.screen()).toContain("A file could not be written");
+  });
+
+  it("lets lines through that only look like commands", async () => {
+    const chat = start();
+    await chat.type(`/etc/hosts is what?${ENTER}`);
+    await chat.type(` /clear is a command${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(questionsOf(chat.model)).toEqual(["/etc/hosts is what?", "/clear is a command"]);
+  });
+
+  it("completes commands and models", async () => {
+    const chat = start({ models });
+    await chat.type("/prov");
+    chat.keyboard.write("\t");
+    await chat.stderr.waitFor("/provider ");
+    chat.keyboard.write(CTRL_C);
+    chat.keyboard.write("/model thi");
+    chat.keyboard.write("\t");
+    await chat.stderr.waitFor("third/thing");
+    chat.keyboard.write(CTRL_C);
+    chat.keyboard.write(CTRL_D);
+    await chat.exitCode;
+  });
+});
