@@ -1,0 +1,54 @@
+import { type Clock, systemClock } from "../internal/clock.ts";
+import { NETWORK_LIMITS } from "../protocol/network-parameters.ts";
+import type { Exchange, ExchangeRecord } from "./exchange.ts";
+import { type HostCheck, hostCheck } from "./guard/host-check.ts";
+import { type KeyCheck, keyCheck } from "./guard/key-check.ts";
+import { type OriginCheck, originCheck } from "./guard/origin-check.ts";
+import type { LocalGatewayOptions } from "./local-gateway-options.ts";
+import { type GatewayMetrics, gatewayMetrics } from "./metrics/gateway-metrics.ts";
+
+/** What all requests of one gateway share. */
+export interface GatewayState {
+  readonly options: LocalGatewayOptions;
+  readonly clock: Clock;
+  readonly heartbeatMs: number;
+  readonly maxBodyBytes: number;
+  readonly checkKey: KeyCheck;
+  readonly checkHost: HostCheck;
+  readonly origins: OriginCheck;
+  readonly metrics: GatewayMetrics;
+  readonly onEnd: (record: ExchangeRecord) => void;
+  draining: boolean;
+  inFlight: number;
+}
+
+/** What a route needs: the shared state, and the one request. */
+export interface RouteContext {
+  readonly state: GatewayState;
+  readonly exchange: Exchange;
+  readonly request: Request;
+}
+
+const DEFAULT_HEARTBEAT_MS = 10_000;
+
+export function gatewayState(options: LocalGatewayOptions): GatewayState {
+  const metrics = gatewayMetrics(options.providerName ?? "gonka");
+  const state: GatewayState = {
+    options,
+    clock: options.clock ?? systemClock,
+    heartbeatMs: options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
+    maxBodyBytes: options.maxBodyBytes ?? NETWORK_LIMITS.maxBodyBytes,
+    checkKey: keyCheck(options.key),
+    checkHost: hostCheck(options.allowedHosts),
+    origins: originCheck(options.allowedOrigins),
+    metrics,
+    onEnd(record) {
+      state.inFlight -= 1;
+      metrics.ended(record);
+      options.onRequest?.(record);
+    },
+    draining: false,
+    inFlight: 0,
+  };
+  return state;
+}

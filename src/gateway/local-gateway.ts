@@ -1,0 +1,143 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import type { TransportEvent } from "../transport/events.ts";
+import { type Answer, isByteSource, toResponse } from "./answer.ts";
+import { errorAnswer, toZephError } from "./error-answer.ts";
+import { type Exchange, openExchange } from "./exchange.ts";
+import { type GatewayState, gatewayState, type RouteContext } from "./gateway-state.ts";
+import type { LocalGatewayOptions } from "./local-gateway-options.ts";
+import { findRoute, type Route } from "./route.ts";
+import { chatRoute } from "./routes/chat-route.ts";
+import { embeddingsRoute } from "./routes/embeddings-route.ts";
+import { healthRoute, readyRoute } from "./routes/health-routes.ts";
+import { modelRoute, modelsRoute } from "./routes/model-routes.ts";
+import { shownNames } from "./shown-names.ts";
+
+/** The local endpoint: a function from request to response, with what a server around it needs. */
+export interface LocalGateway {
+  (request: Request): Promise<Response>;
+  /** As the function itself, for a server that writes to a socket and has no use for a `Response`. */
+  answer(request: Request): Promise<Answer>;
+  /** Takes what the connection tells (`onEvent`) into the metrics. */
+  observe(event: TransportEvent): void;
+  /** From now on `/ready` says no and new requests are refused; those under way go on. */
+  drain(): void;
+  readonly draining: boolean;
+  /** Requests under way. */
+  readonly inFlight: number;
+}
+
+/**
+ * An OpenAI-compatible endpoint in front of a connection: chat completions (JSON and streams, bytes as they came),
+ * embeddings, models, `/health`, `/ready` and `/metrics`. Requests are made to fit the Gonka network's rules first, and
+ * what was taken out of them is named in `x-zeph-removed-params`. Never rejects: every failure is an answer.
+ *
+ * @example
+ * ```ts
+ * import { gonkaFetch } from "zeph";
+ * import { listen, localGateway } from "zeph/gateway";
+ *
+ * const gateway = localGateway({ upstream: gonkaFetch({ kind: "broker", baseURL, apiKey }), key: "a-key-of-yours" });
+ * const { baseURL: local, close } = await listen(gateway, { port: 8424 });
+ * ```
+ */
+export function localGateway(options: LocalGatewayOptions): LocalGateway {
+  const state = gatewayState(options);
+  const answer = (request: Request) => answerRequest(state, request);
+  const handler = async (request: Request) => toResponse(await answer(request));
+  Object.defineProperties(handler, {
+    draining: { get: () => state.draining },
+    inFlight: { get: () => state.inFlight },
+  });
+  return Object.assign(handler, {
+    answer,
+    observe: (event: TransportEvent) => state.metrics.observe(event),
+    drain: () => {
+      state.draining = true;
+    },
+  }) as LocalGateway;
+}
+
+async function answerRequest(state: GatewayState, request: Request): Promise<Answer> {
+  const { pathname, host: urlHost } = new URL(request.url);
+  const { method } = request;
+  const route = findRoute(method, pathname);
+  const exchange = openExchange({ method, route: route.kind }, state);
+  const host = request.headers.get("host") ?? urlHost;
+  const origin = request.headers.get("origin");
+  state.inFlight += 1;
+  let cors: Readonly<Record<string, string>> = {};
+  try {
+    state.checkHost(host);
+    cors = state.origins.headersFor(origin, host);
+    const answer =
+      route.kind === "preflight"
+        ? state.origins.preflight(origin, host)
+        : await runRoute(route, { state, exchange, request });
+    return finish(exchange, answer, cors);
+  } catch (thrown) {
+    if (request.signal.aborted) {
+      exchange.end("caller-left");
+      return { status: 499, headers: {}, body: null };
+    }
+    const error = toZephError(thrown);
+    exchange.record.errorCode = error.code;
+    return finish(exchange, errorAnswer(error), cors);
+  }
+}
+
+type OpenRoute = Extract<Route, { readonly kind: "health" | "ready" } | { readonly kind: "none" }>;
+type KeyedRoute = Exclude<Route, OpenRoute | { readonly kind: "preflight" }>;
+
+async function runRoute(route: OpenRoute | KeyedRoute, context: RouteContext): Promise<Answer> {
+  const { state, request, exchange } = context;
+  switch (route.kind) {
+    case "health":
+      return healthRoute();
+    case "ready":
+      return readyRoute(state);
+    case "none":
+      exchange.record.errorCode = route.error.code;
+      return errorAnswer(route.error, route.allow === undefined ? {} : { headers: { allow: route.allow } });
+    default:
+      state.checkKey(request.headers);
+      if (state.draining) throw new ZephError("service_unavailable", { detail: "the local endpoint is stopping" });
+      return runKeyedRoute(route, context);
+  }
+}
+
+async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<Answer> {
+  switch (route.kind) {
+    case "chat":
+      return chatRoute(context);
+    case "embeddings":
+      return embeddingsRoute(context);
+    case "models":
+      return modelsRoute(context);
+    case "model":
+      return modelRoute(context, route.id);
+    case "metrics":
+      return context.state.metrics.render({
+        inFlight: context.state.inFlight,
+        upstream: context.state.options.upstream,
+      });
+  }
+}
+
+/** Adds what every answer carries. A streamed answer ends its exchange by itself; others end here. */
+function finish({ record, ...exchange }: Exchange, answer: Answer, cors: Readonly<Record<string, string>>): Answer {
+  record.status = answer.status;
+  if (!isByteSource(answer.body)) {
+    exchange.firstByte();
+    exchange.end("complete");
+  }
+  return {
+    ...answer,
+    headers: {
+      ...answer.headers,
+      ...cors,
+      "x-request-id": record.requestId,
+      ...(record.removed.length === 0 ? {} : { "x-zeph-removed-params": shownNames(record.removed) }),
+      ...(record.changed.length === 0 ? {} : { "x-zeph-changed-params": shownNames(record.changed) }),
+    },
+  };
+}

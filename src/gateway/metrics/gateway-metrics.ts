@@ -1,0 +1,98 @@
+import type { GonkaFetch } from "../../client/gonka-fetch.ts";
+import { scrub } from "../../internal/redact.ts";
+import type { TransportEvent } from "../../transport/events.ts";
+import type { Answer } from "../answer.ts";
+import type { ExchangeRecord } from "../exchange.ts";
+import { counter, gauge, histogram } from "./series.ts";
+
+/** Seconds. First bytes above 100 s were reported; below 5 ms there is only this computer. */
+const SECONDS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600] as const;
+
+/** Names that clients are known to send and the network to refuse. Others are counted as one: callers choose them. */
+const COUNTED_PARAMETERS: ReadonlySet<string> = new Set([
+  "tags",
+  "functions",
+  "function_call",
+  "guided_json",
+  "guided_regex",
+  "guided_grammar",
+  "guided_choice",
+  "structured_outputs",
+  "enforced_tokens",
+  "allowed_token_ids",
+  "ignore_eos",
+  "use_beam_search",
+  "truncate_prompt_tokens",
+  "prompt_logprobs",
+  "partial",
+  "web_search",
+  "enable_search",
+  "search_kwargs",
+  "mask_sensitive_info",
+  "verbosity",
+  "web_search_options",
+  "modalities",
+  "audio",
+  "prediction",
+  "reasoning_effort",
+  "stream_options",
+  "tools",
+  "messages",
+]);
+
+/** Everything `/metrics` tells. No label ever holds a key or an address. */
+export interface GatewayMetrics {
+  ended(record: ExchangeRecord): void;
+  observe(event: TransportEvent): void;
+  render(now: { readonly inFlight: number; readonly upstream: GonkaFetch }): Answer;
+}
+
+export function gatewayMetrics(providerName: string): GatewayMetrics {
+  const provider = scrub(providerName);
+  const requests = counter("zeph_requests_total", "Requests answered.", ["route", "provider", "model", "status"]);
+  const outcomes = counter("zeph_outcomes_total", "How answers ended.", ["route", "provider", "outcome"]);
+  const durations = histogram("zeph_request_duration_seconds", "Until the last byte.", ["route", "provider"], SECONDS);
+  const firstBytes = histogram("zeph_first_byte_seconds", "Until the first byte.", ["route", "provider"], SECONDS);
+  const tokens = counter("zeph_tokens_total", "Tokens, as the upstream counted.", ["provider", "model", "direction"]);
+  const costs = counter("zeph_cost_usd_total", "Money spent, where the upstream tells.", ["provider", "model"]);
+  const removed = counter("zeph_removed_parameters_total", "Fields taken out of requests.", ["parameter"]);
+  const attempts = counter("zeph_upstream_attempts_total", "Attempts at the upstream.", ["provider", "outcome"]);
+  const waits = counter("zeph_upstream_retries_total", "Attempts after the first.", ["provider"]);
+  const all = [requests, outcomes, durations, firstBytes, tokens, costs, removed, attempts, waits];
+  return {
+    ended(record) {
+      const { route, status, outcome, elapsedMs, firstByteMs, usage } = record;
+      // Only what the upstream has answered for is a model; anything else is a word of the caller's.
+      const model = status === 200 ? (record.model ?? "") : "";
+      requests.add([route, provider, model, String(status)]);
+      outcomes.add([route, provider, outcome]);
+      durations.observe([route, provider], elapsedMs / 1000);
+      if (firstByteMs !== undefined) firstBytes.observe([route, provider], firstByteMs / 1000);
+      if (usage?.promptTokens !== undefined) tokens.add([provider, model, "prompt"], usage.promptTokens);
+      if (usage?.completionTokens !== undefined) tokens.add([provider, model, "completion"], usage.completionTokens);
+      if (usage?.costUsd !== undefined) costs.add([provider, model], usage.costUsd);
+      for (const name of record.removed) removed.add([COUNTED_PARAMETERS.has(name) ? name : "other"]);
+    },
+    observe(event) {
+      if (event.type === "attempt-ended") attempts.add([provider, event.record.code]);
+      if (event.type === "attempt-started" && event.attempt > 1) waits.add([provider]);
+    },
+    render: ({ inFlight, upstream }) => ({
+      status: 200,
+      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+      body: [...all.map((series) => series.render()), ...nowLines(inFlight, upstream)].join(""),
+    }),
+  };
+}
+
+function nowLines(inFlight: number, upstream: GonkaFetch): readonly string[] {
+  const endpoints = upstream.endpoints();
+  const cooling = endpoints.filter(({ coolsUntilMs }) => coolsUntilMs !== undefined).length;
+  return [
+    gauge("zeph_requests_in_flight", "Requests under way.", [["", inFlight]]),
+    gauge("zeph_endpoints", "Endpoints of the provider, by state.", [
+      ['state="usable"', endpoints.length - cooling],
+      ['state="cooling"', cooling],
+    ]),
+  ];
+}

@@ -1,0 +1,63 @@
+import { ZephError } from "../errors/zeph-error.ts";
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A request body: its text as it came, and what it means. */
+export interface JsonBody {
+  readonly text: string;
+  readonly value: JsonObject;
+}
+
+/** Reads a JSON object of at most `maxBytes`. Throws `request_too_large` and `invalid_request`. */
+export async function readJsonBody(request: Request, maxBytes: number): Promise<JsonBody> {
+  const text = decode(await readBytes(request, maxBytes));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own words would repeat a piece of the body.
+    throw new ZephError("invalid_request", { detail: "the body is not valid JSON" });
+  }
+  const object = asObject(value);
+  if (object === undefined) throw new ZephError("invalid_request", { detail: "the body must be a JSON object" });
+  return { text, value: object };
+}
+
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const announced = request.headers.get("content-length");
+  if (announced !== null && Number(announced) > maxBytes) throw tooLarge(maxBytes);
+  if (announced === null) return readChunked(request.body, maxBytes);
+  // A server lets no more bytes pass than were announced, so the fast way of reading them is safe.
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes);
+  return bytes;
+}
+
+async function readChunked(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(maxBytes: number): ZephError {
+  return new ZephError("request_too_large", { detail: `more than ${maxBytes} bytes` });
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    // The only complaint a fatal decoder has.
+    throw new ZephError("invalid_request", { detail: "the body is not valid UTF-8" });
+  }
+}
+
+/** The value when it is a JSON object: not an array, not null. */
+export function asObject(value: unknown): JsonObject | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+}
