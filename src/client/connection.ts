@@ -3,6 +3,7 @@ import type { Deadlines } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { Secret } from "../internal/secret.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
+import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
@@ -11,7 +12,10 @@ import type { FetchFunction } from "../transport/fetch-function.ts";
 export interface ConnectionOptions {
   /** Name in messages and usage; default the broker's host, or `gonka`. */
   readonly name?: string;
-  /** Attempts in all, the first included, whatever the number of nodes. Default 3. */
+  /**
+   * Attempts in all, the first included, whatever the number of nodes. Default 3. Natively a corrected clock, or a
+   * signature made anew, may add one.
+   */
   readonly maxAttempts?: number;
   /** Requests under way at once; the rest wait in line. Default no limit. */
   readonly maxConcurrent?: number;
@@ -44,6 +48,8 @@ export interface NativeConnection extends ConnectionOptions {
   readonly discover?: (signal: AbortSignal) => Promise<readonly Endpoint[]>;
   /** Also retry where the network may already have charged for the failed attempt. Default false. */
   readonly retryCharged?: boolean;
+  /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */
+  readonly phase?: SigningPhase;
   /** Order of nodes: in turn, or fastest first. Default `round-robin`. */
   readonly order?: "round-robin" | "latency";
 }

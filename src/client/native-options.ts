@@ -1,4 +1,4 @@
-import { type NanosClock, nanosClock } from "../internal/clock.ts";
+import { type Clock, type NanosClock, nanosClock, systemClock } from "../internal/clock.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { readNativeRefusal } from "../protocol/refusals/native.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
@@ -14,8 +14,8 @@ import { versionGate } from "./version-gate.ts";
  */
 export const NATIVE_BASE_URL = "https://gonka.invalid/v1";
 
-/** Timestamps must never repeat for one key, however many connections sign with it. */
-const clocksByAddress = new Map<string, NanosClock>();
+/** Timestamps must never repeat for one key, however many connections sign with it: one source per clock and address. */
+const sources = new WeakMap<Clock, Map<string, NanosClock>>();
 
 export function nativeOptions(connection: NativeConnection): {
   readonly baseURL: string;
@@ -25,31 +25,38 @@ export function nativeOptions(connection: NativeConnection): {
   const { signer, discover } = connection;
   const named = connection.endpoints?.map((endpoint) => ({ ...endpoint, baseURL: normalizeBaseURL(endpoint.baseURL) }));
   const pool = new EndpointPool(named ?? [], connection.order === undefined ? {} : { order: connection.order });
-  const nanos =
-    connection.clock === undefined ? sharedNanos(signer.address) : nanosClock(connection.clock, common.random);
+  const nanos = sharedNanos(signer.address, connection);
   return {
     baseURL: NATIVE_BASE_URL,
     options: {
       ...common,
       path: "native",
       pool,
-      send: sendSigned({ signer, nanos, fetch: common.fetch, admit: versionGate(common.fetch, common.clock) }),
+      send: sendSigned({
+        signer,
+        nanos,
+        fetch: common.fetch,
+        admit: versionGate(common.fetch, common.clock),
+        ...(connection.phase === undefined ? {} : { phase: connection.phase }),
+      }),
       readRefusal: readNativeRefusal,
       baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
       ...(named !== undefined || discover === undefined
         ? {}
         : { prepare: async (_request, signal) => pool.replace(await discover(signal)) }),
       correctClock: (serverNowMs) => nanos.correct(serverNowMs),
-      signingNowMs: () => common.clock.nowMs() + nanos.offsetMs,
+      signingOffsetMs: () => nanos.offsetMs,
       retryCharged: connection.retryCharged ?? false,
     },
   };
 }
 
-function sharedNanos(address: string): NanosClock {
-  const known = clocksByAddress.get(address);
-  if (known !== undefined) return known;
-  const nanos = nanosClock();
-  clocksByAddress.set(address, nanos);
+/** Chance is injected only together with the clock: what keeps two processes apart must not be fixed by accident. */
+function sharedNanos(address: string, { clock, random }: Pick<NativeConnection, "clock" | "random">): NanosClock {
+  if (clock === undefined) return sharedNanos(address, { clock: systemClock });
+  const byAddress = sources.get(clock) ?? new Map<string, NanosClock>();
+  sources.set(clock, byAddress);
+  const nanos = byAddress.get(address) ?? nanosClock(clock, random);
+  byAddress.set(address, nanos);
   return nanos;
 }

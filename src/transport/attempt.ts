@@ -3,12 +3,13 @@ import { type DeadlineSignal, type Deadlines, deadlineSignal } from "../internal
 import type { Clock } from "../internal/clock.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
 import { type Endpoint, endpointLabel } from "../protocol/endpoint.ts";
+import { WEB_PAGE } from "../protocol/refusals/native.ts";
 import type { Refusal, RefusedResponse } from "../protocol/refusals/refusal.ts";
 import { requestIdOf } from "../protocol/request-id.ts";
 import { readNetworkFailure } from "./network-error.ts";
 import type { OutgoingRequest } from "./outgoing.ts";
 import { chargedByFailure, type Outcome } from "./retry-policy.ts";
-import type { Send } from "./send.ts";
+import { NothingSent, type Send } from "./send.ts";
 
 /** What one attempt needs to know of its connection. */
 export interface AttemptOptions {
@@ -76,7 +77,10 @@ export async function attemptOnce(
     if (total.signal.aborted) throw total.signal.reason;
     // A `send` refuses by throwing a final error (insecure_url …): no attempt was made, nothing to repeat.
     if (ZephError.is(thrown) && !aborted) throw thrown;
-    const failure = aborted && ZephError.is(reason) ? { error: reason, requestLeft: true } : readNetworkFailure(thrown);
+    const failure =
+      aborted && ZephError.is(reason)
+        ? { error: reason, requestLeft: !(thrown instanceof NothingSent) }
+        : readNetworkFailure(thrown);
     const charged = chargedByFailure(failure.requestLeft, { path: options.path, method: request.method });
     const record: AttemptRecord = {
       endpoint: endpointLabel(endpoint),
@@ -101,10 +105,7 @@ function refusedAttempt(
     bodyText,
     path: request.path,
   };
-  // A page where an API answer was expected: the address is somebody's web site.
-  const refusal: Refusal = response.ok
-    ? { code: "wrong_url", remedy: "stop", charged: "no", detail: "an HTML page came back" }
-    : options.readRefusal(refused);
+  const refusal = response.ok ? webPage(options.path) : options.readRefusal(refused);
   const requestId = requestIdOf(response.headers);
   const record: AttemptRecord = {
     endpoint: endpointLabel(endpoint),
@@ -121,4 +122,10 @@ function refusedAttempt(
     record,
     refused: { response, bodyText },
   };
+}
+
+/** A page where an API answer was expected: the address is somebody's web site. */
+function webPage(path: AttemptOptions["path"]): Refusal {
+  if (path === "native") return WEB_PAGE;
+  return { code: "wrong_url", remedy: "stop", charged: "no", detail: "an HTML page came back" };
 }

@@ -10,7 +10,7 @@ import { finalError, finalResponse, type Hints } from "./give-up.ts";
 import { guardBody } from "./guard-body.ts";
 import { type OutgoingRequest, toOutgoing } from "./outgoing.ts";
 import type { RetryBudget } from "./retry-budget.ts";
-import { classify, type Situation, type Verdict } from "./retry-policy.ts";
+import { classify, SANE_SKEW_MS, type Situation, type Verdict } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
 
 export interface FailoverOptions extends AttemptOptions {
@@ -21,8 +21,8 @@ export interface FailoverOptions extends AttemptOptions {
   readonly prepare?: (request: OutgoingRequest, signal: AbortSignal) => Promise<void>;
   /** Takes the server's time when a node finds our timestamps wrong. */
   readonly correctClock?: (serverNowMs: number) => void;
-  /** Our clock as the signer sees it, earlier corrections included. */
-  readonly signingNowMs?: () => number;
+  /** What earlier corrections add to our clock when a request is signed, milliseconds. */
+  readonly signingOffsetMs?: () => number;
   readonly maxAttempts: number;
   readonly retryCharged: boolean;
   readonly budget: RetryBudget;
@@ -81,6 +81,7 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
     tried.add(endpoint);
     onEvent({ type: "attempt-started", attempt, endpoint: endpointLabel(endpoint), signed: options.path === "native" });
     const startedAtMs = clock.nowMs();
+    const signedOffsetMs = options.signingOffsetMs?.() ?? 0;
     const result = await attemptOnce(options, request, endpoint, total);
     if (result.kind === "answered") {
       return accept(options, result, endpoint, { attempt, elapsedMs: clock.nowMs() - startedAtMs, total, records });
@@ -88,7 +89,8 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
     records.push(result.record);
     onEvent({ type: "attempt-ended", attempt, record: result.record });
 
-    const situation = situationOf(options, request, result, { attempt, allowedAttempts, signedAnew, endpoint, tried });
+    const progress = { attempt, allowedAttempts, signedAnew, signedOffsetMs, tried };
+    const situation = situationOf(options, request, result, progress);
     const verdict = classify(result.outcome, situation);
     if (verdict.cooldownMs > 0) pool.fail(endpoint, clock.nowMs(), verdict.cooldownMs, result.record.code);
     if (verdict.action === "stop" || !mayGoOn(options, verdict, total)) {
@@ -100,7 +102,7 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
       allowedAttempts += 1;
       tried.delete(endpoint);
     }
-    if (verdict.action === "fix-clock") fixClock(options, situation);
+    if (verdict.action === "fix-clock") fixClock(options, situation, signedOffsetMs);
     else await waitBefore(options, verdict.delayMs, { attempt, allowedAttempts, reason: result.record, total });
   }
 }
@@ -149,7 +151,7 @@ function situationOf(
     readonly attempt: number;
     readonly allowedAttempts: number;
     readonly signedAnew: boolean;
-    readonly endpoint: Endpoint;
+    readonly signedOffsetMs: number;
     readonly tried: ReadonlySet<Endpoint>;
   },
 ): Situation {
@@ -162,7 +164,7 @@ function situationOf(
     maxAttempts: state.allowedAttempts,
     retryCharged: options.retryCharged,
     signedAnew: state.signedAnew,
-    skewMs: Number.isNaN(date) ? undefined : date - (options.signingNowMs?.() ?? nowMs),
+    skewMs: Number.isNaN(date) ? undefined : date - (nowMs + state.signedOffsetMs),
     hasFreeEndpoint: options.pool.hasFree(nowMs, state.tried),
     nowMs,
     random: options.random,
@@ -176,9 +178,12 @@ function mayGoOn(options: FailoverOptions, verdict: Verdict, total: RequestScope
   return options.budget.withdraw();
 }
 
-function fixClock(options: FailoverOptions, { skewMs = 0 }: Situation): void {
-  options.correctClock?.((options.signingNowMs?.() ?? options.clock.nowMs()) + skewMs);
-  options.onEvent({ type: "clock-corrected", offsetMs: skewMs });
+function fixClock(options: FailoverOptions, { nowMs, skewMs = 0 }: Situation, signedOffsetMs: number): void {
+  const offsetMs = signedOffsetMs + skewMs;
+  // Of several requests under way, the first to be refused has set the clock for all.
+  if (Math.abs(offsetMs - (options.signingOffsetMs?.() ?? 0)) <= SANE_SKEW_MS) return;
+  options.correctClock?.(nowMs + offsetMs);
+  options.onEvent({ type: "clock-corrected", offsetMs });
 }
 
 async function waitBefore(
@@ -209,7 +214,8 @@ function giveUp(
   total: RequestScope,
   insteadCode: "chain_stalled" | undefined,
 ): Response {
-  const error = finalError(last, records, { nowMs: options.clock.nowMs(), hints: options.hints, insteadCode });
+  const { clock, hints, retryCharged } = options;
+  const error = finalError(last, records, { nowMs: clock.nowMs(), hints, retryCharged, insteadCode });
   if (last.refused === undefined) throw error;
   total.release();
   options.onEvent({ type: "gave-up", error });

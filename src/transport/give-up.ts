@@ -1,6 +1,7 @@
 import type { ZephErrorCode } from "../errors/catalogue.ts";
 import { type AttemptRecord, type Charged, ZephError } from "../errors/zeph-error.ts";
 import { parseErrorBody } from "../protocol/refusals/error-body.ts";
+import { MAYBE_CHARGED_HINT } from "../protocol/refusals/refusal.ts";
 import type { Over, RefusedAnswer } from "./attempt.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
@@ -9,6 +10,7 @@ export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
 export interface FinalErrorOptions {
   readonly nowMs: number;
   readonly hints: Hints;
+  readonly retryCharged: boolean;
   /** A cause that only the loop could see, instead of the last refusal's own. */
   readonly insteadCode?: "chain_stalled" | undefined;
 }
@@ -17,17 +19,27 @@ export interface FinalErrorOptions {
 export function finalError(
   { outcome, record }: Over,
   records: readonly AttemptRecord[],
-  { nowMs, hints, insteadCode }: FinalErrorOptions,
+  { nowMs, hints, retryCharged, insteadCode }: FinalErrorOptions,
 ): ZephError {
   const shared = { attempts: records, charged: worstCharge(records) };
-  const isFinalWord = outcome.kind === "refused" && outcome.refusal.remedy === "stop";
+  const isFinalWord =
+    insteadCode !== undefined ||
+    (outcome.kind === "refused" && outcome.refusal.remedy === "stop") ||
+    // Other nodes could have answered; they were not asked because that may cost twice.
+    (record.charged !== "no" && !retryCharged);
   if (!isFinalWord && failedDifferently(records)) {
     const detail = records.map(describeAttempt).join("; ");
     return new ZephError("all_endpoints_failed", { ...shared, detail });
   }
   if (outcome.kind === "failed") {
     const { code, detail = "no answer", cause } = outcome.error;
-    return new ZephError(code, { ...shared, detail: `${record.endpoint}: ${detail}`, cause });
+    const hint = hints[code] ?? (shared.charged === "no" ? undefined : MAYBE_CHARGED_HINT);
+    return new ZephError(code, {
+      ...shared,
+      detail: `${record.endpoint}: ${detail}`,
+      cause,
+      ...(hint === undefined ? {} : { hint }),
+    });
   }
   const { refusal, headers } = outcome;
   const asked = retryAfterMs(headers, nowMs);

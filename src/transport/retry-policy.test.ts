@@ -80,6 +80,12 @@ describe("classify", () => {
     it.each([-5000, 0, 5000])("blames the chain when the clock is right (%i ms)", (skewMs) => {
       expect(classify(outcome, { ...SITUATION, skewMs })).toMatchObject({ action: "stop", code: "chain_stalled" });
     });
+    it("signs a late request anew when the clock is right, once", () => {
+      const late = refused({ code: "clock_skew", remedy: "fix-clock", timestamp: "old" });
+      expect(classify(late, SITUATION)).toEqual({ action: "retry", delayMs: 0, cooldownMs: 0 });
+      expect(classify(late, { ...SITUATION, signedAnew: true })).toEqual({ action: "stop", cooldownMs: 0 });
+      expect(classify(late, { ...SITUATION, skewMs: 90_000 }).action).toBe("fix-clock");
+    });
     it("does not guess without the server's time", () => {
       expect(classify(outcome, { ...SITUATION, skewMs: undefined })).toEqual({ action: "stop", cooldownMs: 0 });
     });

@@ -19,7 +19,7 @@ export interface Situation {
   readonly retryCharged: boolean;
   /** The remedies `fix-clock` and `sign-anew` are given once per request. */
   readonly signedAnew: boolean;
-  /** The server's clock minus ours, by the `Date` header; undefined when it sent none. */
+  /** The server's clock, by its `Date` header, minus the time this attempt was signed with; undefined when it sent none. */
   readonly skewMs: number | undefined;
   readonly hasFreeEndpoint: boolean;
   readonly nowMs: number;
@@ -52,7 +52,7 @@ export function classify(outcome: Outcome, situation: Situation): Verdict {
   if (charged !== "no" && !situation.retryCharged) return stop;
   if (situation.attempt >= situation.maxAttempts && remedy !== "fix-clock" && remedy !== "sign-anew") return stop;
 
-  if (remedy === "fix-clock") return classifyClock(situation);
+  if (remedy === "fix-clock") return classifyClock(outcome, situation);
   if (remedy === "sign-anew") return situation.signedAnew ? stop : { action: "retry", delayMs: 0, cooldownMs: 0 };
   const asked = outcome.kind === "refused" ? retryAfterMs(outcome.headers, situation.nowMs) : undefined;
   // Another endpoint owes us nothing: what this one asks to wait concerns this one only.
@@ -72,13 +72,16 @@ export function chargedByFailure(requestLeft: boolean, situation: Pick<Situation
   return situation.path === "native" && situation.method === "POST" && requestLeft ? "maybe" : "no";
 }
 
-/** "Too old" or "in the future" with a right clock is the chain's doing, not the user's. */
-function classifyClock(situation: Situation): Verdict {
-  if (situation.skewMs !== undefined && Math.abs(situation.skewMs) <= SANE_SKEW_MS) {
-    return { action: "stop", code: "chain_stalled", cooldownMs: 0 };
-  }
-  if (situation.signedAnew || situation.skewMs === undefined) return { action: "stop", cooldownMs: 0 };
-  return { action: "fix-clock", cooldownMs: 0 };
+/**
+ * "In the future" with a right clock is the chain's doing: it makes no blocks. "Too old" with a right clock is a request
+ * that was long under way; a fresh timestamp mends it.
+ */
+function classifyClock(outcome: Outcome, { skewMs, signedAnew }: Situation): Verdict {
+  const isSane = skewMs !== undefined && Math.abs(skewMs) <= SANE_SKEW_MS;
+  const isLate = outcome.kind === "refused" && outcome.refusal.timestamp === "old";
+  if (isSane && !isLate) return { action: "stop", code: "chain_stalled", cooldownMs: 0 };
+  if (signedAnew || skewMs === undefined) return { action: "stop", cooldownMs: 0 };
+  return isSane ? { action: "retry", delayMs: 0, cooldownMs: 0 } : { action: "fix-clock", cooldownMs: 0 };
 }
 
 /** Full jitter over the upper half: 250-500 ms, 500-1000 ms, … at most 8 s. */

@@ -1,15 +1,18 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { NanosClock } from "../internal/clock.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
+import { DEFAULT_PHASE, type SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { FetchFunction } from "./fetch-function.ts";
-import { type Send, transmit } from "./send.ts";
+import { NothingSent, type Send, transmit } from "./send.ts";
 
 export interface SendSignedOptions {
   readonly signer: RequestSigner;
   /** One per key: timestamps must not repeat over all requests signed with it. */
   readonly nanos: NanosClock;
   readonly fetch: FetchFunction;
+  /** Generation of the signed text. Default 3. */
+  readonly phase?: SigningPhase;
   /** Runs before a prompt leaves for this endpoint; throws to keep it here (a network that retired signed requests). */
   readonly admit?: (endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
 }
@@ -21,7 +24,7 @@ export const MAX_NODE_BODY_BYTES = 10_485_760;
  * Signs each attempt for the one node it goes to: fresh timestamp, the exact body bytes, that node's address. Exactly
  * four headers leave; of the caller's only the content type is kept. Reads (no body) carry no sign of who asks.
  */
-export function sendSigned({ signer, nanos, fetch, admit }: SendSignedOptions): Send {
+export function sendSigned({ signer, nanos, fetch, phase = DEFAULT_PHASE, admit }: SendSignedOptions): Send {
   return async (endpoint, request, signal) => {
     if (request.method === "GET" || request.method === "HEAD") {
       return transmit(fetch, endpoint, request, new Headers(), signal);
@@ -35,10 +38,12 @@ export function sendSigned({ signer, nanos, fetch, admit }: SendSignedOptions): 
     if (endpoint.address === undefined) {
       throw new ZephError("invalid_address", { detail: `the address of node ${endpoint.baseURL} is not known` });
     }
-    await admit?.(endpoint, signal);
+    await admit?.(endpoint, signal).catch((thrown: unknown) => {
+      throw signal.aborted ? new NothingSent("before signing", { cause: thrown }) : thrown;
+    });
     const timestampNanos = nanos.next();
     const headers = new Headers({
-      authorization: signer.sign({ body, timestampNanos, transferAddress: endpoint.address }),
+      authorization: signer.sign({ body, timestampNanos, transferAddress: endpoint.address, phase }),
       "x-requester-address": signer.address,
       "x-timestamp": timestampNanos.toString(),
       "content-type": contentType(request.headers),

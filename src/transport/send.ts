@@ -8,6 +8,11 @@ import type { OutgoingRequest } from "./outgoing.ts";
  */
 export type Send = (endpoint: Endpoint, request: OutgoingRequest, signal: AbortSignal) => Promise<Response>;
 
+/** What a `Send` throws when it was interrupted before anything left: the attempt cost nothing, whatever the signal says. */
+export class NothingSent extends Error {
+  override readonly name = "NothingSent";
+}
+
 /** Headers that belong to one connection or one credential and are never taken over from the caller. */
 const DROPPED_HEADERS = ["authorization", "x-api-key", "cookie", "host", "connection", "content-length"] as const;
 

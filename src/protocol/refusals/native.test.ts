@@ -89,8 +89,10 @@ const ROWS = [
   [503, "<html><title>503 Service Temporarily Unavailable</title></html>", "service_unavailable", "elsewhere", "no"],
   [502, "<html><title>502 Bad Gateway</title></html>", "upstream_error", "elsewhere", "no"],
   [504, "<html><title>504 Gateway Time-out</title></html>", "timeout_headers", "elsewhere", "maybe"],
-  [404, "App API Disabled", "wrong_url", "stop", "no"],
-  [403, '{"error": "Access Denied", "message": "This route is currently blocked."}', "forbidden", "stop", "no"],
+  [404, "App API Disabled", "wrong_url", "elsewhere", "no"],
+  [403, '{"error": "Access Denied", "message": "This route is currently blocked."}', "forbidden", "elsewhere", "no"],
+  [403, { error: "something else" }, "forbidden", "stop", "no"],
+  [404, { error: "Not Found" }, "wrong_url", "stop", "no"],
   [405, { error: "Method Not Allowed" }, "wrong_url", "elsewhere", "no"],
 ] as const;
 

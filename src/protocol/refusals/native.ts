@@ -3,20 +3,37 @@ import type { Charged } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
 import { wantsApiKey } from "./broker.ts";
 import { type ErrorBody, parseErrorBody } from "./error-body.ts";
-import type { Refusal, RefusedResponse, Remedy } from "./refusal.ts";
+import { MAYBE_CHARGED_HINT, type Refusal, type RefusedResponse, type Remedy } from "./refusal.ts";
 import { readRequestFault } from "./request-fault.ts";
 
-interface NativeRow {
+interface NativeRow extends Pick<Refusal, "code" | "remedy" | "charged" | "hint" | "timestamp"> {
   readonly status: number;
   readonly text: RegExp;
-  readonly code: ZephErrorCode;
-  readonly remedy: Remedy;
-  readonly charged: Charged;
 }
 
-function row(status: number, text: RegExp, code: ZephErrorCode, remedy: Remedy, charged: Charged = "no"): NativeRow {
-  return { status, text, code, remedy, charged };
+function row(
+  status: number,
+  text: RegExp,
+  code: ZephErrorCode,
+  remedy: Remedy,
+  charged: Charged = "no",
+  more: Pick<NativeRow, "hint" | "timestamp"> = {},
+): NativeRow {
+  return { status, text, code, remedy, charged, ...more };
 }
+
+const NOT_SERVING = {
+  hint: "This node does not serve the API: take it out of gonka_nodes, or see `zeph gonka doctor` for others.",
+};
+
+/** A web page where a node's answer was expected: the others may well be nodes. */
+export const WEB_PAGE: Refusal = {
+  code: "wrong_url",
+  remedy: "elsewhere",
+  charged: "no",
+  detail: "an HTML page came back",
+  ...NOT_SERVING,
+};
 
 /**
  * Refusals of a transfer agent, in the order it checks (gonka-ai/gonka at 8a35022b,
@@ -39,9 +56,12 @@ const NATIVE_ROWS: readonly NativeRow[] = [
   row(404, /no executors available/i, "no_executor", "elsewhere"),
   row(503, /no executors available/i, "no_executor", "elsewhere"),
   row(402, /(?:)/, "insufficient_balance", "stop"),
-  row(400, /signature is (?:too old|in the future)|Request timestamp is in the future/i, "clock_skew", "fix-clock"),
+  row(400, /signature is too old/i, "clock_skew", "fix-clock", "no", { timestamp: "old" }),
+  row(400, /(?:signature|Request timestamp) is in the future/i, "clock_skew", "fix-clock", "no", {
+    timestamp: "future",
+  }),
   // The executor's own check, after the transfer agent's: the escrow was taken by then.
-  row(400, /Request timestamp is too old/i, "clock_skew", "fix-clock", "maybe"),
+  row(400, /Request timestamp is too old/i, "clock_skew", "fix-clock", "maybe", { timestamp: "old" }),
   row(400, /already been used for a transfer request/i, "replayed", "sign-anew"),
   row(400, /already been used for an executor request/i, "replayed", "sign-anew", "maybe"),
   row(400, /prompt hash/i, "node_fault", "elsewhere", "maybe"),
@@ -49,15 +69,22 @@ const NATIVE_ROWS: readonly NativeRow[] = [
   row(422, /Inference node response with an error/i, "invalid_request", "stop", "yes"),
   row(429, /(?:)/, "capacity_reached", "elsewhere"),
   row(503, /no inference nodes available/i, "executor_failed", "elsewhere", "maybe"),
-  row(503, /does not support \/v1\/completions/i, "executor_failed", "stop", "maybe"),
+  row(503, /does not support \/v1\/completions/i, "executor_failed", "stop", "maybe", {
+    hint: "Send it to /chat/completions: the hosts that serve this model do not take /completions.",
+  }),
   row(500, /Failed to process inference node response/i, "executor_failed", "elsewhere", "yes"),
   row(500, /(?:)/, "executor_failed", "elsewhere", "maybe"),
   // nginx in front of the node: over its own limits, or the node behind it is away. The node saw nothing.
   row(503, /(?:)/, "service_unavailable", "elsewhere"),
   row(502, /(?:)/, "upstream_error", "elsewhere"),
   // nginx gave up waiting for a node that did get the request.
-  row(504, /(?:)/, "timeout_headers", "elsewhere", "maybe"),
-  row(405, /(?:)/, "wrong_url", "elsewhere"),
+  row(504, /(?:)/, "timeout_headers", "elsewhere", "maybe", { hint: MAYBE_CHARGED_HINT }),
+  row(405, /(?:)/, "wrong_url", "elsewhere", "no", NOT_SERVING),
+  // The nginx of one host, configured to serve less than others do.
+  row(404, /(?:API|RPC) Disabled/i, "wrong_url", "elsewhere", "no", NOT_SERVING),
+  row(403, /Access Denied|route is currently blocked/i, "forbidden", "elsewhere", "no", {
+    hint: "This node blocks the request; use another node.",
+  }),
 ];
 
 /** What a node's refusal means, and whether the network may have charged for it. */
@@ -71,10 +98,9 @@ export function readNativeRefusal(response: RefusedResponse): Refusal {
   };
 }
 
-function pickRow({ code, remedy, charged }: NativeRow, body: ErrorBody): Refusal {
-  if (code !== "invalid_request") return { code, remedy, charged };
+function pickRow({ status: _status, text: _text, ...refusal }: NativeRow, body: ErrorBody): Refusal {
   // vLLM's own words are inside the node's sentence; a prompt that is too long is told apart there.
-  return { ...readRequestFault(400, body), remedy, charged };
+  return refusal.code === "invalid_request" ? { ...refusal, ...readRequestFault(400, body) } : refusal;
 }
 
 function otherNative(response: RefusedResponse, body: ErrorBody): Refusal {
@@ -83,10 +109,15 @@ function otherNative(response: RefusedResponse, body: ErrorBody): Refusal {
   if (status >= 300 && status < 400) return { code: "endpoint_moved", remedy: "elsewhere", charged: "no" };
   // Nodes may ban an address that keeps sending what they refuse (fail2ban sidecar), so a plain 403 or 404 ends it.
   if (status === 403) return { code: "forbidden", remedy: "stop", charged: "no" };
-  if (status === 404) return { code: "wrong_url", remedy: "stop", charged: "no" };
+  if (status === 404) return { code: notFoundCode(response.path), remedy: "stop", charged: "no" };
   if (status === 400 || status === 413 || status === 422) {
     return { ...readRequestFault(status, body), remedy: "stop", charged: "no" };
   }
   if (status >= 500) return { code: "upstream_error", remedy: "elsewhere", charged: "maybe" };
   return { code: "bad_response", remedy: "stop", charged: "no" };
+}
+
+/** No node ever had a route for embeddings; asking for them is no mistake in the address. */
+function notFoundCode(path: string): ZephErrorCode {
+  return path.startsWith("/embeddings") ? "unsupported_capability" : "wrong_url";
 }

@@ -16,7 +16,13 @@ export interface Refusal {
   /** The server's own words, scrubbed; or what was recognised instead of words. */
   readonly detail?: string;
   readonly hint?: string;
+  /** With `fix-clock`: which way our time seemed wrong. Only `future` can also mean that the chain stands still. */
+  readonly timestamp?: "old" | "future";
 }
+
+/** For every failure after which nobody can say whether the network charges. */
+export const MAYBE_CHARGED_HINT =
+  "The node may have the request already and charge for it. Try again if a second charge is acceptable; zeph does so by itself only with retryCharged.";
 
 /** A response as the refusal tables see it. */
 export interface RefusedResponse {
