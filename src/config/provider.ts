@@ -57,6 +57,8 @@ export interface GonkaProvider extends RunnableProvider {
   readonly sourceUrl: string | undefined;
   /** Address prefix of the network. Default `gonka`. */
   readonly chainPrefix: string;
+  /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
+  readonly trust: { readonly chainId?: string; readonly headerHash?: string; readonly validatorsHash?: string };
   readonly privateKeyNames: SecretNames;
   readonly addressNames: SecretNames;
 }
@@ -105,6 +107,13 @@ export function toGonkaProvider(record: GonkaRecord, context: ProviderContext): 
     nodes: (record.gonka_nodes ?? []).map(({ url, address, name }) => ({ url, address, name })),
     sourceUrl: record.gonka_source_url,
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
+    trust: {
+      ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),
+      ...(record.gonka_trusted_header_hash === undefined ? {} : { headerHash: record.gonka_trusted_header_hash }),
+      ...(record.gonka_trusted_validators_hash === undefined
+        ? {}
+        : { validatorsHash: record.gonka_trusted_validators_hash }),
+    },
     privateKeyNames: nativeSecretNames(record.api_key_env ?? GONKA_PRIVATE_KEY),
     addressNames: nativeSecretNames(GONKA_ADDRESS),
   };

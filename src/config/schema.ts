@@ -56,6 +56,10 @@ const secretName = text.regex(/^(?:ZEPH_\S+|[A-Za-z_][A-Za-z0-9_]*)$/, {
   error: "must be the name of a secret, such as ZEPH_COMPATIBLE_GONKAGATE_API_KEY, not the key itself",
 });
 
+const hash = text.regex(/^(?:[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=)$/, {
+  error: "must be a hash: 64 hex digits, or 44 characters of base64",
+});
+
 const node = z.looseObject({ url: httpUrl, address: text, name: optionalText }, { error: "must be a table" });
 
 const pricing = z.looseObject(
@@ -98,6 +102,9 @@ export const gonkaRecord = z.looseObject({
     .regex(CHAIN_PREFIX, { error: "must be an address prefix in lower case, such as gonka" })
     .optional(),
   gonka_source_url: httpUrl.optional(),
+  gonka_chain_id: text.optional(),
+  gonka_trusted_header_hash: hash.optional(),
+  gonka_trusted_validators_hash: hash.optional(),
 });
 
 /** A record zeph keeps and does not run: whatever Zeph says is in it is right. */
@@ -127,7 +134,15 @@ const ZEPH_ONLY_FIELDS: readonly string[] = [
 ];
 
 const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
-  compatible: new Set(["gonka_nodes", "gonka_chain_prefix", "gonka_source_url", ...ZEPH_ONLY_FIELDS]),
+  compatible: new Set([
+    "gonka_nodes",
+    "gonka_chain_prefix",
+    "gonka_source_url",
+    "gonka_chain_id",
+    "gonka_trusted_header_hash",
+    "gonka_trusted_validators_hash",
+    ...ZEPH_ONLY_FIELDS,
+  ]),
   gonka: new Set(["base_url", "vision", "api_key", ...ZEPH_ONLY_FIELDS]),
   other: new Set(),
 };

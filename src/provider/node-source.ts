@@ -12,11 +12,11 @@ import type { Setup } from "./setup.ts";
 
 /** The nodes of a provider that names only a source: discovered, and remembered between runs for a few minutes. */
 export function nodeSource({ world }: Setup, config: GonkaProvider): Pick<NativeConnection, "discover"> {
-  const { sourceUrl, chainPrefix, model } = config;
+  const { sourceUrl, chainPrefix, model, trust } = config;
   if (sourceUrl === undefined) return {};
   const { fetch, clock, random } = world;
   const name = createHash("sha256")
-    .update(`${sourceUrl} ${chainPrefix} ${model ?? ""}`)
+    .update(JSON.stringify([sourceUrl, chainPrefix, model, trust]))
     .digest("hex")
     .slice(0, 16);
   return {
@@ -25,6 +25,7 @@ export function nodeSource({ world }: Setup, config: GonkaProvider): Pick<Native
         discoverEndpoints({
           sourceUrl,
           prefix: chainPrefix,
+          trust,
           fetch,
           clock,
           random,
