@@ -1,4 +1,5 @@
 import { extractCostUsd } from "../brokers/cost.ts";
+import { brokerForKey } from "../brokers/registry.ts";
 import { gonkaFetch } from "../client/gonka-fetch.ts";
 import type { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
@@ -8,6 +9,7 @@ import { confirmDefault } from "./confirm-default.ts";
 import { accessTo, askBaseURL, chooseAccess, type GatewayAccess, type GatewayChoice } from "./gateway-access.ts";
 import { obtainKey } from "./gateway-key.ts";
 import type { InitSession } from "./init-session.ts";
+import { judgeKey } from "./judge-key.ts";
 import type { KeyOutcome } from "./key-outcome.ts";
 import { passesTest } from "./passes-test.ts";
 import { storeSecrets } from "./store-secrets.ts";
@@ -18,8 +20,8 @@ export async function gatewayBranch(
   session: InitSession,
   start: { readonly choice: GatewayChoice; readonly pasted?: Secret },
 ): Promise<BranchOutcome> {
-  let access = await chooseAccess(session, start.choice);
-  let pasted = start.pasted;
+  let access = await startAccess(session, start);
+  let pasted = start.pasted !== undefined && fits(start.pasted, access, session) ? start.pasted : undefined;
   for (;;) {
     const outcome = await obtainKey(session, access, pasted);
     if (outcome.kind === "accepted") return finishGateway(session, access, outcome);
@@ -30,6 +32,20 @@ export async function gatewayBranch(
         ? await accessTo(session, outcome.broker)
         : await correctAddress(session, access, outcome.error);
   }
+}
+
+/** A key that was pasted in the other branch tells its broker. */
+async function startAccess(
+  session: InitSession,
+  { choice, pasted }: { readonly choice: GatewayChoice; readonly pasted?: Secret },
+): Promise<GatewayAccess> {
+  const owner = pasted === undefined ? undefined : brokerForKey(pasted.reveal(), session.facts.brokers);
+  return owner === undefined ? chooseAccess(session, choice) : accessTo(session, owner);
+}
+
+/** A key goes to nobody but its own broker, unless its owner insists where it is asked for. */
+function fits(key: Secret, access: GatewayAccess, { facts }: InitSession): boolean {
+  return judgeKey(key, access, facts.brokers).kind === "usable";
 }
 
 /** Nobody knows the right address but the user. */

@@ -146,10 +146,14 @@ export function inferencedAt(path: string, world: InferencedWorld, run: RunProgr
 
 export function publishKeyArgs(
   name: string,
-  { nodeUrl, chainId, keyring }: { readonly nodeUrl: string; readonly chainId: string; readonly keyring: Keyring },
+  {
+    nodeUrl,
+    chainId,
+    keyring,
+  }: { readonly nodeUrl: string; readonly chainId: string; readonly keyring: Keyring | undefined },
 ): readonly string[] {
   const chain = ["--gas-prices", "10ngonka", "--node", `${nodeUrl}/chain-rpc/`, "--chain-id", chainId, "--yes"];
-  return ["publish-pubkey", "--from", toArgument(name), ...chain, ...flagsOf(keyring)];
+  return ["publish-pubkey", "--from", toArgument(name), ...chain, ...(keyring === undefined ? [] : flagsOf(keyring))];
 }
 
 /** A name that begins with a dash would be read as a flag. */

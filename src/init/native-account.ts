@@ -57,7 +57,7 @@ async function publishCommand({ world }: InitSession, { keyring }: NativeKey, no
   const nodeUrl = withoutVersion(node);
   const chainId = await readChainId(world, nodeUrl);
   const chain = { nodeUrl, chainId: chainId ?? "CHAIN-ID" };
-  const args = publishKeyArgs(keyring?.name ?? "NAME", { ...chain, keyring: keyring?.keyring ?? { backend: "test" } });
+  const args = publishKeyArgs(keyring?.name ?? "NAME", { ...chain, keyring: keyring?.keyring });
   const run =
     keyring === undefined || chainId === undefined
       ? undefined

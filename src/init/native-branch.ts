@@ -37,7 +37,7 @@ export async function nativeBranch(
   await storeSecrets(session, { entries: secrets, replacement: "typed" });
 
   const nodes = network.retired ? [] : await chooseNodes(session, network);
-  await checkAccount(session, native, nodes[0]?.baseURL ?? network.anyNode);
+  await checkAccount(session, native, network.anyNode);
   const chat = network.retired ? { model: undefined } : await firstReply(session, native, nodes);
 
   const name = recordName(session);

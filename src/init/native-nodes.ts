@@ -44,7 +44,7 @@ async function discover(
     );
     const nodes = found.endpoints.flatMap(toComplete);
     const lines = await Promise.all(nodes.map((node) => describeNode(session, node)));
-    const head = `${nodes.length} nodes. The list of them is ${found.label}.`;
+    const head = `${nodes.length} node${nodes.length === 1 ? "" : "s"}. The list is ${found.label}.`;
     if (nodes.length > 0) tell.done([head, ...found.reasons.slice(0, 1), ...lines].join("\n"));
     for (const { address, reason } of found.skipped.slice(0, 5)) tell.info(`Left out: ${address} ${reason}`);
     return nodes;
