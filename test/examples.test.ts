@@ -1,0 +1,67 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { transpileExamples } from "../scripts/transpile-examples.mjs";
+import { type SandboxWithNetwork, startSandbox } from "../src/sandbox/index.ts";
+
+const EXAMPLES = fileURLToPath(new URL("../examples", import.meta.url));
+
+/** What each example prints, word for word but for what chance decides. A new example without a line here fails. */
+const PRINTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
+  "ai-sdk-tool.js": ["tool: weather in Oslo", /"celsius":21/, /\d+ tokens, 0\.0000\d+ USD/],
+  "broker-fetch.js": ["models: sandbox/echo-1", "answer: 1, 2, 3, 4, 5 (12 tokens)", "data: [DONE]"],
+  "next-route/call-route.js": ["200 text/event-stream\n1, 2, 3, 4, 5\n"],
+  "openai-sdk.js": ["6 * 7 = 42\n1, 2, 3, 4, 5\n5 tokens\n404 model_not_found\n"],
+  "sign-by-hand.js": ["200 signed\n"],
+  "signed-fetch.js": ["3 nodes, self-consistent\n", "attempt 1 at", /gonka1\w{38} got: 1, 2, 3, 4, 5\n/],
+};
+/** Parts of examples, run by those above or by vitest itself. */
+const PARTS = ["next-route/route.js", "sandbox-tests/summarize.js"];
+
+let folder: string;
+let sandbox: SandboxWithNetwork;
+beforeAll(async () => {
+  folder = transpileExamples();
+  sandbox = await startSandbox({ network: true });
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await sandbox.stop();
+});
+
+/** Runs an example as a user does: a process of its own, against the built package, set up by its environment. */
+async function run(name: string): Promise<{ readonly printed: string; readonly complained: string }> {
+  const child = spawn(process.execPath, [join(folder, name)], {
+    env: {
+      GONKA_BASE_URL: sandbox.broker.baseURL,
+      GONKAGATE_API_KEY: sandbox.broker.keys.good,
+      GONKA_MODEL: "sandbox/echo-1",
+      GONKA_SOURCE_URL: sandbox.network.sourceUrl,
+      GONKA_PRIVATE_KEY: sandbox.network.createAccount().privateKeyHex,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [printed, complained] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  return { printed, complained };
+}
+
+it.each(Object.entries(PRINTED))("examples/%s does what it says", async (name, expected) => {
+  const { printed, complained } = await run(name);
+  expect(complained).toBe("");
+  for (const part of expected) {
+    if (typeof part === "string") expect(printed).toContain(part);
+    else expect(printed).toMatch(part);
+  }
+  expect(sandbox.network.violations).toEqual([]);
+});
+
+it("runs every example there is", () => {
+  const names = readdirSync(EXAMPLES, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+    .map((name) => name.replace(/\.ts$/, ".js"));
+  expect(names.sort()).toEqual([...Object.keys(PRINTED), ...PARTS].sort());
+});
