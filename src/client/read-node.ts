@@ -3,6 +3,7 @@ import { deadlineSignal } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
 import { redactUrl, scrub } from "../internal/redact.ts";
+import { parseExactJson } from "../protocol/json/parse-exact-json.ts";
 import { parseErrorBody } from "../protocol/refusals/error-body.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import { readNetworkFailure } from "../transport/network-error.ts";
@@ -63,7 +64,8 @@ function refused(url: string, response: Response, text: string): ZephError {
 
 function parseJson(url: string, text: string): unknown {
   try {
-    return JSON.parse(text);
+    // Nodes write balances and heights as bare numbers, which JSON.parse rounds above 2^53.
+    return parseExactJson(text);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: `${redactUrl(url)} is not JSON`, status: 200, cause });
   }

@@ -148,7 +148,10 @@ describe("failover", () => {
       kind: "broker",
       baseURL: "http://10.1.1.1",
       apiKey: "k",
-      fetch: async () => (asked++, new Response()),
+      fetch: async () => {
+        asked += 1;
+        return new Response();
+      },
     });
     await expect(gonka("http://10.1.1.1/v1/models")).rejects.toMatchObject({ code: "insecure_url" });
     expect(asked).toBe(0);
