@@ -87,7 +87,7 @@ function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome:
     const { text, reasoning, usage, costUsd, elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
-      ...(reasoning === "" ? {} : { reasoning }),
+      ...(reasoning.trim() === "" ? {} : { reasoning: reasoning.trim() }),
       model: session.modelId,
       provider: session.providerName,
       usage: {

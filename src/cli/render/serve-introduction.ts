@@ -1,0 +1,55 @@
+import type { ServeChoices } from "../serve-choices.ts";
+
+export interface ServeIntroduction {
+  readonly baseURL: string;
+  readonly provider: { readonly name: string; readonly baseURL: string };
+  readonly model: string | undefined;
+  readonly choices: ServeChoices;
+  /** The key, when it is to be shown. */
+  readonly key: string | undefined;
+  /** `none`: nobody needs one. */
+  readonly keyState: "stored" | "created" | "temporary" | "none";
+  readonly keyName: string;
+}
+
+/** What `zeph serve` says before it begins: where it is, and what a client needs to use it. */
+export function serveIntroduction(given: ServeIntroduction): string {
+  const { baseURL, provider, model, choices } = given;
+  const aliases = Object.entries(choices.aliases).map(([name, id]) => `${name} = ${id}`);
+  const lines = [
+    `Local endpoint  ${baseURL}`,
+    `Provider        ${provider.name} (${provider.baseURL})`,
+    `Model           ${model === undefined ? "the request must name one" : `${model}, when a request names none`}`,
+    ...(aliases.length === 0 ? [] : [`Aliases         ${aliases.join(", ")}`]),
+    `Key             ${keyLine(given)}`,
+    "",
+    "For OpenAI clients",
+    `  export OPENAI_BASE_URL=${baseURL}`,
+    `  export OPENAI_API_KEY=${keyValue(given)}`,
+    "",
+    "Try it",
+    `  curl ${baseURL}/models${given.keyState === "none" ? "" : ' -H "Authorization: Bearer $OPENAI_API_KEY"'}`,
+    "",
+    "",
+  ];
+  return lines.join("\n");
+}
+
+function keyLine({ key, keyState, keyName }: ServeIntroduction): string {
+  switch (keyState) {
+    case "none":
+      return "none: every program on this computer may use it";
+    case "created":
+      return `${key ?? ""}  (new; kept in the vault as ${keyName}, not shown again)`;
+    case "temporary":
+      return `${key ?? ""}  (for this run only; \`zeph vault init\` makes a vault to keep one in)`;
+    case "stored":
+      return key ?? `the one kept as ${keyName}; --show-key shows it`;
+  }
+}
+
+function keyValue({ key, keyState, keyName }: ServeIntroduction): string {
+  if (keyState === "none") return "none";
+  if (keyState === "temporary") return key ?? "";
+  return `"$(zeph vault get ${keyName})"`;
+}
