@@ -1,0 +1,172 @@
+import { Writable } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { ZephError } from "../errors/zeph-error.ts";
+import { manualClock } from "../internal/manual-clock.ts";
+import { inferencedAt, judgeVersion, parseKeyList, publishKeyArgs, versionAdvice } from "./inferenced.ts";
+import type { ProgramResult, RunProgram, RunProgramOptions } from "./run-program.ts";
+
+const KEY = "4c".repeat(32);
+const TEST_KEYRING = { backend: "test" };
+
+function program(answer: (options: RunProgramOptions) => Partial<ProgramResult>, interactive = false) {
+  const runs: RunProgramOptions[] = [];
+  const shown: string[] = [];
+  const run: RunProgram = async (options) => {
+    runs.push(options);
+    return { exitCode: 0, timedOut: false, stdout: "", stderr: "", ...answer(options) };
+  };
+  const stderr = new Writable({
+    write(chunk, _encoding, done) {
+      shown.push(String(chunk));
+      done();
+    },
+  });
+  const { signal } = new AbortController();
+  const world = { env: {}, platform: "linux", clock: manualClock(), signal, interactive, stderr } as const;
+  return { inferenced: inferencedAt("/bin/inferenced", world, run), runs, shown };
+}
+
+async function failureOf(call: Promise<unknown>): Promise<ZephError> {
+  return call.then(
+    () => {
+      throw new Error("nothing was thrown");
+    },
+    (error: unknown) => {
+      if (ZephError.is(error)) return error;
+      throw error;
+    },
+  );
+}
+
+describe("the version", () => {
+  it.each([
+    ["v0.2.13", "ok"],
+    ["0.2.12", "ok"],
+    ["release/v0.2.15-post1", "ok"],
+    ["v1.0.0", "ok"],
+    ["v0.2.11", "too-old"],
+    ["0.1.99", "too-old"],
+    ["7f2c9aa", "unreadable"],
+    ["", "unreadable"],
+  ])("%s is %s", (text, fit) => {
+    expect(judgeVersion(text).fit).toBe(fit);
+  });
+
+  it("is advice with the release page, never more", () => {
+    expect(versionAdvice(judgeVersion("v0.2.13"))).toBeUndefined();
+    for (const text of ["v0.2.1", "a hash"]) {
+      expect(versionAdvice(judgeVersion(text))).toContain("https://github.com/gonka-ai/gonka/releases");
+    }
+  });
+
+  it("is read from either stream", async () => {
+    expect(await program(() => ({ stderr: "v0.2.13\n" })).inferenced.version()).toEqual({ text: "v0.2.13", fit: "ok" });
+  });
+});
+
+describe("the list of keys", () => {
+  const json = JSON.stringify([
+    { name: "a", type: "local", address: "gonka1a", pubkey: "{}" },
+    { name: "b", type: "ledger", address: "gonka1b" },
+    { name: 1 },
+  ]);
+
+  it("is read from JSON, with what is printed around it", () => {
+    const expected = [
+      { name: "a", address: "gonka1a" },
+      { name: "b", address: "gonka1b" },
+    ];
+    expect(parseKeyList(json)).toEqual(expected);
+    expect(parseKeyList(`warning: something\n${json}\n`)).toEqual(expected);
+  });
+
+  it.each(["", "[]\n", "No records were found in keyring\n"])("is empty for %j", (text) => {
+    expect(parseKeyList(text)).toEqual([]);
+  });
+
+  it("is refused as YAML, whose lines are no names", () => {
+    const yaml = '- address: gonka1a\n  name: a\n  pubkey: \'{"@type":"x"}\'\n  type: local\n';
+    expect(() => parseKeyList(yaml)).toThrow(ZephError);
+  });
+
+  it("is asked for with backend and folder", async () => {
+    const { inferenced, runs } = program(() => ({ stdout: json }));
+    await inferenced.list({ backend: "file", home: "/keys" });
+    expect(runs[0]?.args).toEqual(
+      "keys list --output json --keyring-backend file --home /keys --keyring-dir /keys".split(" "),
+    );
+  });
+});
+
+describe("the export", () => {
+  it("takes exactly one line of 64 hex digits from either stream", async () => {
+    const exported = (result: Partial<ProgramResult>) => program(() => result).inferenced.exportKey(TEST_KEYRING, "a");
+    expect((await exported({ stdout: `${KEY}\n` })).reveal()).toBe(KEY);
+    expect((await exported({ stdout: `note\r\n${KEY.toUpperCase()}\r\n` })).reveal()).toBe(KEY);
+    expect((await exported({ stderr: `WARNING [y/N]: \n${KEY}\n` })).reveal()).toBe(KEY);
+    for (const stdout of ["", "no key", `${KEY}\n${KEY}\n`, `${KEY}00\n`, `key: ${KEY}\n`]) {
+      const error = await failureOf(exported({ stdout }));
+      expect(error.code).toBe("inferenced_failed");
+      expect(JSON.stringify(error)).not.toContain(KEY);
+    }
+  });
+
+  it("answers the question, and leaves out flags that this build does not know", async () => {
+    const { inferenced, runs } = program(({ args }) => {
+      if (args.includes("--indiscreet")) return { exitCode: 1, stderr: "Error: unknown flag: --indiscreet\n" };
+      if (args.includes("-y")) return { exitCode: 1, stderr: "Error: unknown shorthand flag: 'y' in -y\n" };
+      return { stdout: `${KEY}\n` };
+    });
+    expect((await inferenced.exportKey(TEST_KEYRING, "a")).reveal()).toBe(KEY);
+    expect(runs).toHaveLength(3);
+    expect(runs.map(({ stdin }) => stdin)).toEqual(Array(3).fill({ text: "y\n" }));
+    expect(runs.at(-1)?.args).toEqual("keys export a --unarmored-hex --unsafe --keyring-backend test".split(" "));
+  });
+
+  it("lets the terminal through for a passphrase, and no key onto it", async () => {
+    const { inferenced, runs, shown } = program(({ onStderr }) => {
+      onStderr?.("Enter keyring pass");
+      onStderr?.(`phrase:\n${KEY.slice(0, 20)}`);
+      onStderr?.(`${KEY.slice(20)}\nthe end\n`);
+      return { stderr: `Enter keyring passphrase:\n${KEY}\nthe end\n` };
+    }, true);
+    expect((await inferenced.exportKey({ backend: "file" }, "a")).reveal()).toBe(KEY);
+    expect(runs[0]?.stdin).toBe("terminal");
+    expect(shown.join("")).toBe("Enter keyring passphrase:\nthe end\n");
+  });
+
+  it("ends in time and says what to run by hand", async () => {
+    const { inferenced } = program(() => ({ timedOut: true, exitCode: undefined as never }));
+    const error = await failureOf(inferenced.exportKey(TEST_KEYRING, "a"));
+    expect(error.detail).toContain("did not end in time");
+    expect(error.hint).toContain("`inferenced keys export a --unarmored-hex --unsafe");
+  });
+
+  it("repeats the program's complaint, without what looks like a key", async () => {
+    const { inferenced } = program(() => ({ exitCode: 1, stderr: `Error: no ${KEY}\n` }));
+    const error = await failureOf(inferenced.exportKey(TEST_KEYRING, "a"));
+    expect(error.detail).toContain("Error: no [redacted]");
+  });
+});
+
+it("names of keys cannot become flags", async () => {
+  const { inferenced, runs } = program(() => ({}));
+  for (const name of ["--home", "a b", ""]) {
+    expect((await failureOf(inferenced.address(TEST_KEYRING, name))).code).toBe("inferenced_failed");
+  }
+  expect(runs).toEqual([]);
+});
+
+it("making a key happens at the user's own terminal, where nothing is captured", async () => {
+  const { inferenced, runs } = program(() => ({}), true);
+  await inferenced.add({ backend: "file" }, "zeph");
+  expect(runs[0]).toMatchObject({ stdin: "terminal", stdout: "terminal", stderr: "terminal" });
+  expect(runs[0]?.args.slice(0, 3)).toEqual(["keys", "add", "zeph"]);
+});
+
+it("publishing the key names chain and node", () => {
+  const args = publishKeyArgs("zeph", { nodeUrl: "https://n.example", chainId: "c-1", keyring: TEST_KEYRING });
+  expect(args.join(" ")).toBe(
+    "publish-pubkey --from zeph --gas-prices 10ngonka --node https://n.example/chain-rpc/ --chain-id c-1 --yes --keyring-backend test",
+  );
+});

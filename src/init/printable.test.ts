@@ -1,0 +1,8 @@
+import { expect, it } from "vitest";
+import { printable } from "./printable.ts";
+
+it("keeps words and line breaks, and drops what could steer the terminal", () => {
+  expect(printable("Hello,\r\nwörld 🌍")).toBe("Hello,\nwörld 🌍");
+  expect(printable("\u001b[2Jgone\u0007\u202e\u2028x")).toBe("[2Jgone   x");
+  expect(printable("x".repeat(20), 10)).toBe(`${"x".repeat(9)}…`);
+});
