@@ -1,0 +1,83 @@
+import { describeOrigin } from "../../config/origin.ts";
+import { chooseProvider } from "../../config/provider.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
+import type { Check } from "../check.ts";
+import { passed, warned } from "../results.ts";
+
+/** What the first checks find for the others. */
+export interface LoadedSetup {
+  setup?: Setup;
+}
+
+/** Reads the configuration by the rules of every command. All faults of it are named at once. */
+export function configParseCheck(world: SetupWorld, loaded: LoadedSetup): Check {
+  return {
+    name: "config.parse",
+    async run() {
+      loaded.setup = await loadSetup(world);
+      const { found } = loaded.setup.loaded.files;
+      const paths = found.map(({ path }) => path);
+      return passed(paths.length === 0 ? "no config file" : paths.join(", "), { data: { files: paths } });
+    },
+  };
+}
+
+/** What is odd about the configuration without keeping it from being used. */
+export function configWarningsCheck(state: LoadedSetup): Check {
+  return {
+    name: "config.warnings",
+    dependsOn: ["config.parse"],
+    async run() {
+      const { warnings } = setupIn(state).loaded;
+      if (warnings.length === 0) return passed("nothing odd");
+      const words = warnings.map(({ message, origin }) => `${message} (${describeOrigin(origin)})`);
+      return warned(words.join("; "), {
+        hint: HINTS[warnings[0]?.kind ?? ""] ?? "See `zeph config show --origin`.",
+        data: { warnings: words },
+      });
+    },
+  };
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  inline_key: "Move the key into the vault with the command that is named, then delete the line.",
+  legacy_form: "Run `zeph config migrate --in-place`.",
+};
+
+/** Which provider a chat would use. */
+export function defaultProviderCheck(state: LoadedSetup): Check {
+  return {
+    name: "llm.provider",
+    dependsOn: ["config.parse"],
+    async run() {
+      const { config } = setupIn(state).loaded;
+      const chosen = chooseProvider(config);
+      const others = config.providers.length - 1;
+      const fallback = config.fallback.filter((name) => name !== chosen.name);
+      const more = [
+        ...(fallback.length === 0 ? [] : [`then ${fallback.join(", ")}`]),
+        ...(others === 0 ? [] : [`${others} more configured`]),
+      ];
+      const detail = [`${chosen.name} (${chosen.type})`, ...more].join("; ");
+      return passed(detail, { data: { provider: chosen.name, type: chosen.type, fallback } });
+    },
+  };
+}
+
+function setupIn({ setup }: LoadedSetup): Setup {
+  if (setup === undefined) throw new ZephError("internal", { detail: "the configuration was not kept" });
+  return setup;
+}
+
+/** The names of the providers a chat would try, in order; empty when there is none it could use. */
+export function chatChain(setup: Setup | undefined): readonly string[] {
+  if (setup === undefined) return [];
+  const { config } = setup.loaded;
+  try {
+    return [...new Set([chooseProvider(config).name, ...config.fallback])];
+  } catch (error) {
+    if (ZephError.is(error)) return [];
+    throw error;
+  }
+}

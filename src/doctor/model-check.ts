@@ -1,0 +1,42 @@
+import type { ProviderConfig } from "../config/provider.ts";
+import { CATALOGUE } from "../errors/catalogue.ts";
+import { matchModel } from "../protocol/match-model.ts";
+import type { Model } from "../protocol/models.ts";
+import type { Setup } from "../provider/setup.ts";
+import type { CheckResult } from "./check.ts";
+import { changeField } from "./config-place.ts";
+import { passed, warned } from "./results.ts";
+
+type RunnableConfig = Exclude<ProviderConfig, { type: "other" }>;
+
+/** Is the configured model still offered? Ids are compared as the endpoint does: letter case counts (B36). */
+export function judgeModel(setup: Setup, config: RunnableConfig, models: readonly Model[]): CheckResult {
+  const chatIds = models.filter(({ kind }) => kind === "chat").map(({ id }) => id);
+  const { model } = config;
+  if (model === undefined) {
+    const [first] = chatIds;
+    const detail = `no model is configured for ${config.name}; offered: ${someOf(chatIds)}`;
+    const change =
+      first === undefined ? { hint: CATALOGUE.model_missing.hint } : changeField(setup, config, "model", first);
+    return { status: "fail", code: "model_missing", detail, ...change };
+  }
+  if (models.length === 0) return warned(`the list is empty, so ${model} cannot be compared with it`);
+  const match = matchModel(model, chatIds);
+  if (match.kind === "exact") return passed(model, { data: { model } });
+  if (models.some(({ id }) => id === model)) {
+    return warned(`${model} seems to be no chat model`, { hint: "See `zeph models`.", data: { model } });
+  }
+  const nearest = match.kind === "loose" ? [match.id] : match.nearest;
+  const detail =
+    match.kind === "loose"
+      ? `${model} is called ${match.id} here; letter case counts`
+      : `${model} is not offered any more; nearest: ${nearest.join(", ")}`;
+  const [best] = nearest;
+  const change =
+    best === undefined ? { hint: CATALOGUE.model_not_found.hint } : changeField(setup, config, "model", best);
+  return { status: "fail", code: "model_not_found", detail, data: { model, nearest }, ...change };
+}
+
+function someOf(ids: readonly string[]): string {
+  return ids.length === 0 ? "none" : `${ids.slice(0, 3).join(", ")}${ids.length > 3 ? " …" : ""}`;
+}

@@ -1,0 +1,108 @@
+import type { SetupWorld } from "../provider/setup.ts";
+import { vaultPaths } from "../vault/index.ts";
+import {
+  chatChain,
+  configParseCheck,
+  configWarningsCheck,
+  defaultProviderCheck,
+  type LoadedSetup,
+} from "./base/config-checks.ts";
+import { nodeVersionCheck } from "./base/node-version.ts";
+import { vaultChecks } from "./base/vault-checks.ts";
+import { brokerChecks } from "./broker/broker-checks.ts";
+import type { Check } from "./check.ts";
+import { clockCheck } from "./clock-check.ts";
+import { newFacts } from "./facts.ts";
+import { type DoctorReport, toReport } from "./report.ts";
+import { runChecks } from "./run-checks.ts";
+
+export interface DoctorOptions {
+  readonly world: SetupWorld;
+  /** As `process.versions.node` tells it. */
+  readonly nodeVersion: string;
+  /** `native`: only what signed requests need. Default `all`. */
+  readonly scope?: "all" | "native";
+  /** For each check. Default 10 000. */
+  readonly timeoutMs?: number;
+  /** Also send one paid request of one token. Default false: nothing costs anything. */
+  readonly smoke?: boolean;
+  /** Warnings count as failures. Default false. */
+  readonly strict?: boolean;
+  readonly signal: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/**
+ * Answers one question: would a chat work now, and if not, what is wrong? Changes nothing, prints nothing, and spends
+ * nothing unless `smoke` is set. Broken things are results; it throws only the caller's abort.
+ *
+ * @example
+ * ```ts
+ * const { exitCode, checks } = await runDoctor({ world, nodeVersion: process.versions.node, signal });
+ * ```
+ */
+export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
+  const { world, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+  const startedAtMs = world.clock.nowMs();
+  // Asked for once, although two readers open the vault.
+  const shared: SetupWorld = { ...world, ...askOnce(world) };
+  const facts = newFacts(shared);
+  const loaded: LoadedSetup = {};
+  const first = [nodeVersionCheck(options.nodeVersion), configParseCheck(shared, loaded)];
+  const firstReports = await runChecks(first, { facts, timeoutMs, signal });
+  const rest = await remainingChecks(options, shared, loaded);
+  const reports = await runChecks(rest, { facts, timeoutMs, signal, earlier: firstReports });
+  return toReport([...first, ...rest], [...firstReports, ...reports], {
+    chain: chatChain(loaded.setup),
+    elapsedMs: Math.max(0, world.clock.nowMs() - startedAtMs),
+    isStrict: options.strict === true,
+  });
+}
+
+async function remainingChecks(
+  options: DoctorOptions,
+  world: SetupWorld,
+  loaded: LoadedSetup,
+): Promise<readonly Check[]> {
+  const { setup } = loaded;
+  const paths = setup?.vaultPaths ?? defaultVaultPaths(world);
+  const vault = paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend);
+  const general = [configWarningsCheck(loaded), defaultProviderCheck(loaded), ...vault];
+  if (setup === undefined) return general;
+  const chain = chatChain(setup);
+  const { providers } = setup.loaded.config;
+  const brokers = providers.flatMap((config) =>
+    config.type === "compatible"
+      ? brokerChecks(setup, config, { isSmokeWanted: options.smoke === true && config.name === chain[0] })
+      : [],
+  );
+  const clock = clockCheck({ after: brokers.map(({ name }) => name), signedBy: undefined });
+  return [...general, clock, ...brokers];
+}
+
+/** Where the vault would be; undefined when the flags that say so are faulty, which the config check has told. */
+function defaultVaultPaths({ env, homeDir, platform, flags = {} }: SetupWorld) {
+  const { vaultKey, vaultFile } = flags;
+  try {
+    return vaultPaths({
+      env,
+      homeDir,
+      platform,
+      flags: { ...(vaultKey === undefined ? {} : { vaultKey }), ...(vaultFile === undefined ? {} : { vaultFile }) },
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+function askOnce({ askPassphrase }: SetupWorld): Pick<SetupWorld, "askPassphrase"> {
+  if (askPassphrase === undefined) return {};
+  let asked: ReturnType<typeof askPassphrase> | undefined;
+  return {
+    askPassphrase: () => {
+      asked ??= askPassphrase();
+      return asked;
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import { errorBehind } from "../client/error-response.ts";
+import type { GonkaFetch } from "../client/gonka-fetch.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import type { OnTransportEvent } from "../transport/events.ts";
+import { mayFallBack } from "./may-fall-back.ts";
+import { type OpenedProvider, openProvider } from "./open-provider.ts";
+import { moveBelow, rewriteModel } from "./rewrite-model.ts";
+import type { Setup } from "./setup.ts";
+
+/** What the user must see: a question went to another provider, which may cost other money. */
+export interface FallbackEvent {
+  readonly from: string;
+  /** `undefined`: this provider could not take over either. */
+  readonly to: string | undefined;
+  readonly model: string | undefined;
+  readonly error: ZephError;
+}
+
+export interface FallbackOptions {
+  /** Provider to ask first; default as `openProvider`. */
+  readonly name?: string | undefined;
+  readonly onEvent?: OnTransportEvent;
+  readonly onFallback?: (event: FallbackEvent) => void;
+}
+
+/** How long a provider that failed is passed over. */
+const REST_MS = 60_000;
+/** On answers that another provider gave. */
+export const FALLBACK_HEADER = "x-zeph-fallback-provider";
+
+/**
+ * The provider to ask, with those of `[llm] fallback` behind it: when it cannot answer, the same question goes to the
+ * next one, with that one's model. Never after the first byte of an answer, never for what the user can mend (key,
+ * model, request), never after a failure that was charged. Reads (GET) stay with the first provider. Throws as
+ * `openProvider` does; a fallback that cannot be opened is told and passed over.
+ *
+ * @example
+ * ```ts
+ * const { gonka } = await fallbackProvider(setup, { onFallback: ({ from, to }) => notice(`${from} → ${to}`) });
+ * ```
+ */
+export async function fallbackProvider(setup: Setup, options: FallbackOptions = {}): Promise<OpenedProvider> {
+  const { name, onEvent, onFallback = () => {} } = options;
+  const events = onEvent === undefined ? {} : { onEvent };
+  const first = await openProvider(setup, { name, ...events });
+  const others = setup.loaded.config.fallback.filter((other) => other !== first.config.name);
+  if (others.length === 0) return first;
+  const opened = new Map<string, Promise<OpenedProvider>>([[first.config.name, Promise.resolve(first)]]);
+  const resting = new Map<string, { readonly untilMs: number; readonly outcome: Outcome }>();
+  const { clock } = setup.world;
+
+  function open(provider: string): Promise<OpenedProvider> {
+    const known = opened.get(provider) ?? openFallback(setup, provider, events);
+    opened.set(provider, known);
+    return known;
+  }
+
+  async function ask(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+    if (input instanceof Request || (init.method ?? "GET").toUpperCase() !== "POST") return first.gonka(input, init);
+    const names = [first.config.name, ...others];
+    const nowMs = clock.nowMs();
+    const awake = names.filter((each) => (resting.get(each)?.untilMs ?? 0) <= nowMs);
+    const chain = awake.length === 0 ? names : awake;
+    const rest = chain[0] === first.config.name ? undefined : resting.get(first.config.name);
+    // Told for every question, not only for the one that found out: it is other money.
+    let last = rest === undefined ? undefined : { from: first.config.name, outcome: rest.outcome };
+    for (const each of chain) {
+      const provider = await openOrTell(each, last);
+      if (provider === undefined) continue;
+      const isFirst = provider === first;
+      if (last !== undefined) {
+        onFallback({ from: last.from, to: each, model: provider.config.model, error: last.outcome.error });
+      }
+      const outcome = await attempt(provider, String(input), init, isFirst);
+      if (outcome.error === undefined) return isFirst ? outcome.response : marked(outcome.response, each);
+      if (!mayFallBack(outcome.error)) return settle(outcome);
+      resting.set(each, { untilMs: clock.nowMs() + REST_MS, outcome: { error: outcome.error } });
+      last = { from: each, outcome };
+    }
+    if (last === undefined) throw new ZephError("no_endpoints", { detail: "no provider could be opened" });
+    return settle(last.outcome);
+  }
+
+  async function openOrTell(each: string, last: { readonly from: string } | undefined) {
+    try {
+      return await open(each);
+    } catch (error) {
+      if (!ZephError.is(error)) throw error;
+      onFallback({ from: last?.from ?? each, to: undefined, model: undefined, error });
+      return undefined;
+    }
+  }
+
+  async function attempt(
+    provider: OpenedProvider,
+    url: string,
+    init: RequestInit,
+    isFirst: boolean,
+  ): Promise<Answered | Outcome> {
+    const { model } = provider.config;
+    const body = isFirst || model === undefined ? init.body : rewriteModel(init.body, model);
+    try {
+      const response = await provider.gonka(moveBelow(url, first, provider), {
+        ...init,
+        ...(body === undefined ? {} : { body }),
+      });
+      const error = errorBehind(response);
+      return error === undefined ? { response, error } : { response, error };
+    } catch (thrown) {
+      if (ZephError.is(thrown)) return { error: thrown };
+      throw thrown;
+    }
+  }
+
+  const gonka: GonkaFetch = Object.assign(ask, { baseURL: first.gonka.baseURL, endpoints: first.gonka.endpoints });
+  return { ...first, gonka };
+}
+
+interface Answered {
+  readonly response: Response;
+  readonly error: undefined;
+}
+
+interface Outcome {
+  readonly response?: Response;
+  readonly error: ZephError;
+}
+
+function settle({ response, error }: Outcome): Response {
+  if (response === undefined) throw error;
+  return response;
+}
+
+/** Without a model of its own it could only be asked for a model of another house. */
+async function openFallback(
+  setup: Setup,
+  name: string,
+  events: { readonly onEvent?: OnTransportEvent },
+): Promise<OpenedProvider> {
+  const provider = await openProvider(setup, { name, ...events });
+  if (provider.config.model === undefined) throw new ZephError("model_missing", { detail: `provider "${name}"` });
+  return provider;
+}
+
+function marked(response: Response, provider: string): Response {
+  const headers = new Headers(response.headers);
+  headers.set(FALLBACK_HEADER, provider);
+  const { status, statusText, body } = response;
+  return new Response(body, { status, statusText, headers });
+}
