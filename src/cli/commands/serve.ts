@@ -1,0 +1,105 @@
+import { EXIT } from "../../errors/catalogue.ts";
+import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
+import { type Listening, type LocalGateway, listen, localGateway } from "../../gateway/index.ts";
+import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
+import { logLine } from "../../gateway/log-line.ts";
+import { openProvider } from "../../provider/open-provider.ts";
+import type { OnTransportEvent } from "../../transport/events.ts";
+import type { CliContext, RunCommand } from "../context.ts";
+import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
+import { serveIntroduction } from "../render/serve-introduction.ts";
+import { isLoopbackHost, type ServeChoices, type ServeFlags, serveChoices } from "../serve-choices.ts";
+import { setupOf } from "../setup.ts";
+import { writeResult } from "../write-result.ts";
+
+/**
+ * `zeph serve`: an OpenAI-compatible endpoint on this computer in front of a configured provider, until Ctrl-C. What a
+ * client needs goes to standard output, one line of JSON per request to standard error.
+ */
+export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
+  const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
+  const providerName = flags.provider ?? settings.provider;
+  const setup = await setupOf(context, { provider: providerName, model: flags.model ?? settings.model });
+  const choices = serveChoices(flags, settings);
+  const events: { listener: OnTransportEvent } = { listener: () => {} };
+  const opened = await openProvider(setup, { name: providerName, onEvent: (event) => events.listener(event) });
+  const { name, model } = opened.config;
+  for (const notice of opened.notices) context.stderr.write(`${notice}\n`);
+  const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
+  const gateway = localGateway({
+    ...choices,
+    upstream: opened.gonka,
+    key: localKey?.key ?? "none",
+    providerName: name,
+    ...(model === undefined ? {} : { defaultModel: model }),
+    clock: context.clock,
+    ...(flags.quiet === true
+      ? {}
+      : { onRequest: (record) => context.stderr.write(`${logLine(record, context.clock.nowMs())}\n`) }),
+  });
+  events.listener = (event) => gateway.observe(event);
+  const { port, host: hostname } = choices;
+  const listening = await listen(gateway, { port, hostname, clock: context.clock });
+  introduce(context, { listening, choices, localKey, model, provider: { name, baseURL: opened.gonka.baseURL }, flags });
+  await untilInterrupted(context.signal);
+  await stop(context, gateway, listening);
+  return EXIT.ok;
+};
+
+function introduce(
+  context: CliContext,
+  {
+    listening,
+    choices,
+    localKey,
+    model,
+    provider,
+    flags,
+  }: {
+    readonly listening: Listening;
+    readonly choices: ServeChoices;
+    readonly localKey: LocalKey | undefined;
+    readonly model: string | undefined;
+    readonly provider: { readonly name: string; readonly baseURL: string };
+    readonly flags: ServeFlags;
+  },
+): void {
+  const keyState = localKey?.state ?? "none";
+  const isShown = keyState === "created" || keyState === "temporary" || flags.showKey === true;
+  const key = isShown ? localKey?.key.reveal() : undefined;
+  const { baseURL } = listening;
+  const { aliases, upstreamMode, cleanUp, host } = choices;
+  const open = isLoopbackHost(host)
+    ? ""
+    : "Others on the network can reach this address, and what they send travels in clear text.\n";
+  writeResult(context, {
+    data: {
+      baseURL,
+      provider,
+      model: model ?? null,
+      aliases,
+      upstreamMode,
+      cleanUp,
+      key: { name: LOCAL_KEY_NAME, state: keyState, ...(key === undefined ? {} : { value: key }) },
+    },
+    answer: serveIntroduction({ baseURL, provider, model, choices, key, keyState, keyName: LOCAL_KEY_NAME }),
+    notice: `${open}Waiting for requests; Ctrl-C stops the endpoint.\n`,
+  });
+}
+
+function untilInterrupted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Answers under way go on to their end; a second Ctrl-C leaves at once. */
+async function stop(context: CliContext, gateway: LocalGateway, listening: Listening): Promise<void> {
+  const { inFlight } = gateway;
+  if (inFlight > 0 && !context.json) {
+    const what = inFlight === 1 ? "1 answer" : `${inFlight} answers`;
+    context.stderr.write(`Waiting for ${what} to end; Ctrl-C again leaves at once.\n`);
+  }
+  await listening.close();
+}
