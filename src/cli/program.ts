@@ -9,6 +9,7 @@ import { addChatCommands } from "./program/chat-commands.ts";
 import { addConfigCommands } from "./program/config-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
+import { addServeCommand } from "./program/serve-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
 
 const EXAMPLES = `
@@ -34,6 +35,7 @@ export function buildProgram(world: World): {
   addChatCommands(program, bound);
   addConfigCommands(program, bound);
   addVaultCommands(program, bound);
+  addServeCommand(program, bound);
   addSandboxCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {
     command
