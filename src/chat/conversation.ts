@@ -78,7 +78,7 @@ export function startConversation(options: ConversationOptions): Conversation {
   /** One call of the model. Returns the error it ended with, if it did. */
   async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
     const request: AnswerRequest = {
-      ...settingsOf(options),
+      ...settingsOf(options, session),
       model: session.model,
       messages: messagesFor(question),
       signal,
@@ -196,7 +196,11 @@ export function loadModelCode(): Promise<typeof import("./stream-answer.ts")> {
 }
 
 /** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */
-function settingsOf({ system, maxOutputTokens, temperature, tools, maxSteps }: ConversationOptions) {
+function settingsOf(
+  { system, maxOutputTokens: asked, temperature, tools, maxSteps }: ConversationOptions,
+  session: ChatSession,
+) {
+  const maxOutputTokens = asked ?? session.maxOutputTokens;
   return {
     maxSteps: maxSteps ?? 8,
     ...(system === undefined ? {} : { system }),

@@ -25,6 +25,8 @@ export interface ChatSession {
   readonly modelId: string;
   readonly model: ChatModel;
   readonly contextLengthTokens?: number;
+  /** Longest answer to ask for, tokens, when the user names none. */
+  readonly maxOutputTokens?: number;
   /** Used where the endpoint does not tell what an answer cost. Absent means unknown, which is not 0. */
   readonly pricing?: Pricing;
   /** Names any failure of the model: cause, hint, exit code. */

@@ -9,7 +9,6 @@ import {
   wrapLanguageModel,
 } from "ai";
 import type { ConversationEvent } from "./conversation-event.ts";
-import { splitLeadingThink } from "./leading-think.ts";
 import type { ChatModel } from "./session.ts";
 
 export interface AnswerRequest {
@@ -54,12 +53,16 @@ export async function* streamAnswer(request: AnswerRequest): AsyncGenerator<Answ
     // Without this the SDK prints the error; it arrives as a part of the stream all the same.
     onError: () => {},
   });
-  let think = splitLeadingThink();
   let toolsUsed = false;
+  let begun = false;
+  let textPiece: string;
   for await (const part of result.fullStream) {
     switch (part.type) {
       case "text-delta":
-        yield* think.push(part.text);
+        // Thinking models send blank lines between their thoughts and the answer.
+        textPiece = begun ? part.text : part.text.replace(/^[\r\n]+/, "");
+        begun ||= textPiece !== "";
+        if (textPiece !== "") yield { type: "text", text: textPiece };
         break;
       case "reasoning-delta":
         if (part.text !== "") yield { type: "reasoning", text: part.text };
@@ -75,11 +78,10 @@ export async function* streamAnswer(request: AnswerRequest): AsyncGenerator<Answ
         yield { type: "tool-failed", toolName: part.toolName, error: part.error };
         break;
       case "start-step":
-        think = splitLeadingThink();
+        begun = false;
         for (const warning of part.warnings) yield { type: "notice", text: describeWarning(warning) };
         break;
       case "finish-step":
-        yield* think.end();
         yield {
           type: "step",
           usage: part.usage,
@@ -89,7 +91,6 @@ export async function* streamAnswer(request: AnswerRequest): AsyncGenerator<Answ
         };
         break;
       case "error":
-        yield* think.end();
         throw part.error;
     }
   }

@@ -7,10 +7,14 @@ import type { ReplDependencies } from "./repl/repl-dependencies.ts";
 import { sessionOpener } from "./session.ts";
 import { setupOf } from "./setup.ts";
 
-/** What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. */
+/**
+ * What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. Only
+ * a conversation follows the provider that was chosen in the last one; a single question goes where the config says.
+ */
 export async function chatDependencies(
   context: CliContext,
   choice: { readonly provider?: string; readonly model?: string },
+  kind: "conversation" | "question",
 ): Promise<ReplDependencies> {
   const { loaded } = await setupOf(context, choice);
   const { config } = loaded;
@@ -18,16 +22,12 @@ export async function chatDependencies(
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
   const open = sessionOpener(context);
-  const remembered = config.providerPersistence ? await readName(lastProvider) : undefined;
-  // Flags and variables are decisions of now; what was chosen in the last chat only replaces the default.
-  const isRemembered = runnable.some(({ name }) => name === remembered);
+  const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined;
+  const last = follows ? await readName(lastProvider) : undefined;
+  const remembered = runnable.find(({ name }) => name === last)?.name;
   return {
     openSession: (wanted) =>
-      open(
-        wanted.provider === undefined && isRemembered && remembered !== undefined
-          ? { ...wanted, provider: remembered }
-          : wanted,
-      ),
+      open(wanted.provider === undefined && remembered !== undefined ? { ...wanted, provider: remembered } : wanted),
     stateFolder,
     maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
     listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),

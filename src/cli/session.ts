@@ -48,10 +48,14 @@ function toSession(
   const known = models.find(({ id }) => id === modelId);
   const contextLengthTokens = config.contextLength ?? known?.contextLengthTokens;
   const pricing = pricingOf(config.pricing ?? known);
+  // Half of a known window at most: a server adds the prompt to it, and refuses what does not fit.
+  const roomTokens = contextLengthTokens === undefined ? Number.POSITIVE_INFINITY : Math.floor(contextLengthTokens / 2);
+  const maxOutputTokens = Math.min(config.maxTokens, known?.maxOutputTokens ?? config.maxTokens, roomTokens);
   return {
     providerName: config.name,
     modelId,
     model: provider(modelId),
+    maxOutputTokens,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(pricing === undefined ? {} : { pricing }),
     toZephError,

@@ -15,7 +15,8 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
         import("../commands/chat.ts"),
         import("../chat-dependencies.ts"),
       ]);
-      return runChat(context, flags, await chatDependencies(context, flags));
+      const kind = (flags.prompt ?? []).length > 0 ? "question" : "conversation";
+      return runChat(context, flags, await chatDependencies(context, flags, kind));
     },
   );
   bind<AskFlags>(
@@ -26,7 +27,7 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
         import("../commands/ask.ts"),
         import("../chat-dependencies.ts"),
       ]);
-      return runAsk(context, flags, await chatDependencies(context, flags));
+      return runAsk(context, flags, await chatDependencies(context, flags, "question"));
     },
   );
   bind<ModelsFlags>(
