@@ -1,4 +1,6 @@
 import { unlink } from "node:fs/promises";
+import type { LoadedConfig } from "../config/load.ts";
+import { describeOrigin } from "../config/origin.ts";
 import { readTextFile } from "../config/read-text-file.ts";
 import { writeConfig } from "../config/write.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -24,6 +26,8 @@ export interface ApplyOptions {
 export interface AppliedInit extends InitPlan {
   /** The config as it was before, when there was one. */
   readonly backupPath: string | undefined;
+  /** What else decides, so that the next run differs from what was answered; in sentences. */
+  readonly overruled: readonly string[];
 }
 
 /**
@@ -40,27 +44,54 @@ export async function applyInit(answers: InitAnswers, options: ApplyOptions): Pr
     ? undefined
     : await writeConfig(plan.configPath, plan.configText, { previous: before, clock: world.clock });
   try {
-    await verifySetup(plan.providerName, options);
+    const loaded = await verifySetup(plan.providerName, options);
+    return { ...plan, backupPath: written?.backupPath, overruled: overruledAnswers(answers, plan, loaded) };
   } catch (error) {
-    if (before === undefined) await unlink(plan.configPath);
-    else if (!unchanged) await writeFileAtomic(plan.configPath, before);
+    await putBack(plan.configPath, before, written?.backupPath);
     throw error;
   }
-  return { ...plan, backupPath: written?.backupPath };
+}
+
+async function putBack(path: string, before: string | undefined, backupPath: string | undefined): Promise<void> {
+  if (before === undefined) await unlink(path);
+  else await writeFileAtomic(path, before);
+  if (backupPath !== undefined) await unlink(backupPath);
 }
 
 /** What the next plain `zeph` does before its first request. */
-async function verifySetup(providerName: string, options: ApplyOptions): Promise<void> {
+async function verifySetup(providerName: string, options: ApplyOptions): Promise<LoadedConfig> {
   const { world, request, facts, opener, secrets } = options;
   const flags = { ...world.paths, ...configFlags(world, request) };
   const setupWorld: SetupWorld = { ...world, flags, askPassphrase: () => opener.passphrase() };
   const setup = await loadSetup(setupWorld);
-  // Nothing is stored under this backend; the user was told which variable to set.
-  if (facts.vault.backend === "env") return;
+  // Nothing is stored under the env backend; the user was told which variable to set.
+  if (facts.vault.backend === "env") return setup.loaded;
   await openProvider(setup, { name: providerName });
   for (const [name, secret] of secrets) {
     const found = await setup.secret({ canonical: name, stored: [name], aliases: [] }, `provider "${providerName}"`);
     if (found.secret.reveal() === secret.reveal()) continue;
     throw new ZephError("vault_unreadable", { detail: `${name} does not hold what was just stored` });
   }
+  return setup.loaded;
+}
+
+/** A project file or a variable goes before the file that was written. */
+function overruledAnswers(answers: InitAnswers, plan: InitPlan, { config, origins }: LoadedConfig): readonly string[] {
+  const provider = config.providers.find(({ name }) => name === plan.providerName);
+  const current = config.providers.find(({ isDefault }) => isDefault);
+  const facts: readonly (readonly [string, unknown, unknown])[] = [
+    ["model", answers.model, provider === undefined || provider.type === "other" ? undefined : provider.model],
+    ...(answers.path === "gateway" && provider?.type === "compatible"
+      ? [["base_url", answers.baseURL, provider.baseURL] as const]
+      : []),
+  ];
+  const fields = facts
+    .filter(([, answered, inForce]) => answered !== undefined && answered !== inForce)
+    .map(([field, , inForce]) => {
+      const origin = origins.get(`llm.providers.${plan.providerName}.${field}`);
+      const from = origin === undefined ? "something else" : describeOrigin(origin);
+      return `${field} of ${plan.providerName} is ${String(inForce)} here, because of ${from}.`;
+    });
+  if (!plan.isDefault || current === undefined || current.name === plan.providerName) return fields;
+  return [...fields, `${current.name} is the default here, because of another config file.`];
 }

@@ -1,3 +1,4 @@
+import { topUpPage } from "../brokers/broker.ts";
 import { extractCostUsd } from "../brokers/cost.ts";
 import { brokerForKey } from "../brokers/registry.ts";
 import { gonkaFetch } from "../client/gonka-fetch.ts";
@@ -22,10 +23,17 @@ export async function gatewayBranch(
 ): Promise<BranchOutcome> {
   let access = await startAccess(session, start);
   let pasted = start.pasted !== undefined && fits(start.pasted, access, session) ? start.pasted : undefined;
+  let mode: "anew" | undefined;
   for (;;) {
-    const outcome = await obtainKey(session, access, pasted);
-    if (outcome.kind === "accepted") return finishGateway(session, access, outcome);
+    const outcome = await obtainKey(session, access, { pasted, mode });
     if (outcome.kind === "native") return { kind: "native", pasted: outcome.key };
+    if (outcome.kind === "accepted") {
+      const finished = await finishGateway(session, access, outcome);
+      if (finished !== "another-key") return finished;
+      pasted = undefined;
+      mode = "anew";
+      continue;
+    }
     pasted = outcome.key;
     access =
       outcome.kind === "other-broker"
@@ -59,22 +67,32 @@ async function finishGateway(
   session: InitSession,
   access: GatewayAccess,
   { key, models }: Extract<KeyOutcome, { kind: "accepted" }>,
-): Promise<BranchOutcome> {
+): Promise<BranchOutcome | "another-key"> {
   const { world, facts } = session;
   const { name, baseURL, broker, keyNames } = access;
   const secrets = new Map([[keyNames.canonical, key]]);
   await storeSecrets(session, { entries: secrets, replacement: "confirmed" });
 
   const existing = facts.config?.providers.find((provider) => provider.name === name);
-  const previous = existing?.type === "compatible" ? existing.model : undefined;
+  const previous = (existing?.type === "compatible" ? existing.model : undefined) ?? variableModel(name, world);
   const model = await chooseModel(session, { models, previous });
 
   const { fetch, clock, random, signal } = world;
-  const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: key, name, fetch, clock, random });
+  const page = topUpPage(broker);
+  const hints = page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` };
+  const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: key, name, fetch, clock, random, hints });
   const costUsd = (body: unknown, headers: Headers) => extractCostUsd(body, headers, broker.costRules);
-  const reply = await passesTest(session, model, () => sendTestMessage(gonka, { model, clock, signal, costUsd }));
+  const send = () => sendTestMessage(gonka, { model, clock, signal, costUsd });
+  const reply = await passesTest(session, { model, send, keyIsReplaceable: true });
+  if (reply === "another-key") return reply;
 
   const makeDefault = await confirmDefault(session, name);
   const answers = { path: "gateway", name, baseURL, model, secretName: keyNames.canonical, makeDefault } as const;
   return { kind: "ready", answers, secrets, ...(reply === undefined ? {} : { reply }) };
+}
+
+/** GonkaGate's own tools keep the last good choice there. */
+function variableModel(name: string, { env }: InitSession["world"]): string | undefined {
+  const value = (env.GONKAGATE_MODEL ?? "").trim();
+  return name === "gonkagate" && value !== "" ? value : undefined;
 }

@@ -11,10 +11,15 @@ import { printable } from "./printable.ts";
 
 /**
  * Gets a key that the endpoint accepts, and asks again in place until it has one. `pasted` is one that came earlier in
- * the conversation. Where nobody can be asked it throws what is wrong with the key.
+ * the conversation, `mode: "anew"` asks although there is one. Where nobody can be asked it throws what is wrong with it.
  */
-export async function obtainKey(session: InitSession, access: GatewayAccess, pasted?: Secret): Promise<KeyOutcome> {
-  let candidate = pasted ?? (await givenKey(session, access)) ?? (await existingKey(session, access));
+export async function obtainKey(
+  session: InitSession,
+  access: GatewayAccess,
+  { pasted, mode }: { readonly pasted?: Secret | undefined; readonly mode?: "anew" | undefined } = {},
+): Promise<KeyOutcome> {
+  let candidate = pasted;
+  if (mode !== "anew") candidate ??= (await givenKey(session, access)) ?? (await existingKey(session, access));
   for (let isFirst = true; ; isFirst = false) {
     const entered =
       candidate === undefined

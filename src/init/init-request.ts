@@ -19,6 +19,8 @@ export interface InitRequest {
   readonly output?: string;
   /** Stands for the typed confirmation before a private key or an unreadable config is replaced. */
   readonly force: boolean;
+  /** Ask for the settings that have a good default, too. */
+  readonly full: boolean;
   readonly native: NativeRequest;
 }
 

@@ -68,8 +68,9 @@ async function firstReply(session: InitSession, { signer }: NativeKey, nodes: re
   const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
   const previous = existing?.type === "gonka" ? existing.model : undefined;
   const model = await chooseModel(session, { models, previous });
-  const reply = await passesTest(session, model, () => sendTestMessage(gonka, { model, clock, signal }));
-  return { model, reply };
+  const send = () => sendTestMessage(gonka, { model, clock, signal });
+  const reply = await passesTest(session, { model, send, keyIsReplaceable: false });
+  return { model, reply: reply === "another-key" ? undefined : reply };
 }
 
 async function readModels(

@@ -12,6 +12,8 @@ import { MAIN_NETWORK } from "./main-network.ts";
 export interface NativeNetwork {
   /** Where its nodes are discovered, ending in `/v1`; `undefined` when they are named one by one. */
   readonly source: string | undefined;
+  /** The nodes that were named, as `URL` or `URL,ADDRESS`. */
+  readonly named: readonly string[];
   /** A node to ask about accounts and the chain, ending in `/v1`. */
   readonly anyNode: string;
   readonly prefix: string;
@@ -19,52 +21,69 @@ export interface NativeNetwork {
   readonly retired: boolean;
 }
 
+/** What a network was named by: a node to discover from, or its nodes one by one. */
+type NetworkName = Pick<NativeNetwork, "named"> & { readonly address: string };
+
 /** Which network, or the wish to take a gateway instead. Throws `native_closed` where nobody can be asked. */
 export async function chooseNetwork(session: InitSession): Promise<NativeNetwork | "gateway"> {
-  const { native } = session.request;
-  let given = native.nodes.length > 0 ? firstURL(native.nodes) : native.sourceUrl;
+  const { nodes, sourceUrl } = session.request.native;
+  let next = nodes.length > 0 ? namedNodes(nodes) : sourceUrl === undefined ? undefined : discovered(sourceUrl);
   for (;;) {
-    const address = given ?? (await askSource(session));
-    given = undefined;
-    const network = await lookAt(session, address);
-    if (network === "another") continue;
-    return network;
+    const network = await lookAt(session, next ?? (await askNetwork(session)));
+    if (network !== "another") return network;
+    next = undefined;
   }
 }
 
-function firstURL(nodes: readonly string[]): string | undefined {
-  return nodes[0]?.split(",")[0];
+function namedNodes(named: readonly string[]): NetworkName {
+  return { named, address: named[0]?.split(",")[0] ?? "" };
+}
+
+function discovered(address: string): NetworkName {
+  return { named: [], address };
 }
 
 const BY_HAND = Symbol("another address");
 
-async function askSource(session: InitSession): Promise<string> {
+async function askNetwork(session: InitSession): Promise<NetworkName> {
   const ask = askOr(session, "--source-url URL or --node URL");
-  const known = knownSources(session);
-  const chosen = await ask.select<string | typeof BY_HAND>({
+  const chosen = await ask.select<NetworkName | typeof BY_HAND>({
     message: "Which network?",
     choices: [
-      ...known,
+      ...knownNetworks(session),
       { value: BY_HAND, label: "A private or test network", hint: "you name one of its nodes" },
       {
-        value: MAIN_NETWORK.sourceUrl,
+        value: discovered(MAIN_NETWORK.sourceUrl),
         label: "The main network",
         hint: `closed to signed requests since ${MAIN_NETWORK.closedSince}`,
       },
     ],
   });
   if (chosen !== BY_HAND) return chosen;
-  return ask.text({ message: "URL of one of its nodes", placeholder: "https://node.example", check: urlFault });
+  const message = "URL of one of its nodes";
+  return discovered(await ask.text({ message, placeholder: "https://node.example", check: urlFault }));
 }
 
-function knownSources({ world, facts, request }: InitSession): readonly Choice<string>[] {
-  const variable = (world.env.GONKA_SOURCE_URL ?? "").trim();
+/** Networks that config and environment name; the forms are those of gonka-ai/gonka-openai. */
+function knownNetworks({ world, facts, request }: InitSession): readonly Choice<NetworkName>[] {
+  const given = (name: string) => (world.env[name] ?? "").trim();
   const existing = facts.config?.providers.find(({ name }) => name === (request.name ?? "gonka"));
-  const configured = existing?.type === "gonka" ? (existing.sourceUrl ?? existing.nodes[0]?.url) : undefined;
-  return [
-    ...(configured === undefined ? [] : [{ value: configured, label: configured, hint: "from your config" }]),
-    ...(variable === "" ? [] : [{ value: variable, label: variable, hint: "from GONKA_SOURCE_URL" }]),
+  const configured = existing?.type === "gonka" ? (existing.sourceUrl ?? existing.nodes[0]?.url ?? "") : "";
+  const source = given("GONKA_SOURCE_URL");
+  const nodes = given("GONKA_ENDPOINTS")
+    .split(",")
+    .filter((pair) => pair.trim() !== "");
+  const choices: readonly (Choice<NetworkName> & { readonly isThere: boolean })[] = [
+    { value: discovered(configured), label: configured, hint: "from your config", isThere: configured !== "" },
+    { value: discovered(source), label: source, hint: "from GONKA_SOURCE_URL", isThere: source !== "" },
+    {
+      value: namedNodes(nodes.map((pair) => pair.replace(";", ","))),
+      label: nodes.length === 1 ? "One node" : `${nodes.length} nodes`,
+      hint: "from GONKA_ENDPOINTS",
+      isThere: nodes.length > 0,
+    },
   ];
+  return choices.filter(({ isThere }) => isThere);
 }
 
 export function urlFault(text: string): string | undefined {
@@ -78,8 +97,11 @@ export function urlFault(text: string): string | undefined {
 }
 
 /** Asks the node for its version and its own address before anything is signed or any key is wanted. */
-async function lookAt(session: InitSession, address: string): Promise<NativeNetwork | "gateway" | "another"> {
-  const { world, tell, ask, request } = session;
+async function lookAt(
+  session: InitSession,
+  { named, address }: NetworkName,
+): Promise<NativeNetwork | "gateway" | "another"> {
+  const { world, tell, ask } = session;
   const source = normalizeBaseURL(address);
   if (!(await acceptsPlainHttp(session, source))) return "another";
   const reading = { fetch: world.fetch, clock: world.clock, signal: world.signal };
@@ -93,7 +115,7 @@ async function lookAt(session: InitSession, address: string): Promise<NativeNetw
   }
   const prefix = await choosePrefix(session, source);
   const retired = isClassicInferenceRetired(versions?.apiVersion);
-  const found = { source: request.native.nodes.length > 0 ? undefined : source, anyNode: source, prefix };
+  const found = { source: named.length > 0 ? undefined : source, named, anyNode: source, prefix };
   if (!retired) {
     tell.done(
       `The network runs ${versions?.apiVersionText ?? "a version it does not tell"} and takes signed requests.`,

@@ -12,8 +12,8 @@ export type CompleteNode = Endpoint & { readonly address: string };
 
 /** The nodes to use: named by flags, discovered, or entered by hand. Throws `no_endpoints`, `identity_mismatch`. */
 export async function chooseNodes(session: InitSession, network: NativeNetwork): Promise<readonly CompleteNode[]> {
-  const { nodes } = session.request.native;
-  if (nodes.length > 0) return Promise.all(nodes.map((text) => readGivenNode(session, network, text)));
+  const { named } = network;
+  if (named.length > 0) return Promise.all(named.map((text) => readGivenNode(session, network, text)));
   for (;;) {
     const found = network.source === undefined ? [] : await discover(session, network, network.source);
     const accepted = await withoutUnwantedHttp(session, found);

@@ -1,7 +1,15 @@
+import type { ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { InitSession } from "./init-session.ts";
 import { printable } from "./printable.ts";
 import type { TestReply } from "./test-message.ts";
+
+export interface TestOptions {
+  readonly model: string;
+  readonly send: () => Promise<TestReply>;
+  /** Whether another key can be had: some endpoints list their models to everybody, and refuse a wrong key only now. */
+  readonly keyIsReplaceable: boolean;
+}
 
 /**
  * Sends the test message and shows the reply. After a failure the user decides whether to go on; without a terminal the
@@ -9,18 +17,20 @@ import type { TestReply } from "./test-message.ts";
  */
 export async function passesTest(
   { request, tell, ask }: InitSession,
-  model: string,
-  send: () => Promise<TestReply>,
-): Promise<TestReply | undefined> {
+  { model, send, keyIsReplaceable }: TestOptions,
+): Promise<TestReply | "another-key" | undefined> {
   if (!request.test) return undefined;
   try {
     const reply = await tell.work(`Waiting for ${printable(model)}`, send);
-    tell.done(`${printable(model)} replied: ${describeReply(reply)}`);
+    tell.done(`${printable(model)} replied:${describeReply(reply)}`);
     return reply;
   } catch (error) {
     if (!ZephError.is(error) || error.code === "cancelled" || ask === undefined) throw error;
     const words = error.detail === undefined ? error.summary : `${error.summary}: ${printable(error.detail)}`;
     tell.fail(`The test message failed. ${words}\n${error.hint}`);
+    if (keyIsReplaceable && KEY_FAULTS.has(error.code)) {
+      if (await ask.confirm({ message: "Paste another key?", initial: true })) return "another-key";
+    }
     if (await ask.confirm({ message: "Continue anyway?" })) return undefined;
     throw new ZephError("cancelled", {
       detail: "the test message failed, so the config was not written",
@@ -28,6 +38,13 @@ export async function passesTest(
     });
   }
 }
+
+const KEY_FAULTS: ReadonlySet<ZephErrorCode> = new Set([
+  "invalid_api_key",
+  "management_key",
+  "account_not_ready",
+  "forbidden",
+]);
 
 function describeReply({ text, finishReason, elapsedMs, promptTokens, completionTokens, costUsd }: TestReply): string {
   const empty =

@@ -1,5 +1,6 @@
 import { type ProviderRecord, upsertProvider } from "../config/edit.ts";
 import type { Facts } from "./facts.ts";
+import type { MoreSettings } from "./more-settings.ts";
 
 /** All that the questions were about. */
 export type InitAnswers = GatewayAnswers | NativeAnswers;
@@ -11,6 +12,8 @@ interface CommonAnswers {
   readonly model: string | undefined;
   /** What the user said about the default; `undefined`: the first record becomes it. */
   readonly makeDefault: boolean | undefined;
+  /** Answers of `--full`. */
+  readonly more?: MoreSettings;
 }
 
 export interface GatewayAnswers extends CommonAnswers {
@@ -69,7 +72,15 @@ function toRecord(answers: InitAnswers, isDefault: boolean | undefined): Provide
   const chosen = model === undefined ? {} : { model };
   if (answers.path === "gateway") {
     const { baseURL, secretName } = answers;
-    return { type: "compatible", name, base_url: baseURL, ...chosen, api_key_env: secretName, default: isDefault };
+    return {
+      type: "compatible",
+      name,
+      base_url: baseURL,
+      ...chosen,
+      api_key_env: secretName,
+      default: isDefault,
+      ...toFields(answers.more),
+    };
   }
   const { chainPrefix, sourceUrl, nodes } = answers;
   return {
@@ -79,6 +90,16 @@ function toRecord(answers: InitAnswers, isDefault: boolean | undefined): Provide
     gonka_chain_prefix: chainPrefix,
     gonka_source_url: sourceUrl,
     default: isDefault,
+    ...toFields(answers.more),
     gonka_nodes: nodes.length === 0 ? undefined : nodes,
+  };
+}
+
+function toFields({ maxTokens, requestTimeoutSeconds, maxAttempts, maxConcurrent }: MoreSettings = {}) {
+  return {
+    ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+    ...(requestTimeoutSeconds === undefined ? {} : { request_timeout: `${requestTimeoutSeconds}s` }),
+    ...(maxAttempts === undefined ? {} : { max_retries: maxAttempts }),
+    ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent }),
   };
 }

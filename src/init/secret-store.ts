@@ -69,7 +69,7 @@ export function secretStore(
       const changed = [...entries].filter(([name, value]) => vault.get(name)?.reveal() !== value.reveal());
       if (changed.length === 0) return;
       await vault.setAll(new Map(changed), { replace: true });
-      kept.push(...changed.map(([name]) => name));
+      kept.push(...changed.map(([name]) => name).filter((name) => !kept.includes(name)));
     },
   };
 }

@@ -8,6 +8,7 @@ import { gatewayBranch } from "./gateway-branch.ts";
 import type { InitRequest } from "./init-request.ts";
 import type { InitSession } from "./init-session.ts";
 import type { InitWorld } from "./init-world.ts";
+import { askMoreSettings, type MoreSettings } from "./more-settings.ts";
 import { nativeBranch } from "./native-branch.ts";
 import { secretStore } from "./secret-store.ts";
 import type { Tell } from "./tell.ts";
@@ -40,7 +41,7 @@ export async function setUp(
   const session: InitSession = { world, request, facts, ...conversation, secrets: secretStore(world, facts, opener) };
   try {
     tellWhatStays(session);
-    const outcome = await converse(session);
+    const outcome = withMore(await converse(session), await moreSettings(session));
     const applied = await applyInit(outcome.answers, { world, request, facts, opener, secrets: outcome.secrets });
     return { applied, outcome, facts, elapsedMs: world.clock.nowMs() - startedAtMs };
   } catch (error) {
@@ -61,6 +62,14 @@ async function converse(session: InitSession): Promise<ReadyOutcome> {
     const { kind, ...carried } = outcome;
     next = { choice: kind === "native" ? "native" : "gonkagate", ...carried };
   }
+}
+
+async function moreSettings({ request, ask }: InitSession): Promise<MoreSettings | undefined> {
+  return request.full && ask !== undefined ? askMoreSettings(ask) : undefined;
+}
+
+function withMore(outcome: ReadyOutcome, more: MoreSettings | undefined): ReadyOutcome {
+  return more === undefined ? outcome : { ...outcome, answers: { ...outcome.answers, more } };
 }
 
 function tellWhatStays({ facts, tell }: InitSession): void {

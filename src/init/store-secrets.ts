@@ -27,7 +27,7 @@ export async function storeSecrets(session: InitSession, { entries, replacement 
   }
   const others: string[] = [];
   for (const [name, value] of entries) {
-    const stored = await secrets.stored(name);
+    const stored = secrets.kept.includes(name) ? undefined : await secrets.stored(name);
     if (stored !== undefined && stored.reveal() !== value.reveal()) others.push(name);
   }
   if (others.length > 0) await confirmReplacement(session, others.join(" and "), replacement);

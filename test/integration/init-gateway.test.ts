@@ -321,6 +321,27 @@ describe("the model", () => {
   });
 });
 
+describe("--full", () => {
+  it("asks for the rest, and writes what is not the default", async () => {
+    const { screen } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto", full: true },
+      answers: [
+        [/API key/, sandbox.broker.keys.good],
+        [/Longest answer/, "many"],
+        [/Longest answer/, "2000"],
+        [/Longest wait/, "30"],
+        [/Attempts per request/, ""],
+        [/Requests at once/, ""],
+      ],
+    });
+    expect(screen).toContain("must be a whole number");
+    const text = await readConfig();
+    expect(text).toContain('max_tokens = 2000\nrequest_timeout = "30s"\n');
+    expect(text).not.toMatch(/max_retries|max_concurrent/);
+  });
+});
+
 describe("the test message", () => {
   it("passes with empty content and finish length, as thinking models answer", async () => {
     const empty = { choices: [{ message: { role: "assistant", content: null }, finish_reason: "length" }] };
@@ -384,6 +405,54 @@ describe("the test message", () => {
     expect(bodies).toEqual([]);
     await run(true);
     expect(bodies).toMatchObject([{ model: "sandbox/echo-1", max_tokens: 64 }]);
+  });
+});
+
+describe("an endpoint that lists its models to everybody", () => {
+  it("refuses the key only with the test message, and another one can be pasted", async () => {
+    const { wrong, good } = sandbox.broker.keys;
+    const { result, screen } = await runSetUp({
+      home: home.path,
+      fetch: (input, init) => {
+        const request = new Request(input, init);
+        if (request.method === "GET") request.headers.set("authorization", `Bearer ${good}`);
+        return fetch(request);
+      },
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/API key/, wrong],
+        [/Paste another key\?/, true],
+        [/GonkaGate API key/, good],
+      ],
+    });
+    expect(screen).toContain("The API key was refused");
+    expect(result?.outcome.reply?.text).toContain("hello");
+    expect(await storedKey()).toBe(good);
+  });
+});
+
+describe("what decides besides the written file", () => {
+  it("is told: variables and a project's file", async () => {
+    await mkdir(join(home.path, "config"));
+    await writeFile(
+      join(home.path, "config", "default.toml"),
+      `[[llm.providers]]\ntype = "compatible"\nname = "project"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "x"\ndefault = true\n`,
+    );
+    const { result } = await runSetUp({
+      home: home.path,
+      stdin: sandbox.broker.keys.good,
+      request: { ...toSandbox(), key: { from: "stdin" }, model: "auto", makeDefault: true },
+    });
+    expect(result?.applied.overruled).toEqual(["project is the default here, because of another config file."]);
+    const second = await runSetUp({
+      home: home.path,
+      env: { ZEPH_LLM_MODEL: "sandbox/Tiny-1", XDG_CONFIG_HOME: join(home.path, "other") },
+      stdin: sandbox.broker.keys.good,
+      request: { ...toSandbox(), key: { from: "stdin" }, model: "auto", output: join(home.path, "own.toml") },
+    });
+    expect(second.result?.applied.overruled).toEqual([
+      "model of gonkagate is sandbox/Tiny-1 here, because of env ZEPH_LLM_MODEL.",
+    ]);
   });
 });
 

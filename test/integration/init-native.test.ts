@@ -276,6 +276,22 @@ describe("nodes by hand", () => {
     expect(prompts()).toEqual([]);
   });
 
+  it("may come from GONKA_ENDPOINTS", async () => {
+    const pairs = network.nodes.slice(0, 2).map(({ origin, address }) => `${origin};${address}`);
+    const { result } = await run({
+      env: { GONKA_ENDPOINTS: pairs.join(",") },
+      stdin: account.privateKeyHex,
+      request: { path: "native", model: "auto", key: { from: "stdin" } },
+      answers: [
+        [/Which network\?/, "2 nodes"],
+        [/your account\?/, true],
+      ],
+    });
+    expect(result?.outcome.answers).toMatchObject({
+      nodes: network.nodes.slice(0, 2).map(({ address }) => ({ address })),
+    });
+  });
+
   it("need a valid address", async () => {
     const { error } = await run(request([`${network.nodes[0]?.origin},gonka1node1placeholder000000000000000000000`]));
     expect(error?.code).toBe("invalid_address");

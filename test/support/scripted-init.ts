@@ -47,7 +47,13 @@ export async function runSetUp(options: InitRunOptions): Promise<InitRun> {
   const ask = options.answers === undefined ? undefined : scriptedAsk(script, shown, asked);
   const line = (words: string) => void shown.push(words);
   const tell: Tell = { info: line, done: line, warn: line, fail: line, work: (_label, task) => task() };
-  const request = { test: true, force: false, ...options.request, native: { nodes: [], ...options.request?.native } };
+  const request = {
+    test: true,
+    force: false,
+    full: false,
+    ...options.request,
+    native: { nodes: [], ...options.request?.native },
+  };
   let result: InitResult | undefined;
   let error: ZephError | undefined;
   try {

@@ -33,6 +33,8 @@ export interface InitFlags {
   readonly default?: boolean;
   /** `--force`: replace a stored private key, or a config that cannot be read, without a typed confirmation. */
   readonly force?: boolean;
+  /** `--full`: ask for the settings that have a good default, too. */
+  readonly full?: boolean;
   /** `--source-url URL`: a node to discover the others from. */
   readonly sourceUrl?: string;
   /** `--node URL[,ADDRESS]`, repeatable. */
@@ -72,6 +74,7 @@ async function setUpWith(world: InitWorld, request: InitRequest, ask: Ask | unde
   const { configPath, backupPath } = result.applied;
   const backup = backupPath === undefined ? "" : `\nBefore: ${shortPath(backupPath, world)}`;
   tell.done(`Config: ${shortPath(configPath, world)}${backup}`);
+  for (const words of result.applied.overruled) tell.warn(words);
   return result;
 }
 
@@ -120,6 +123,7 @@ function toRequest(flags: InitFlags): InitRequest {
     ...(flags.keyEnv === undefined ? {} : { key: { from: "env", variable: flags.keyEnv } }),
     test: flags.test !== false,
     force: flags.force === true,
+    full: flags.full === true,
     native: {
       ...defined({ keyName, keyringBackend, keyringHome, prefix }),
       ...defined({ sourceUrl: flags.sourceUrl, expectAddress: flags.expectAddress }),
