@@ -1,0 +1,170 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { promisify } from "node:util";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import manifest from "../package.json" with { type: "json" };
+import { type PackedPackage, packAndInstall, ROOT } from "./support/packed-package.ts";
+
+const execute = promisify(execFile);
+const SUBPATHS = Object.keys(manifest.exports)
+  .filter((subpath) => subpath !== "./package.json")
+  .map((subpath) => subpath.replace(/^\./, "zeph"));
+
+/** Packages that code imports: neither our own files nor Node's modules. */
+function specifiers(code: string): readonly string[] {
+  const plain = code.replace(/\/\*[\s\S]*?\*\//g, "");
+  return [...plain.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"\s]+)"/gm)]
+    .map(([, name = ""]) => name)
+    .filter((name) => !name.startsWith(".") && !name.startsWith("node:"));
+}
+
+let packed: PackedPackage;
+beforeAll(async () => {
+  packed = await packAndInstall();
+});
+afterAll(() => packed.remove());
+
+describe("the tarball", () => {
+  const ALLOWED = [
+    /^dist\/.+\.(?:js|d\.ts)$/,
+    /^docs\/(?:[\w-]+\/)?[\w-]+\.(?:md|toml)$/,
+    /^vectors\/[\w-]+\.json$/,
+    /^(?:README|ARCHITECTURE|CHANGELOG|SECURITY)\.md$/,
+    /^(?:LICENSE|package\.json)$/,
+  ];
+
+  it("holds the build, the documents and the vectors, and nothing else", () => {
+    const paths = packed.files.map(({ path }) => path);
+    const strangers = paths.filter((path) => !ALLOWED.some((pattern) => pattern.test(path)));
+    expect(strangers).toEqual([]);
+    expect(paths.filter((path) => /\.(?:test|test-d|bench)\.|__fixtures__|\.map$/.test(path))).toEqual([]);
+    expect(paths).toEqual(expect.arrayContaining(["README.md", "LICENSE", "CHANGELOG.md", "vectors/signing.json"]));
+  });
+
+  it("holds everything that package.json points at", () => {
+    const targets = Object.values(manifest.exports).flatMap((target) =>
+      typeof target === "string" ? [target] : [target.types, target.default],
+    );
+    const paths = new Set(packed.files.map(({ path }) => path));
+    expect([...targets, manifest.bin.zeph].filter((path) => !paths.has(path.replace(/^\.\//, "")))).toEqual([]);
+  });
+
+  it("holds every page that one of its pages links to", () => {
+    const paths = new Set(packed.files.map(({ path }) => path));
+    const dead = [...paths]
+      .filter((path) => path.endsWith(".md"))
+      .flatMap((path) =>
+        [...readFileSync(join(packed.folder, path), "utf8").matchAll(/\]\((?!\w+:|#)([^)#]+)[^)]*\)/g)]
+          .map(([, target = ""]) => normalize(join(dirname(path), target)))
+          // A page may point at the source, which is in the repository.
+          .filter((target) => !target.startsWith("src/") && !paths.has(target))
+          .map((target) => `${path} → ${target}`),
+      );
+    expect(dead).toEqual([]);
+  });
+
+  it("points at no source map, because it ships no sources", () => {
+    const pointing = packed.files.filter(
+      ({ path }) =>
+        path.endsWith(".js") && readFileSync(join(packed.folder, path), "utf8").includes("sourceMappingURL="),
+    );
+    expect(pointing).toEqual([]);
+  });
+
+  it("imports, in code and in types, only what it depends on", () => {
+    const known = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+    const imported = packed.files
+      .filter(({ path }) => /\.(?:js|d\.ts)$/.test(path))
+      .flatMap(({ path }) =>
+        specifiers(readFileSync(join(packed.folder, path), "utf8")).map((name) => ({ path, name })),
+      );
+    const isOf = (dependency: string, name: string) => name === dependency || name.startsWith(`${dependency}/`);
+    expect(imported.filter(({ name }) => !known.some((dependency) => isOf(dependency, name)))).toEqual([]);
+    const unused = Object.keys(manifest.dependencies).filter((each) => !imported.some(({ name }) => isOf(each, name)));
+    expect(unused).toEqual([]);
+  });
+
+  it("stays small", () => {
+    const bytes = packed.files.reduce((sum, { size }) => sum + size, 0);
+    expect(bytes).toBeLessThan(2_500_000);
+  });
+
+  it("has nothing that publint would mend", async () => {
+    const tarball = readFileSync(packed.tarball);
+    const { messages } = await publint({
+      strict: true,
+      pack: {
+        tarball: tarball.buffer.slice(tarball.byteOffset, tarball.byteOffset + tarball.byteLength) as ArrayBuffer,
+      },
+    });
+    expect(messages.map((message) => formatMessage(message, manifest, { color: false }))).toEqual([]);
+  });
+});
+
+describe("installed from the tarball", () => {
+  const inProject = (file: string, ...args: string[]) => execute(file, args, { cwd: packed.project });
+
+  it("runs as a command", async () => {
+    const command = join(packed.project, "node_modules", ".bin", "zeph");
+    expect((await inProject(command, "--version")).stdout.trim()).toBe(manifest.version);
+    expect((await inProject(command, "providers", "--brokers")).stdout).toContain("gonkagate");
+  });
+
+  it("gives every subpath to import and to require", async () => {
+    const esm = SUBPATHS.map((name) => `await import(${JSON.stringify(name)})`).join(", ");
+    const cjs = SUBPATHS.map((name) => `require(${JSON.stringify(name)})`).join(", ");
+    const print = "modules.map((module) => Object.keys(module).length > 1).join()";
+    const all = SUBPATHS.map(() => "true").join();
+    const imported = await inProject(
+      process.execPath,
+      "-e",
+      `(async () => { const modules = [${esm}]; console.log(${print}); })()`,
+    );
+    expect(imported.stdout.trim()).toBe(all);
+    const required = await inProject(process.execPath, "-e", `const modules = [${cjs}]; console.log(${print});`);
+    expect(required.stdout.trim()).toBe(all);
+  });
+
+  it.each([
+    { name: "Node", module: "nodenext", moduleResolution: "nodenext" },
+    { name: "bundlers", module: "esnext", moduleResolution: "bundler" },
+  ])("gives every subpath its types: $name", async ({ module, moduleResolution }) => {
+    const program = [
+      ...SUBPATHS.map((name, index) => `import * as m${index} from "${name}";`),
+      `export const modules = [${SUBPATHS.map((_, index) => `m${index}`).join(", ")}];`,
+      // A type that would be `any` if the declarations were not found.
+      `import { createGonka } from "zeph/ai-sdk";`,
+      `// @ts-expect-error a model's id is text`,
+      `export const id: number = createGonka({ apiKey: "none" })("model").modelId;`,
+    ].join("\n");
+    writeFileSync(join(packed.project, "consumer.ts"), program);
+    writeFileSync(
+      join(packed.project, `tsconfig.${moduleResolution}.json`),
+      JSON.stringify({
+        compilerOptions: {
+          noEmit: true,
+          strict: true,
+          target: "es2023",
+          module,
+          moduleResolution,
+          types: ["node"],
+          skipLibCheck: true,
+        },
+        files: ["consumer.ts"],
+      }),
+    );
+    expect(await typeFaults(`tsconfig.${moduleResolution}.json`)).toEqual([]);
+  });
+
+  /** Complaints about the consumer's code. */
+  async function typeFaults(config: string): Promise<readonly string[]> {
+    const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+    const { stdout } = await inProject(process.execPath, compiler, "-p", config, "--pretty", "false").catch(
+      (failure: { stdout: string }) => failure,
+    );
+    return stdout.split("\n").filter((line) => line.startsWith("consumer.ts"));
+  }
+});
