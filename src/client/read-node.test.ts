@@ -4,7 +4,8 @@ import { readAccount } from "./read-account.ts";
 import { readNode } from "./read-node.ts";
 
 const clock = manualClock();
-const answering = (body: BodyInit, init?: ResponseInit) => async () => new Response(body, init);
+const answering = (body: ConstructorParameters<typeof Response>[0], init?: ResponseInit) => async () =>
+  new Response(body, init);
 const URL = "https://node.example/v1/versions";
 
 describe("readNode", () => {

@@ -44,7 +44,7 @@ export interface RefusedAnswer {
 
 const MAX_ERROR_BODY_BYTES = 256 * 1024;
 
-/** Sends once and says how it ended. Throws only what ends the whole request: the caller's abort, the total deadline, a refusal of `send` itself. */
+/** Sends once and says how it ended. Throws only what ends the whole request: the caller's abort, a refusal of `send` itself. */
 export async function attemptOnce(
   options: AttemptOptions,
   request: OutgoingRequest,
@@ -74,7 +74,8 @@ export async function attemptOnce(
   } catch (thrown) {
     const { aborted, reason } = deadline.signal;
     deadline.release();
-    if (total.signal.aborted) throw total.signal.reason;
+    // The caller's own reason goes back as it is; the total deadline (an error of ours) is an outcome like others.
+    if (total.signal.aborted && !ZephError.is(total.signal.reason)) throw total.signal.reason;
     // A `send` refuses by throwing a final error (insecure_url …): no attempt was made, nothing to repeat.
     if (ZephError.is(thrown) && !aborted) throw thrown;
     const failure =

@@ -134,11 +134,11 @@ function accept(
     deadline,
     idleMs: options.deadlines.idleMs,
     clock: options.clock,
+    explain: (error) => withAttempts(error, [...seen.records, record]),
     onEnd(error) {
       deadline.release();
       total.release();
-      if (ZephError.is(error))
-        options.onEvent({ type: "gave-up", error: withAttempts(error, [...seen.records, record]) });
+      if (ZephError.is(error)) options.onEvent({ type: "gave-up", error });
     },
   });
 }
@@ -226,6 +226,7 @@ function withAttempts(error: ZephError, attempts: readonly AttemptRecord[]): Zep
   return new ZephError(error.code, {
     attempts,
     charged: "yes",
+    cause: error.cause,
     ...(error.detail === undefined ? {} : { detail: error.detail }),
   });
 }

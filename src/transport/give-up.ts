@@ -24,7 +24,7 @@ export function finalError(
   const shared = { attempts: records, charged: worstCharge(records) };
   const isFinalWord =
     insteadCode !== undefined ||
-    (outcome.kind === "refused" && outcome.refusal.remedy === "stop") ||
+    (outcome.kind === "refused" ? outcome.refusal.remedy === "stop" : outcome.error.code === "timeout_total") ||
     // Other nodes could have answered; they were not asked because that may cost twice.
     (record.charged !== "no" && !retryCharged);
   if (!isFinalWord && failedDifferently(records)) {

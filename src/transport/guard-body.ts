@@ -8,6 +8,8 @@ export interface GuardOptions {
   readonly deadline: DeadlineSignal;
   readonly idleMs: number;
   readonly clock: Pick<Clock, "nowMs">;
+  /** Adds what only the loop knows to an error before the reader gets it. */
+  readonly explain?: (error: ZephError) => ZephError;
   /** Called once, when the body has ended in whatever way; with the error when it did not end well. */
   readonly onEnd: (error: unknown) => void;
 }
@@ -19,7 +21,7 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024;
  * The upstream response with its bytes as they came, ended by an error when they stop coming (`timeout_idle`), break off
  * (`stream_cut`) or are too many (`response_too_large`).
  */
-export function guardBody(response: Response, { deadline, idleMs, clock, onEnd }: GuardOptions): Response {
+export function guardBody(response: Response, { deadline, idleMs, clock, explain, onEnd }: GuardOptions): Response {
   const headers = new Headers(response.headers);
   // Fetch has decoded the body already, while the headers still announce the coded form.
   if (headers.has("content-encoding")) {
@@ -66,7 +68,8 @@ export function guardBody(response: Response, { deadline, idleMs, clock, onEnd }
             controller.close();
             finish(undefined);
           } else {
-            const error = bodyError(thrown, deadline, watch);
+            const found = bodyError(thrown, deadline, watch);
+            const error = ZephError.is(found) ? (explain?.(found) ?? found) : found;
             controller.error(error);
             finish(error);
           }

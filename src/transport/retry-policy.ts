@@ -93,6 +93,8 @@ function backoffMs({ attempt, random }: Situation): number {
 /** How long the endpoint is left alone. A refusal that says nothing about the endpoint itself cools nothing. */
 function cooldownFor(outcome: Outcome, situation: Situation): number {
   if (outcome.kind === "failed") {
+    // The whole request was too slow, of which this endpoint may have had the smallest part.
+    if (outcome.error.code === "timeout_total") return 0;
     return outcome.error.code.startsWith("timeout") ? COOLDOWN.timeoutMs : COOLDOWN.failureMs;
   }
   const { remedy, code } = outcome.refusal;

@@ -1,7 +1,7 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { NanosClock } from "../internal/clock.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
-import { DEFAULT_PHASE, type SigningPhase } from "../protocol/signing-input/signing-input.ts";
+import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { NothingSent, type Send, transmit } from "./send.ts";
@@ -24,7 +24,7 @@ export const MAX_NODE_BODY_BYTES = 10_485_760;
  * Signs each attempt for the one node it goes to: fresh timestamp, the exact body bytes, that node's address. Exactly
  * four headers leave; of the caller's only the content type is kept. Reads (no body) carry no sign of who asks.
  */
-export function sendSigned({ signer, nanos, fetch, phase = DEFAULT_PHASE, admit }: SendSignedOptions): Send {
+export function sendSigned({ signer, nanos, fetch, phase, admit }: SendSignedOptions): Send {
   return async (endpoint, request, signal) => {
     if (request.method === "GET" || request.method === "HEAD") {
       return transmit(fetch, endpoint, request, new Headers(), signal);
@@ -43,7 +43,12 @@ export function sendSigned({ signer, nanos, fetch, phase = DEFAULT_PHASE, admit 
     });
     const timestampNanos = nanos.next();
     const headers = new Headers({
-      authorization: signer.sign({ body, timestampNanos, transferAddress: endpoint.address, phase }),
+      authorization: signer.sign({
+        body,
+        timestampNanos,
+        transferAddress: endpoint.address,
+        ...(phase === undefined ? {} : { phase }),
+      }),
       "x-requester-address": signer.address,
       "x-timestamp": timestampNanos.toString(),
       "content-type": contentType(request.headers),
