@@ -1,4 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
+import type { AskPassphrase } from "../vault/index.ts";
 import { type AppliedInit, applyInit } from "./apply.ts";
 import type { Ask } from "./ask.ts";
 import type { BranchOutcome, ReadyOutcome } from "./branch-outcome.ts";
@@ -20,6 +21,8 @@ export interface InitResult {
   readonly outcome: ReadyOutcome;
   readonly facts: Facts;
   readonly elapsedMs: number;
+  /** The vault's passphrase for whoever looks at the result next, so that it is not asked for again. */
+  readonly passphrase: AskPassphrase;
 }
 
 /**
@@ -43,7 +46,7 @@ export async function setUp(
     tellWhatStays(session);
     const outcome = withMore(await converse(session), await moreSettings(session));
     const applied = await applyInit(outcome.answers, { world, request, facts, opener, secrets: outcome.secrets });
-    return { applied, outcome, facts, elapsedMs: world.clock.nowMs() - startedAtMs };
+    return { applied, outcome, facts, elapsedMs: world.clock.nowMs() - startedAtMs, passphrase: opener.passphrase };
   } catch (error) {
     throw withWhatIsLeft(error, session);
   }

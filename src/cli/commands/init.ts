@@ -9,6 +9,7 @@ import type { CliContext, RunCommand } from "../context.ts";
 import { passphraseSource, vaultPathsOf } from "../open-vault.ts";
 import { readStdinSecret } from "../read-stdin-secret.ts";
 import { writeResult } from "../write-result.ts";
+import type { CheckUp } from "./init-doctor.ts";
 
 export interface InitFlags {
   /** `--path gateway|native` */
@@ -53,29 +54,39 @@ export interface InitFlags {
 export const runInit: RunCommand<InitFlags> = async (context, flags) => {
   const request = toRequest(flags);
   const world = toWorld(context);
-  if (context.interactive) {
-    const { terminalWizard } = await import("../../init/wizard.ts");
-    const { ask, tell, begin, end } = terminalWizard(world);
-    begin("zeph init");
-    const result = await setUpWith(world, request, ask, tell);
-    end(`Ready in ${seconds(result)}. ${nextStep(result)}`);
-    return writeResult(context, { data: toData(result) });
+  if (!context.interactive) {
+    const tell = context.json ? quietTell(world) : plainTell(world);
+    const { result, doctor } = await setUpAndCheck(world, request, { ask: undefined, tell });
+    return writeResult(context, { data: toData(result, doctor), notice: `${closingWords(result)}\n` });
   }
-  const tell = context.json ? quietTell(world) : plainTell(world);
-  const result = await setUpWith(world, request, undefined, tell);
-  return writeResult(context, {
-    data: toData(result),
-    notice: `Ready in ${seconds(result)}. ${nextStep(result)}\n`,
-  });
+  const { terminalWizard } = await import("../../init/wizard.ts");
+  const { ask, tell, begin, end } = terminalWizard(world);
+  begin("zeph init");
+  const { result, doctor } = await setUpAndCheck(world, request, { ask, tell });
+  end(closingWords(result));
+  return writeResult(context, { data: toData(result, doctor) });
 };
 
-async function setUpWith(world: InitWorld, request: InitRequest, ask: Ask | undefined, tell: Tell) {
-  const result = await setUp(world, request, { ask, tell });
-  const { configPath, backupPath } = result.applied;
+async function setUpAndCheck(
+  world: InitWorld,
+  request: InitRequest,
+  conversation: { readonly ask: Ask | undefined; readonly tell: Tell },
+) {
+  const { tell } = conversation;
+  const result = await setUp(world, request, conversation);
+  const { configPath, backupPath, overruled } = result.applied;
   const backup = backupPath === undefined ? "" : `\nBefore: ${shortPath(backupPath, world)}`;
   tell.done(`Config: ${shortPath(configPath, world)}${backup}`);
-  for (const words of result.applied.overruled) tell.warn(words);
-  return result;
+  for (const words of overruled) tell.warn(words);
+  const { checkUp } = await import("./init-doctor.ts");
+  const doctor = request.test ? await tell.work("Looking it all over", () => checkUp(world, result)) : undefined;
+  if (doctor?.failures.length === 0) tell.done(doctor.summary);
+  else if (doctor !== undefined) tell.warn([doctor.summary, ...doctor.failures].join("\n"));
+  return { result, doctor };
+}
+
+function closingWords(result: InitResult): string {
+  return `Ready in ${seconds(result)}. ${nextStep(result)}`;
 }
 
 function seconds({ elapsedMs }: InitResult): string {
@@ -90,7 +101,7 @@ function nextStep({ applied, outcome, facts }: InitResult): string {
 }
 
 /** What `--json` tells. Field names are stable. */
-function toData({ applied, outcome, facts, elapsedMs }: InitResult) {
+function toData({ applied, outcome, facts, elapsedMs }: InitResult, doctor: CheckUp | undefined) {
   const { answers, secrets, reply, address } = outcome;
   return {
     path: answers.path,
@@ -104,6 +115,7 @@ function toData({ applied, outcome, facts, elapsedMs }: InitResult) {
     backupPath: applied.backupPath ?? null,
     vault: { backend: facts.vault.backend, secrets: [...secrets.keys()] },
     test: reply ?? null,
+    doctor: doctor ?? null,
     elapsedMs,
   };
 }
