@@ -7,6 +7,8 @@ import type { World } from "./context.ts";
 import { binding } from "./program/bind.ts";
 import { addChatCommands } from "./program/chat-commands.ts";
 import { addConfigCommands } from "./program/config-commands.ts";
+import { addDoctorCommands } from "./program/doctor-commands.ts";
+import { addGonkaCommands } from "./program/gonka-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addServeCommand } from "./program/serve-command.ts";
@@ -35,6 +37,8 @@ export function buildProgram(world: World): {
   addChatCommands(program, bound);
   addConfigCommands(program, bound);
   addVaultCommands(program, bound);
+  addDoctorCommands(program, bound);
+  addGonkaCommands(program, bound);
   addServeCommand(program, bound);
   addSandboxCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { ZephError } from "../errors/zeph-error.ts";
 import { deadlineSignal, untilAborted } from "../internal/abort.ts";
 import { scrub } from "../internal/redact.ts";
@@ -19,7 +20,16 @@ export interface RunChecksOptions {
  * depends on a failed one is skipped and says why; one that does not answer in time fails. Throws only the caller's
  * abort.
  */
-export async function runChecks(checks: readonly Check[], options: RunChecksOptions): Promise<readonly CheckReport[]> {
+export async function runChecks(checks: readonly Check[], given: RunChecksOptions): Promise<readonly CheckReport[]> {
+  const run = followingController(given.signal);
+  try {
+    return await runAll(checks, { ...given, signal: run.signal });
+  } finally {
+    run.abort();
+  }
+}
+
+async function runAll(checks: readonly Check[], options: RunChecksOptions): Promise<readonly CheckReport[]> {
   const reports = new Map<string, Promise<CheckReport>>();
   for (const report of options.earlier ?? []) reports.set(report.name, Promise.resolve(report));
   // Listed before any is started, so that a check may come before those it waits for.
@@ -54,15 +64,28 @@ async function runOne(
 async function runTimed(check: Check, { facts, timeoutMs, signal }: RunChecksOptions): Promise<CheckResult> {
   const deadline = deadlineSignal(facts.world.clock, signal);
   if (check.isUntimed !== true) deadline.arm("timeout_headers", timeoutMs);
+  const end = followingController(deadline.signal);
   try {
     // Raced, because a check that overlooks its signal must not hold up the report.
-    return await untilAborted(check.run(facts, deadline.signal), deadline.signal);
+    return await untilAborted(check.run(facts, end.signal), end.signal);
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     return failed(deadline.signal.aborted ? deadline.signal.reason : thrown);
   } finally {
     deadline.release();
+    // What a check has left open would keep the process from ending.
+    end.abort();
   }
+}
+
+/** A signal that many things may listen to at once, without a warning on standard error. */
+function followingController(signal: AbortSignal): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  if (signal.aborted) controller.abort(signal.reason);
+  const follow = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", follow, { once: true, signal: controller.signal });
+  return controller;
 }
 
 /** The first failure of a chain is named, not the last skipped one. */

@@ -1,4 +1,4 @@
-import type { SetupWorld } from "../provider/setup.ts";
+import type { Setup, SetupWorld } from "../provider/setup.ts";
 import { vaultPaths } from "../vault/index.ts";
 import {
   chatChain,
@@ -13,6 +13,7 @@ import { brokerChecks } from "./broker/broker-checks.ts";
 import type { Check } from "./check.ts";
 import { clockCheck } from "./clock-check.ts";
 import { newFacts } from "./facts.ts";
+import { gonkaConfigCheck, nativeChecks } from "./native/native-checks.ts";
 import { type DoctorReport, toReport } from "./report.ts";
 import { runChecks } from "./run-checks.ts";
 
@@ -54,7 +55,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const rest = await remainingChecks(options, shared, loaded);
   const reports = await runChecks(rest, { facts, timeoutMs, signal, earlier: firstReports });
   return toReport([...first, ...rest], [...firstReports, ...reports], {
-    chain: chatChain(loaded.setup),
+    chain: chainOf(loaded.setup, options),
     elapsedMs: Math.max(0, world.clock.nowMs() - startedAtMs),
     isStrict: options.strict === true,
   });
@@ -68,17 +69,36 @@ async function remainingChecks(
   const { setup } = loaded;
   const paths = setup?.vaultPaths ?? defaultVaultPaths(world);
   const vault = paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend);
-  const general = [configWarningsCheck(loaded), defaultProviderCheck(loaded), ...vault];
+  const isNative = options.scope === "native";
+  const general = [configWarningsCheck(loaded), ...(isNative ? [] : [defaultProviderCheck(loaded)]), ...vault];
   if (setup === undefined) return general;
-  const chain = chatChain(setup);
   const { providers } = setup.loaded.config;
+  const native = providers.filter((config) => config.type === "gonka");
+  const chain = chainOf(setup, options);
+  const isSmokeWanted = (name: string) => options.smoke === true && name === chain[0];
+  const signed = native.flatMap((config, index) =>
+    nativeChecks(setup, config, { isFirst: index === 0, isSmokeWanted: isSmokeWanted(config.name) }),
+  );
   const brokers = providers.flatMap((config) =>
-    config.type === "compatible"
-      ? brokerChecks(setup, config, { isSmokeWanted: options.smoke === true && config.name === chain[0] })
+    config.type === "compatible" && !isNative
+      ? brokerChecks(setup, config, { isSmokeWanted: isSmokeWanted(config.name) })
       : [],
   );
-  const clock = clockCheck({ after: brokers.map(({ name }) => name), signedBy: undefined });
-  return [...general, clock, ...brokers];
+  const gonka = native.length > 0 || isNative ? [gonkaConfigCheck(native)] : [];
+  const clock = clockCheck({
+    after: [...signed, ...brokers].filter(({ name }) => !name.endsWith(".smoke")).map(({ name }) => name),
+    signedBy: native.find(({ name }) => chain.includes(name))?.name ?? native[0]?.name,
+  });
+  return [...general, ...gonka, clock, ...signed, ...brokers];
+}
+
+/** The providers whose failure would be a chat's failure: for `native` those that sign, whatever the default is. */
+function chainOf(setup: Setup | undefined, { scope }: DoctorOptions): readonly string[] {
+  const chain = chatChain(setup);
+  if (scope !== "native") return chain;
+  const native = setup?.loaded.config.providers.filter((config) => config.type === "gonka") ?? [];
+  const chosen = native.find(({ name }) => name === chain[0]) ?? native[0];
+  return chosen === undefined ? [] : [chosen.name];
 }
 
 /** Where the vault would be; undefined when the flags that say so are faulty, which the config check has told. */
