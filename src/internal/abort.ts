@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
 export interface Deadlines {
   /** Connect, send and receive the response headers, per attempt. Default 120 000: first bytes above 100 s were reported. */
   readonly headersMs: number;
-  /** Between two chunks of the body. Default 60 000. */
+  /** Between two chunks of the body; the first one has `headersMs`. Default 60 000. */
   readonly idleMs: number;
   /** From the first attempt to the last byte, waits and retries included. Default 600 000. */
   readonly totalMs: number;

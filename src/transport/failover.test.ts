@@ -238,6 +238,31 @@ describe("deadlines", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it("gives the first chunk as long as the headers: some endpoints think after they sent them", async () => {
+    const clock = manualClock(0, "manual");
+    let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start(given) {
+        controller = given;
+      },
+    });
+    const gonka = gonkaFetch({
+      kind: "broker",
+      baseURL: "https://api.example",
+      apiKey: "k",
+      clock,
+      deadlines: { headersMs: 2000, idleMs: 500, totalMs: 100_000 },
+      fetch: async () => new Response(body, { headers: { "content-type": "text/event-stream" } }),
+    });
+    const response = await gonka("https://api.example/v1/models");
+    const reading = response.text();
+    await new Promise(setImmediate);
+    await clock.advance(1900);
+    controller?.enqueue(new TextEncoder().encode("data: [DONE]\n\n"));
+    controller?.close();
+    expect(await reading).toContain("[DONE]");
+  });
+
   it("does not begin a wait that the total deadline would cut: the last word is worth more", async () => {
     const { send, clock } = connect(
       Array.from({ length: 50 }, () => json(503, {}, { "retry-after": "50" })),

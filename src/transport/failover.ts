@@ -133,6 +133,7 @@ function accept(
   return guardBody(response, {
     deadline,
     idleMs: options.deadlines.idleMs,
+    firstChunkMs: options.deadlines.headersMs,
     clock: options.clock,
     explain: (error) => withAttempts(error, [...seen.records, record]),
     onEnd(error) {

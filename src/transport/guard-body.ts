@@ -7,6 +7,8 @@ export interface GuardOptions {
   /** The attempt's signal, aborted when the upstream keeps us waiting for too long. */
   readonly deadline: DeadlineSignal;
   readonly idleMs: number;
+  /** For the first chunk: some endpoints send headers at once and think before they speak. */
+  readonly firstChunkMs: number;
   readonly clock: Pick<Clock, "nowMs">;
   /** Adds what only the loop knows to an error before the reader gets it. */
   readonly explain?: (error: ZephError) => ZephError;
@@ -21,7 +23,10 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024;
  * The upstream response with its bytes as they came, ended by an error when they stop coming (`timeout_idle`), break off
  * (`stream_cut`) or are too many (`response_too_large`).
  */
-export function guardBody(response: Response, { deadline, idleMs, clock, explain, onEnd }: GuardOptions): Response {
+export function guardBody(
+  response: Response,
+  { deadline, idleMs, firstChunkMs, clock, explain, onEnd }: GuardOptions,
+): Response {
   const headers = new Headers(response.headers);
   // Fetch has decoded the body already, while the headers still announce the coded form.
   if (headers.has("content-encoding")) {
@@ -45,7 +50,7 @@ export function guardBody(response: Response, { deadline, idleMs, clock, explain
     deadline.disarm();
     onEnd(error);
   }
-  const idle = idleAlarm(deadline, idleMs, clock);
+  const idle = idleAlarm(deadline, { idleMs, firstChunkMs, clock });
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -92,20 +97,27 @@ export function guardBody(response: Response, { deadline, idleMs, clock, explain
  * Counts the time the upstream keeps us waiting, not the time a slow reader takes. One timer watches all chunks: when it
  * fires early it is set for the rest, which costs less than a timer for every chunk.
  */
-function idleAlarm(deadline: DeadlineSignal, idleMs: number, clock: Pick<Clock, "nowMs">) {
+function idleAlarm(
+  deadline: DeadlineSignal,
+  { idleMs, firstChunkMs, clock }: Pick<GuardOptions, "idleMs" | "firstChunkMs" | "clock">,
+) {
+  let limitMs = Math.max(idleMs, firstChunkMs);
   let waitingSinceMs: number | undefined;
-  function check(): number | undefined {
-    if (waitingSinceMs === undefined) return idleMs;
-    const leftMs = waitingSinceMs + idleMs - clock.nowMs();
+  function postpone(): number | undefined {
+    if (waitingSinceMs === undefined) return limitMs;
+    const leftMs = waitingSinceMs + limitMs - clock.nowMs();
     return leftMs > 0 ? leftMs : undefined;
   }
-  deadline.arm("timeout_idle", idleMs, check);
+  deadline.arm("timeout_idle", limitMs, postpone);
   return {
     waiting() {
       waitingSinceMs = clock.nowMs();
     },
     served() {
       waitingSinceMs = undefined;
+      if (limitMs === idleMs) return;
+      limitMs = idleMs;
+      deadline.arm("timeout_idle", limitMs, postpone);
     },
   };
 }
