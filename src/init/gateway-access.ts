@@ -68,12 +68,8 @@ async function chooseBroker({ request, facts, ...session }: InitSession, choice:
   const others = brokers.filter((broker) => broker.id !== "gonkagate" && broker.baseURL !== undefined);
   return askOr(session, "--broker").select({
     message: "Which broker?",
-    choices: others.map((broker) => ({ value: broker, label: broker.name, hint: brokerHint(broker) })),
+    choices: others.map((broker) => ({ value: broker, label: broker.name, hint: broker.money })),
   });
-}
-
-function brokerHint({ money, signupUrl }: Broker): string {
-  return signupUrl === undefined ? money : `${money} · ${signupUrl}`;
 }
 
 function unknownBroker(id: string, brokers: readonly Broker[]): never {

@@ -77,7 +77,7 @@ function withMore(outcome: ReadyOutcome, more: MoreSettings | undefined): ReadyO
 
 function tellWhatStays({ facts, tell }: InitSession): void {
   const names = facts.config?.providers.map(({ name, isDefault }) => (isDefault ? `${name} (default)` : name)) ?? [];
-  if (names.length > 0) tell.info(`Configured so far: ${names.join(", ")}. What you do not change stays as it is.`);
+  if (names.length > 0) tell.info(`Set up so far: ${names.join(", ")}. All of it is kept.`);
 }
 
 /** An unreadable config is replaced only when that was said in so many letters; it stays as a backup. */

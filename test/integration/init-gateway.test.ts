@@ -431,6 +431,31 @@ describe("an endpoint that lists its models to everybody", () => {
   });
 });
 
+describe("a config that does not load once it is written", () => {
+  it("is put back as it was", async () => {
+    await writeConfig(sandboxAsGonkaGate());
+    // Somebody checks out another branch while the test message is on its way.
+    const breakProject = async () => {
+      await mkdir(join(home.path, "config"), { recursive: true });
+      await writeFile(join(home.path, "config", "default.toml"), "[llm]\nfallback = 1\n");
+    };
+    const { error } = await runSetUp({
+      home: home.path,
+      fetch: async (input, init) => {
+        if (String(input).endsWith("/chat/completions")) await breakProject();
+        return fetch(input, init);
+      },
+      stdin: sandbox.broker.keys.good,
+      request: { broker: "gonkagate", key: { from: "stdin" }, model: "auto" },
+    });
+    expect(error?.code).toBe("config_invalid");
+    expect(await readConfig()).toBe(sandboxAsGonkaGate());
+    expect([...(await readAll(dirname(configPath()))).keys()].filter((path) => path.includes("config.toml"))).toEqual([
+      configPath(),
+    ]);
+  });
+});
+
 describe("what decides besides the written file", () => {
   it("is told: variables and a project's file", async () => {
     await mkdir(join(home.path, "config"));
