@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, rmSync } from "node:fs";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import recorded from "../examples/local-endpoint/recorded.json" with { type: "json" };
 import { transpileExamples } from "../scripts/transpile-examples.mjs";
 import { type SandboxWithNetwork, startSandbox } from "../src/sandbox/index.ts";
 
@@ -20,7 +23,7 @@ const PRINTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   "signed-fetch.js": ["3 nodes, self-consistent\n", "attempt 1 at", /gonka1\w{38} got: 1, 2, 3, 4, 5\n/],
 };
 /** Parts of examples, run by those above or by vitest itself. */
-const PARTS = ["next-route/route.js", "sandbox-tests/summarize.js"];
+const PARTS = ["local-endpoint/serve.js", "next-route/route.js", "sandbox-tests/summarize.js"];
 
 let folder: string;
 let sandbox: SandboxWithNetwork;
@@ -33,18 +36,23 @@ afterAll(async () => {
   await sandbox.stop();
 });
 
-/** Runs an example as a user does: a process of its own, against the built package, set up by its environment. */
-async function run(name: string): Promise<{ readonly printed: string; readonly complained: string }> {
-  const child = spawn(process.execPath, [join(folder, name)], {
+/** Starts an example as a user does: a process of its own, against the built package, set up by its environment. */
+function start(name: string) {
+  return spawn(process.execPath, [join(folder, name)], {
     env: {
       GONKA_BASE_URL: sandbox.broker.baseURL,
       GONKAGATE_API_KEY: sandbox.broker.keys.good,
       GONKA_MODEL: "sandbox/echo-1",
       GONKA_SOURCE_URL: sandbox.network.sourceUrl,
       GONKA_PRIVATE_KEY: sandbox.network.createAccount().privateKeyHex,
+      PORT: "0",
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
+}
+
+async function run(name: string): Promise<{ readonly printed: string; readonly complained: string }> {
+  const child = start(name);
   const [printed, complained] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
   return { printed, complained };
 }
@@ -58,6 +66,58 @@ it.each(Object.entries(PRINTED))("examples/%s does what it says", async (name, e
   }
   expect(sandbox.network.violations).toEqual([]);
 });
+
+describe("examples/local-endpoint", () => {
+  let serving: ReturnType<typeof start>;
+  let baseURL: string;
+  let key: string;
+  beforeAll(async () => {
+    serving = start("local-endpoint/serve.js");
+    let printed = "";
+    for await (const line of createInterface(serving.stdout)) {
+      printed += `${line}\n`;
+      if (line.startsWith("OPENAI_API_KEY=")) break;
+    }
+    baseURL = /^OPENAI_BASE_URL=(.+)$/m.exec(printed)?.[1] ?? "";
+    key = /^OPENAI_API_KEY=(.+)$/m.exec(printed)?.[1] ?? "";
+  });
+  afterAll(() => serving.kill("SIGKILL"));
+
+  it.each(recorded.flatMap(({ client, requests }) => requests.map((request) => ({ ...request, client }))))(
+    "answers what was recorded: $client, $method $path",
+    async ({ method, path, headers, body }) => {
+      const origin = new URL(baseURL);
+      const sent = httpRequest({
+        hostname: origin.hostname,
+        port: origin.port,
+        method,
+        path,
+        headers: { ...headers, authorization: `Bearer ${key}` },
+      });
+      sent.end(body);
+      const [response] = (await once(sent, "response")) as [IncomingMessage];
+      const answer = await text(response);
+      expect(response.statusCode, answer).toBe(200);
+      expect(answer).toContain(expectedIn(path, body));
+    },
+  );
+
+  it("ends in order when it is told to", async () => {
+    serving.kill("SIGTERM");
+    expect(await once(serving, "exit")).toEqual([0, null]);
+  });
+});
+
+/** What shows that an answer is the right one for the request. */
+function expectedIn(path: string, body = ""): string {
+  if (path.endsWith("/models")) return '"alias_of":"sandbox/echo-1"';
+  if (path.endsWith("/embeddings")) return '"object":"embedding"';
+  if (body.includes('"stream":true')) return "data: [DONE]";
+  if (body.includes('"tool_call_id"')) return "The tool answered: sunny";
+  if (body.includes('"tools"')) return '"name":"get_weather"';
+  if (body.includes('"json_schema"')) return 'country\\":';
+  return "1, 2, 3, 4, 5";
+}
 
 it("runs every example there is", () => {
   const names = readdirSync(EXAMPLES, { recursive: true, encoding: "utf8" })
