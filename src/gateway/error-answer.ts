@@ -26,7 +26,7 @@ export function errorObject(error: ZephError, param: string | null = null): { re
 /** A refusal of the gateway's own. SDKs on top are told not to try again what zeph has given up on. */
 export function errorAnswer(
   error: ZephError,
-  given: { readonly param?: string; readonly headers?: Readonly<Record<string, string>> } = {},
+  given: { readonly param?: string | undefined; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Answer {
   return jsonAnswer(errorObject(error, given.param), error.httpStatus, {
     "x-should-retry": "false",

@@ -20,6 +20,8 @@ export interface LocalGatewayOptions {
   readonly defaultModel?: string;
   /** `network` (default) makes requests fit the network's published rules; `none` sends them as they are. */
   readonly cleanUp?: "network" | "none";
+  /** How the upstream is reached: nodes are stricter about messages than brokers. Default `broker`. */
+  readonly access?: "broker" | "native";
   /**
    * `always-stream` asks the upstream for a stream also when the caller did not, and puts the answer together: brokers
    * give up on answers whose first byte takes over 100 s. Default `as-asked`.

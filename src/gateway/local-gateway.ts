@@ -81,7 +81,7 @@ async function answerRequest(state: GatewayState, request: Request): Promise<Ans
     }
     const error = toZephError(thrown);
     exchange.record.errorCode = error.code;
-    return finish(exchange, errorAnswer(error), cors);
+    return finish(exchange, errorAnswer(error, { param: fieldIn(error) }), cors);
   }
 }
 
@@ -121,6 +121,11 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
         upstream: context.state.options.upstream,
       });
   }
+}
+
+/** The field an error is about: details of refused fields begin with its path. */
+function fieldIn({ detail = "" }: ZephError): string | undefined {
+  return /^((?:messages|tools|model|body)[\w.[\]]*): /.exec(detail)?.[1];
 }
 
 /** Adds what every answer carries. A streamed answer ends its exchange by itself; others end here. */

@@ -1,37 +1,49 @@
+import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { cleanChatRequest } from "./clean-up/clean-chat-request.ts";
 import type { LocalGatewayOptions } from "./local-gateway-options.ts";
-import type { JsonBody } from "./read-json-body.ts";
+import type { JsonBody, JsonObject } from "./read-json-body.ts";
 
 /** A chat request made ready to be sent. */
 export interface PreparedChat {
   /** The body; the caller's own text when nothing had to be changed. */
   readonly text: string;
+  readonly request: JsonObject;
   readonly model: string;
   readonly stream: boolean;
   readonly removed: readonly string[];
   readonly changed: readonly string[];
 }
 
-export function prepareChat(
-  { text, value }: JsonBody,
-  { aliases = {}, defaultModel }: LocalGatewayOptions,
-): PreparedChat {
-  const model = chooseModel(value.model, aliases, defaultModel);
+/** Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`. */
+export function prepareChat({ text, value }: JsonBody, options: LocalGatewayOptions): PreparedChat {
+  const model = chooseModel(value.model, options);
+  const named = model === value.model ? value : { ...value, model };
+  const { request, removed, changed } =
+    options.cleanUp === "none"
+      ? { request: named, removed: [], changed: [] }
+      : cleanChatRequest(named, {
+          access: options.access ?? "broker",
+          keepToolType: toolTypesOf(options.upstream.baseURL),
+        });
   return {
-    text: model === value.model ? text : JSON.stringify({ ...value, model }),
+    text: request === value ? text : JSON.stringify(request),
+    request,
     model,
-    stream: value.stream === true,
-    removed: [],
-    changed: [],
+    stream: request.stream === true,
+    removed,
+    changed,
   };
 }
 
-function chooseModel(
-  given: unknown,
-  aliases: Readonly<Record<string, string>>,
-  defaultModel: string | undefined,
-): string {
+function chooseModel(given: unknown, { aliases = {}, defaultModel }: LocalGatewayOptions): string {
   const named = typeof given === "string" && given.trim() !== "" ? given : defaultModel;
   if (named === undefined) throw new ZephError("model_missing", { detail: "the request names none" });
   return Object.hasOwn(aliases, named) ? (aliases[named] ?? named) : named;
+}
+
+/** GonkaGate serves tools of its own (`gonkagate:web_search` …) before the network sees the request. */
+function toolTypesOf(baseURL: string): (type: string) => boolean {
+  const id = brokerForBaseURL(baseURL)?.id;
+  return (type) => id !== undefined && type.startsWith(`${id}:`);
 }

@@ -1,0 +1,59 @@
+/** Ids of tool calls in the order of a conversation, and which calls still wait for their result. */
+export interface CallIds {
+  /** Begins the calls of one assistant turn. Within it no id may come twice. */
+  turn(): { idFor(given: unknown, functionName: string): string };
+  /** The id a result belongs to: of the first open call with its id, or, for a result without one, of the first open call. */
+  answer(given: unknown): string | undefined;
+}
+
+interface OpenCall {
+  readonly given: string;
+  readonly id: string;
+}
+
+/**
+ * Calls with an id that their turn has already, or with none, get `functions.<name>:<number in the conversation>`, the
+ * form Kimi itself uses. Nothing is left out: two calls with one id may both have real results, and those are handed out
+ * in order.
+ * @param usedIds every id the conversation names, so that a new one is new
+ */
+export function callIds(usedIds: ReadonlySet<string>): CallIds {
+  const used = new Set(usedIds);
+  const open: OpenCall[] = [];
+  const answered = new Set<string>();
+  let count = 0;
+
+  function freshId(functionName: string): string {
+    let number = count;
+    while (used.has(`functions.${functionName}:${number}`)) number += 1;
+    const id = `functions.${functionName}:${number}`;
+    used.add(id);
+    return id;
+  }
+  return {
+    turn() {
+      const inTurn = new Set<string>();
+      return {
+        idFor(given, functionName) {
+          const isUsable = typeof given === "string" && given.trim() !== "" && !inTurn.has(given);
+          const id = isUsable ? given : freshId(functionName);
+          inTurn.add(id);
+          open.push({ given: typeof given === "string" ? given : "", id });
+          count += 1;
+          return id;
+        },
+      };
+    },
+    answer(given) {
+      const wanted = typeof given === "string" && given.trim() !== "" ? given : undefined;
+      const index = wanted === undefined ? (open.length > 0 ? 0 : -1) : open.findIndex((call) => call.given === wanted);
+      const call = index === -1 ? undefined : open.splice(index, 1)[0];
+      if (call !== undefined) {
+        answered.add(call.id);
+        return call.id;
+      }
+      // A second result of the same call is unusual, but the network takes it.
+      return wanted !== undefined && answered.has(wanted) ? wanted : undefined;
+    },
+  };
+}

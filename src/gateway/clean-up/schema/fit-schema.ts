@@ -1,0 +1,28 @@
+import { byteLength, type JsonObject } from "../json.ts";
+import type { Detail } from "./clean-keywords.ts";
+import { rebuildSchema } from "./rebuild-schema.ts";
+import { hasSchemaProblem, type PlacedLimits } from "./schema-problem.ts";
+
+/** What is given up, step by step, until the schema is small enough. */
+const STEPS: readonly { readonly detail: Detail; readonly maxDepth: number }[] = [
+  { detail: "full", maxDepth: 16 },
+  { detail: "short", maxDepth: 16 },
+  { detail: "bare", maxDepth: 16 },
+  { detail: "bare", maxDepth: 8 },
+  { detail: "bare", maxDepth: 5 },
+  { detail: "bare", maxDepth: 3 },
+  { detail: "bare", maxDepth: 2 },
+];
+
+/**
+ * A schema the network takes: the given one when it fits, else one with references put in place, recursion cut, and
+ * what exceeds the bounds left out.
+ */
+export function fitSchema(schema: JsonObject, limits: PlacedLimits): JsonObject {
+  if (!hasSchemaProblem(schema, limits)) return schema;
+  for (const { detail, maxDepth } of STEPS) {
+    const rebuilt = rebuildSchema(schema, { limits, detail, maxDepth: Math.min(maxDepth, limits.maxDepth) });
+    if (byteLength(rebuilt) <= limits.maxBytes) return rebuilt;
+  }
+  return { type: "object" };
+}
