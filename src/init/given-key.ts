@@ -1,7 +1,9 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import type { GatewayAccess } from "./gateway-access.ts";
+import type { InitRequest } from "./init-request.ts";
 import type { InitSession } from "./init-session.ts";
+import type { InitWorld } from "./init-world.ts";
 import { judgeKey } from "./judge-key.ts";
 
 /** The key that a flag says where to find. */
@@ -11,7 +13,7 @@ export async function givenKey(
 ): Promise<Secret | undefined> {
   const { key } = request;
   if (key === undefined) return undefined;
-  const text = key.from === "stdin" ? await world.readStdinSecret() : fromVariable(world.env, key.variable);
+  const text = await readGivenKey(world, key);
   const judged = judgeKey(text, access, facts.brokers);
   switch (judged.kind) {
     case "usable":
@@ -34,11 +36,14 @@ export async function givenKey(
   }
 }
 
-function fromVariable(env: InitSession["world"]["env"], variable: string): Secret {
+/** Reads what a flag points to, as it is. Throws `missing_input`, and `usage` for what is no name of a variable. */
+export async function readGivenKey(world: InitWorld, key: NonNullable<InitRequest["key"]>): Promise<Secret> {
+  if (key.from === "stdin") return world.readStdinSecret();
+  const { variable } = key;
   // Not repeated: it may be the key itself.
   if (!/^[A-Za-z_]\w*$/.test(variable))
     throw new ZephError("usage", { detail: "--key-env takes the name of a variable" });
-  const value = (env[variable] ?? "").trim();
+  const value = (world.env[variable] ?? "").trim();
   if (value === "") throw new ZephError("missing_input", { detail: `--key-env ${variable}: this variable is not set` });
   return new Secret(value);
 }

@@ -2,7 +2,9 @@ import { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { ZephError } from "../errors/zeph-error.ts";
 import { manualClock } from "../internal/manual-clock.ts";
-import { inferencedAt, judgeVersion, parseKeyList, publishKeyArgs, versionAdvice } from "./inferenced.ts";
+import { inferencedAt, publishKeyArgs } from "./inferenced.ts";
+import { parseKeyList } from "./inferenced-output.ts";
+import { judgeVersion, versionAdvice } from "./inferenced-version.ts";
 import type { ProgramResult, RunProgram, RunProgramOptions } from "./run-program.ts";
 
 const KEY = "4c".repeat(32);

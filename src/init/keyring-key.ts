@@ -2,7 +2,8 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
-import type { Inferenced, Keyring, KeyringEntry } from "./inferenced.ts";
+import type { Inferenced, Keyring } from "./inferenced.ts";
+import type { KeyringEntry } from "./inferenced-output.ts";
 import { askOr, type InitSession } from "./init-session.ts";
 
 /** A key taken out of an `inferenced` keyring. */

@@ -1,9 +1,11 @@
 import { GONKA_ADDRESS, GONKA_PRIVATE_KEY, nativeSecretNames } from "../config/secret-names.ts";
 import { ZephError } from "../errors/zeph-error.ts";
-import { Secret } from "../internal/secret.ts";
+import type { Secret } from "../internal/secret.ts";
 import { toAddress } from "../protocol/address.ts";
 import { RequestSigner } from "../signer/request-signer.ts";
-import { findInferenced, INFERENCED_RELEASES, type Inferenced, type Keyring, versionAdvice } from "./inferenced.ts";
+import { readGivenKey } from "./given-key.ts";
+import { findInferenced, type Inferenced, type Keyring } from "./inferenced.ts";
+import { INFERENCED_RELEASES, versionAdvice } from "./inferenced-version.ts";
 import { askOr, type InitSession } from "./init-session.ts";
 import { pickFromKeyring } from "./keyring-key.ts";
 import { judgePrivateKey } from "./private-key.ts";
@@ -43,7 +45,10 @@ export async function obtainPrivateKey(
     if (judged.kind !== "usable") throw new ZephError("invalid_private_key");
     const signer = RequestSigner.fromHex(judged.key.reveal(), { prefix });
     checkStated(signer, candidate);
-    if (!(await isConfirmed(session, signer.address))) continue;
+    if (!(await isConfirmed(session, signer.address))) {
+      signer.dispose();
+      continue;
+    }
     return { signer, key: judged.key, ...(candidate.keyring === undefined ? {} : { keyring: candidate.keyring }) };
   }
 }
@@ -58,9 +63,7 @@ async function givenKey(session: InitSession): Promise<Candidate | undefined> {
     return pickFromKeyring(session, inferenced, keyName);
   }
   if (request.key === undefined) return undefined;
-  const text =
-    request.key.from === "stdin" ? await world.readStdinSecret() : new Secret(world.env[request.key.variable] ?? "");
-  const judged = judgePrivateKey(text);
+  const judged = judgePrivateKey(await readGivenKey(world, request.key));
   if (judged.kind === "usable") return { key: judged.key };
   const detail =
     judged.kind === "broker-key" ? "it looks like a broker's API key; give it with --path gateway" : judged.reason;
@@ -77,8 +80,9 @@ async function askForKey(session: InitSession): Promise<NativeKeyOutcome | Candi
     throw new ZephError("missing_input", { detail: "--key-stdin, --key-env NAME or --key-name NAME" });
   }
   const inferenced = await findInferenced(session.world);
-  if (inferenced === undefined)
+  if (inferenced === undefined) {
     session.tell.info(`inferenced, which makes keys, is not on the PATH: ${INFERENCED_RELEASES}`);
+  }
   const fromInferenced = { value: "inferenced", label: "A key of inferenced", hint: inferenced?.path ?? "" } as const;
   const source =
     stored.length === 0 && inferenced === undefined
@@ -94,9 +98,20 @@ async function askForKey(session: InitSession): Promise<NativeKeyOutcome | Candi
   if (source === "paste") return pasteKey(session);
   if (source !== "inferenced") return source;
   if (inferenced === undefined) throw new ZephError("inferenced_not_found");
-  const advice = versionAdvice(await inferenced.version());
-  if (advice !== undefined) session.tell.warn(advice);
-  return pickFromKeyring(session, inferenced);
+  return tryInferenced(session, inferenced);
+}
+
+/** A program that fails leaves all other ways open. */
+async function tryInferenced(session: InitSession, inferenced: Inferenced): Promise<NativeKeyOutcome | Candidate> {
+  try {
+    const advice = versionAdvice(await inferenced.version());
+    if (advice !== undefined) session.tell.warn(advice);
+    return await pickFromKeyring(session, inferenced);
+  } catch (error) {
+    if (!ZephError.is(error) || error.code !== "inferenced_failed") throw error;
+    session.tell.fail(error.message);
+    return askForKey(session);
+  }
 }
 
 /** Keys in the vault and the environment, with the address that is stored beside them. */

@@ -508,6 +508,29 @@ describe("inferenced", () => {
     expect(error?.code).toBe("inferenced_not_found");
   });
 
+  it("that fails leaves pasting open", async () => {
+    // Nobody can write where the keyring should be.
+    await writeFile(join(home.path, "keys"), "");
+    const { result, screen } = await run({
+      env: inferencedEnvironment(home.path, { version: "some hash" }),
+      request: { model: "auto" },
+      answers: [
+        ...toNetwork(),
+        [/Where is your private key/, "A key of inferenced"],
+        [/Which keyring backend/, "file"],
+        [/no key yet/, "Look in another keyring"],
+        [/Which keyring backend/, "test"],
+        [/Folder of the keyring/, join(home.path, "keys")],
+        [/Where is your private key/, "I paste it"],
+        [/Private key/, account.privateKeyHex],
+        [/your account\?/, true],
+      ],
+    });
+    expect(screen).toContain("does not tell its version");
+    expect(screen).toContain("The inferenced program did not do what was asked");
+    expect(result?.outcome.address).toBe(account.address);
+  });
+
   it("without the wanted key says which there are", async () => {
     await withKey("alice", account.privateKeyHex);
     const { error } = await run({
