@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type SandboxWithNetwork, startSandbox } from "../../src/sandbox/index.ts";
 import { INFERENCED_FOLDER } from "../support/inferenced/inferenced-stand-in.ts";
 import { CLI, CTRL_C, DOWN, ENTER, openTerminal, type PseudoTerminal, UP } from "../support/pty.ts";
 import { readAll, temporaryHome } from "../support/scripted-init.ts";
+
+// Several processes per test, on machines that may be busy.
+vi.setConfig({ testTimeout: 90_000 });
 
 const SECRET_NAME = "ZEPH_COMPATIBLE_GONKAGATE_API_KEY";
 

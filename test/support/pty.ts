@@ -31,7 +31,7 @@ export const UP = "\u001b[A";
 export const DOWN = "\u001b[B";
 export const CTRL_C = "\u0003";
 
-const DEFAULT_TIMEOUT_MS = 20_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** Starts `node dist/cli/main.js ...args` in a pseudo-terminal of 100 x 40. */
 export function openTerminal(args: readonly string[], env: Readonly<Record<string, string>>): PseudoTerminal {
