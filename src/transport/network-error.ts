@@ -32,12 +32,20 @@ const AFTER_CONNECT: Readonly<Record<string, string>> = {
   UND_ERR_BODY_TIMEOUT: "the answer stopped arriving",
 };
 
+/** Fetch does not connect to some ports at all (https://fetch.spec.whatwg.org/#port-blocking); undici says so without a code. */
+const BAD_PORT = "bad port";
+
 /** Turns what `fetch` rejected with into `unreachable`. Signal reasons must have been told apart before. */
 export function readNetworkFailure(thrown: unknown): NetworkFailure {
   const code = findCode(thrown);
-  const before = code === undefined ? undefined : BEFORE_CONNECT[code];
+  const before = code === undefined ? badPort(thrown) : BEFORE_CONNECT[code];
   const detail = before ?? (code === undefined ? undefined : AFTER_CONNECT[code]) ?? code ?? "no answer";
   return { error: new ZephError("unreachable", { detail, cause: thrown }), requestLeft: before === undefined };
+}
+
+function badPort(thrown: unknown): string | undefined {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  return cause instanceof Error && cause.message === BAD_PORT ? "fetch refuses to connect to this port" : undefined;
 }
 
 /** Fetch wraps the cause, and a host with several addresses gives an AggregateError of causes. */

@@ -64,7 +64,7 @@ function nativeClient(
   const gonka = gonkaFetch({
     kind: "native",
     signer: RequestSigner.fromHex(account.privateKeyHex),
-    endpoints: endpointsOf(network),
+    ...(changes.discover === undefined ? { endpoints: endpointsOf(network) } : {}),
     clock,
     random: () => 0.5,
     onEvent: (event) => events.push(event),
