@@ -4,7 +4,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import { VERSION } from "../version.ts";
 import type { World } from "./context.ts";
-import { binding } from "./program/bind.ts";
+import { addGlobalOptions, binding } from "./program/bind.ts";
 import { addChatCommands } from "./program/chat-commands.ts";
 import { addConfigCommands } from "./program/config-commands.ts";
 import { addDoctorCommands } from "./program/doctor-commands.ts";
@@ -32,6 +32,7 @@ export function buildProgram(world: World): {
     .version(VERSION, "-V, --version", "print the version")
     .addHelpText("before", EXAMPLES.trimStart())
     .showSuggestionAfterError(true);
+  addGlobalOptions(program);
   const bound = binding(world);
   addInitCommand(program, bound);
   addChatCommands(program, bound);
@@ -49,13 +50,14 @@ export function buildProgram(world: World): {
         writeErr: () => {},
         getOutHelpWidth: () => Math.min(world.stdout.columns ?? 80, 100),
       })
+      .configureHelp({ showGlobalOptions: true })
       .helpOption("-h, --help", "show this help");
   }
   return {
     program,
     async run(argv) {
       try {
-        await program.parseAsync([...argv], { from: "user" });
+        await program.parseAsync(withDefaultCommand(program, argv), { from: "user" });
         return bound.exitCode();
       } catch (error) {
         if (error instanceof CommanderError) return fromCommander(error);
@@ -63,6 +65,24 @@ export function buildProgram(world: World): {
       }
     },
   };
+}
+
+/**
+ * `zeph` alone, or with options only, is a chat. A word that is no command stays an error: it may be a slip, and must
+ * not be sent to a model as a question.
+ */
+function withDefaultCommand(program: Command, argv: readonly string[]): string[] {
+  if (argv[0] === "--init") return ["init", ...argv.slice(1)];
+  const names = new Set([
+    "help",
+    "-h",
+    "--help",
+    "-V",
+    "--version",
+    ...program.commands.map((command) => command.name()),
+  ]);
+  const isBare = argv[0] === undefined || argv[0].startsWith("-");
+  return isBare && !argv.some((argument) => names.has(argument)) ? ["chat", ...argv] : [...argv];
 }
 
 function descendants(command: Command): readonly Command[] {

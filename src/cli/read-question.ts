@@ -1,21 +1,65 @@
+import { fstatSync } from "node:fs";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { CliContext } from "./context.ts";
 
 /** What a Gonka node accepts for one request; brokers take less. */
 const MAX_BYTES = 10 * 1024 * 1024;
 
+/** How long a parent program that started us gets to begin writing, when the question is on the command line already. */
+const SOCKET_GRACE_MS = 300;
+/** After this a user who did not mean to pipe anything is told why nothing happens. */
+const NOTICE_AFTER_MS = 1_000;
+
+type QuestionContext = Pick<CliContext, "stdin" | "stderr" | "clock">;
+
 /**
  * The question of a one-shot command: the words of the command line, what comes on standard input, or both, words first
  * (`zeph ask "summarise" < report.txt`). Throws `missing_input` when there is neither, `request_too_large` above 10 MiB.
  */
-export async function readQuestion({ stdin }: Pick<CliContext, "stdin">, words: readonly string[]): Promise<string> {
+export async function readQuestion(context: QuestionContext, words: readonly string[]): Promise<string> {
   const typed = words.join(" ").trim();
-  const piped = stdin.isTTY === true ? "" : (await readText(stdin)).trim();
+  const piped = context.stdin.isTTY === true ? "" : (await readPiped(context, typed !== "")).trim();
   const question = [typed, piped].filter((part) => part !== "").join("\n\n");
   if (question !== "") return question;
   throw new ZephError("missing_input", {
     detail: "the question",
     hint: 'Type it behind the command, as in `zeph ask "why is the sky blue?"`, or pipe it in.',
+  });
+}
+
+async function readPiped({ stdin, stderr, clock }: QuestionContext, hasWords: boolean): Promise<string> {
+  if (hasWords && isSocket(stdin) && !(await beginsWithin(stdin, clock, SOCKET_GRACE_MS))) {
+    stdin.destroy();
+    return "";
+  }
+  const cancelNotice = clock.schedule(NOTICE_AFTER_MS, () => {
+    stderr.write("Waiting for standard input to end …\n");
+  });
+  try {
+    return await readText(stdin);
+  } finally {
+    cancelNotice();
+  }
+}
+
+/**
+ * A shell's pipe is a FIFO. A socket is what Node and others give the programs they start, often to write nothing and
+ * never close it; waiting for its end would hang.
+ */
+function isSocket(stdin: CliContext["stdin"]): boolean {
+  return "fd" in stdin && typeof stdin.fd === "number" && fstatSync(stdin.fd).isSocket();
+}
+
+function beginsWithin(stdin: CliContext["stdin"], clock: CliContext["clock"], delayMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (begins: boolean) => {
+      cancel();
+      for (const event of ["readable", "end"]) stdin.off(event, onBegin);
+      resolve(begins);
+    };
+    const onBegin = () => settle(true);
+    const cancel = clock.schedule(delayMs, () => settle(false));
+    for (const event of ["readable", "end"]) stdin.once(event, onBegin);
   });
 }
 

@@ -12,7 +12,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   const asksForJson = argv.includes("--json");
   try {
     refuseSecretArguments(argv);
-    return await buildProgram(world).run(argv[0] === "--init" ? ["init", ...argv.slice(1)] : argv);
+    return await buildProgram(world).run(argv);
   } catch (thrown) {
     const error = toZephError(thrown, world);
     const { color } = toContext(world, {});

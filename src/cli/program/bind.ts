@@ -20,7 +20,7 @@ export function binding(world: World): Binding {
   let exitCode = 0;
   return {
     bind(command, argumentNames, load) {
-      addGlobalOptions(command).action(async (...given: unknown[]) => {
+      command.action(async (...given: unknown[]) => {
         const flags = command.optsWithGlobals();
         argumentNames.forEach((name, index) => {
           if (given[index] !== undefined) flags[name] = given[index];
@@ -33,7 +33,7 @@ export function binding(world: World): Binding {
   };
 }
 
-/** Every command takes these, before or after its name. */
+/** Every command takes these, before or after its name; they stand at the root. */
 export function addGlobalOptions(command: Command): Command {
   return command
     .addOption(new Option("--config <path>", "config file to use instead of the usual ones").helpGroup("Everywhere:"))
@@ -43,10 +43,5 @@ export function addGlobalOptions(command: Command): Command {
     .addOption(new Option("--json", "print one JSON object on standard output").helpGroup("Everywhere:"))
     .addOption(new Option("--verbose", "tell more on standard error").helpGroup("Everywhere:"))
     .addOption(new Option("--non-interactive", "never ask anything").helpGroup("Everywhere:"))
-    .addOption(
-      new Option("--color <when>", "colour")
-        .choices(["auto", "always", "never"])
-        .default("auto")
-        .helpGroup("Everywhere:"),
-    );
+    .addOption(new Option("--color <when>", "colour").choices(["auto", "always", "never"]).helpGroup("Everywhere:"));
 }

@@ -6,9 +6,7 @@ import type { Binding } from "./bind.ts";
 
 export function addChatCommands(program: Command, { bind }: Binding): void {
   bind<AskFlags>(
-    withChatOptions(
-      program.command("chat", { isDefault: true }).description("talk in the terminal; with words, as ask does"),
-    ),
+    withChatOptions(program.command("chat").description("talk in the terminal; with words, as ask does")),
     ["prompt"],
     async (context, flags) => {
       const [{ runChat }, { chatDependencies }] = await Promise.all([

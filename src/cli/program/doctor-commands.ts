@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { DoctorFlags } from "../commands/doctor.ts";
+import type { ExplainFlags } from "../commands/explain.ts";
 import type { Binding } from "./bind.ts";
 
 export function addDoctorCommands(program: Command, { bind }: Binding): void {
@@ -7,6 +8,15 @@ export function addDoctorCommands(program: Command, { bind }: Binding): void {
     addDoctorOptions(program.command("doctor").description("say whether a chat would work, and what to do if not")),
     [],
     async (context, flags) => (await import("../commands/doctor.ts")).runDoctorCommand(context, flags),
+  );
+  bind<ExplainFlags>(
+    program
+      .command("explain")
+      .description("tell the story of the last failed request")
+      .argument("[id]", "of another one: its own id, or the request id of the server")
+      .option("--last", "the last one, which is the default"),
+    ["id"],
+    async (context, flags) => (await import("../commands/explain.ts")).runExplain(context, flags),
   );
 }
 

@@ -1,0 +1,91 @@
+import { readFileSync } from "node:fs";
+import { PassThrough } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { manualClock } from "../internal/manual-clock.ts";
+import { VERSION } from "../version.ts";
+import { runCli } from "./run.ts";
+
+async function cli(argv: readonly string[], env: Record<string, string> = {}) {
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  const text = { out: "", err: "" };
+  stdout.on("data", (chunk) => (text.out += String(chunk)));
+  stderr.on("data", (chunk) => (text.err += String(chunk)));
+  const exitCode = await runCli(argv, {
+    stdin: Object.assign(new PassThrough().end(), { isTTY: false }),
+    stdout,
+    stderr,
+    env,
+    cwd: "/nonexistent",
+    homeDir: "/nonexistent",
+    platform: "linux",
+    clock: manualClock(),
+    random: () => 0,
+    fetch: () => Promise.reject(new Error("nothing may be sent")),
+    signal: new AbortController().signal,
+  });
+  return { exitCode, ...text };
+}
+
+describe("the command line", () => {
+  it("shows help and version with exit code 0", async () => {
+    expect(await cli(["--help"])).toMatchObject({ exitCode: 0, out: expect.stringContaining("zeph init") });
+    expect(await cli(["--version", "--json"])).toMatchObject({ exitCode: 0, out: `${VERSION}\n` });
+  });
+
+  it("names the nearest command and exits with 2", async () => {
+    const { exitCode, err } = await cli(["modles"]);
+    expect(exitCode).toBe(2);
+    expect(err).toContain("unknown command");
+    expect(err).toContain("models");
+  });
+
+  it("says what to do without a configuration, in words and as JSON", async () => {
+    expect(await cli(["models"])).toMatchObject({ exitCode: 17, err: expect.stringContaining("zeph init") });
+    const { exitCode, out } = await cli(["ask", "hi", "--json"]);
+    expect(exitCode).toBe(17);
+    expect(JSON.parse(out)).toMatchObject({ ok: false, error: { code: "config_not_found", hint: expect.any(String) } });
+  });
+
+  it("takes the flags of every command before and after its name", async () => {
+    for (const argv of [
+      ["--json", "models"],
+      ["models", "--json"],
+    ]) {
+      expect(JSON.parse((await cli(argv)).out)).toMatchObject({ ok: false, error: { code: "config_not_found" } });
+    }
+    expect((await cli(["--config", "/nonexistent/zeph.toml", "config", "show"])).err).toContain(
+      "/nonexistent/zeph.toml",
+    );
+  });
+
+  it("chats when there is no command, and never takes a mistyped one for a question", async () => {
+    expect(await cli([])).toMatchObject({ exitCode: 2, err: expect.stringContaining("zeph ask") });
+    expect(await cli(["--provider", "x"])).toMatchObject({ exitCode: 2, err: expect.stringContaining("zeph ask") });
+    expect(await cli(["vualt", "list"])).toMatchObject({ exitCode: 2, err: expect.stringContaining("vault") });
+  });
+
+  it.each([
+    [["ask", "--api-key", "gp-planted-secret-value"]],
+    [["init", "--api-key=gp-planted-secret-value"]],
+    [["init", "--private-key", "a1".repeat(32)]],
+    [["gp-planted-secret-value"]],
+    [["vault", "set", "NAME", "gp-planted-secret-value"]],
+    [["ask", `0x${"a1".repeat(32)}`]],
+  ])("refuses a secret in the arguments and does not repeat it: %j", async (argv) => {
+    const { exitCode, out, err } = await cli(argv);
+    expect(exitCode).toBe(2);
+    expect(err).toContain("secret was given on the command line");
+    expect(out + err).not.toMatch(/planted|a1a1a1/);
+  });
+
+  it("does not repeat an unknown word that is long enough to be a secret", async () => {
+    const { err } = await cli([`obk-${"z".repeat(20)}`]);
+    expect(err).not.toContain("zzzz");
+  });
+});
+
+it("has the version of package.json", () => {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  expect(VERSION).toBe(version);
+});
