@@ -59,8 +59,8 @@ describe("the tarball", () => {
       .flatMap((path) =>
         [...readFileSync(join(packed.folder, path), "utf8").matchAll(/\]\((?!\w+:|#)([^)#]+)[^)]*\)/g)]
           .map(([, target = ""]) => normalize(join(dirname(path), target)))
-          // A page may point at the source, which is in the repository.
-          .filter((target) => !target.startsWith("src/") && !paths.has(target))
+          // Sources and examples are in the repository only.
+          .filter((target) => !/^(?:src|examples)\//.test(target) && !paths.has(target))
           .map((target) => `${path} → ${target}`),
       );
     expect(dead).toEqual([]);
