@@ -1,7 +1,13 @@
 import { createGonka, toZephError } from "../ai-sdk/index.ts";
 import type { ChatModelListing, ChatSession, OpenChatSession, Pricing } from "../chat/session.ts";
+import { zephFolders } from "../config/paths.ts";
+import { chooseProvider } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { failureJournal } from "../journal/failure-journal.ts";
+import { journalPath } from "../journal/journal-path.ts";
+import { recordFailures } from "../journal/record-failures.ts";
 import type { Model } from "../protocol/models.ts";
+import { type FallbackEvent, fallbackProvider } from "../provider/fallback-provider.ts";
 import { refreshModels, rememberedModels } from "../provider/model-cache.ts";
 import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
@@ -14,13 +20,18 @@ export function sessionOpener(context: CliContext): OpenChatSession {
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupOf(context, { provider, model });
-    const listeners = new Set<OnTransportEvent>();
-    const opened = await openProvider(setup, {
-      name: provider,
-      onEvent: (event) => {
-        for (const listener of listeners) listener(event);
-      },
-    });
+    const listeners = new Set<OnTransportEvent>([failureListener(context, setup, provider)]);
+    const onEvent: OnTransportEvent = (event) => {
+      for (const listener of listeners) listener(event);
+    };
+    // Who names a provider wants that one; only the default may be stood in for.
+    const opened =
+      provider === undefined
+        ? await fallbackProvider(setup, {
+            onEvent,
+            onFallback: (event) => context.stderr.write(describeFallback(event)),
+          })
+        : await openProvider(setup, { name: provider, onEvent });
     for (const notice of opened.notices) {
       if (!told.has(notice)) context.stderr.write(`${notice}\n`);
       told.add(notice);
@@ -33,6 +44,20 @@ export function sessionOpener(context: CliContext): OpenChatSession {
       model ?? opened.config.model,
     );
   };
+}
+
+function describeFallback({ from, to, model, error }: FallbackEvent): string {
+  const why = `${from}: ${error.summary}`;
+  return to === undefined
+    ? `${why}; no other provider could take over.\n`
+    : `${why}. Asking ${to} (${model ?? "its model"}) instead.\n`;
+}
+
+/** Notes what was given up on, for `zeph explain`. */
+function failureListener({ clock, random }: CliContext, setup: Setup, provider: string | undefined): OnTransportEvent {
+  const journal = failureJournal({ path: journalPath(zephFolders(setup.world).state), clock, random });
+  const { name, model } = chooseProvider(setup.loaded.config, provider);
+  return recordFailures(journal, { provider: name, model });
 }
 
 function toSession(
