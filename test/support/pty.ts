@@ -60,7 +60,8 @@ export function openTerminal(args: readonly string[], env: Readonly<Record<strin
       notify();
     });
   });
-  const readable = () => stripVTControlCharacters(output);
+  // An escape sequence whose end has not come yet would be taken for text.
+  const readable = () => stripVTControlCharacters(output.replace(/\u001b(?:\[[0-9;?]*)?$/, ""));
   return {
     pid: terminal.pid,
     get output() {
@@ -81,9 +82,10 @@ export function openTerminal(args: readonly string[], env: Readonly<Record<strin
         const check = () => {
           const text = readable();
           const fresh = text.slice(seen);
-          const at = typeof words === "string" ? fresh.indexOf(words) : fresh.search(words);
-          if (at >= 0) {
-            seen = text.length;
+          const end = endOfMatch(fresh, words);
+          if (end !== undefined) {
+            // What came in the same piece and after it is for the next call.
+            seen += end;
             finish(resolve);
           } else if (exitCode !== undefined) finish(() => fail(`ended with ${exitCode} before`));
         };
@@ -98,4 +100,13 @@ export function openTerminal(args: readonly string[], env: Readonly<Record<strin
       if (exitCode === undefined) terminal.kill("SIGKILL");
     },
   };
+}
+
+function endOfMatch(text: string, words: RegExp | string): number | undefined {
+  if (typeof words === "string") {
+    const at = text.indexOf(words);
+    return at < 0 ? undefined : at + words.length;
+  }
+  const match = words.exec(text);
+  return match === null ? undefined : match.index + match[0].length;
 }
