@@ -28,7 +28,7 @@ describe("bodies (7, 22)", () => {
   const json = chatBody({ note: "ünï \u2028 <&> \\u0041 \\/" });
   const bytes = new TextEncoder().encode(json);
   const padded = new Uint8Array([0, 0, ...bytes, 0]);
-  type Body = RequestInit["body"];
+  type Body = NonNullable<RequestInit["body"]>;
   const BODIES: readonly (readonly [string, Body])[] = [
     ["a string", json],
     ["a Uint8Array", bytes],
