@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "ai-sdk": ["client"],
   openai: ["client"],
   provider: ["client", "config", "vault", "brokers", "signer"],
+  journal: [],
   chat: ["client", "ai-sdk", "provider"],
   init: ["provider", "client", "config", "vault", "brokers", "ai-sdk", "signer"],
   doctor: ["provider", "client", "config", "vault", "brokers", "ai-sdk", "signer"],
@@ -140,7 +141,7 @@ describe("the layers", () => {
 function isTypeOnly(from: string, to: string): boolean {
   return (
     to === "transport" &&
-    ["provider", "chat", "init", "doctor", "gateway", "ai-sdk", "openai", "sandbox"].includes(from)
+    ["provider", "journal", "chat", "init", "doctor", "gateway", "ai-sdk", "openai", "sandbox"].includes(from)
   );
 }
 

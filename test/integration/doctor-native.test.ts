@@ -153,7 +153,7 @@ const SITUATIONS: readonly Situation[] = [
     healthy: { account: { balanceNgonka: 4_000_000n } },
     check: "gonka.account",
     code: "insufficient_balance",
-    says: /0\.004 GNK; one request sets aside up to 0\.0052 GNK/,
+    says: /0\.004 GNK; one request sets aside up to 0\.004296 GNK/,
     exitCode: 14,
   },
   {

@@ -113,7 +113,11 @@ async function ask(stage: Stage): Promise<{ exitCode: number; code: string; text
     const response = await opened.gonka(`${opened.gonka.baseURL}/chat/completions`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model: opened.config.model, messages: [{ role: "user", content: "hello" }] }),
+      body: JSON.stringify({
+        model: opened.config.model,
+        messages: [{ role: "user", content: "hello" }],
+        max_tokens: opened.config.maxTokens,
+      }),
     });
     const text = await response.text();
     if (response.ok) return { exitCode: 0, code: "ok", text };

@@ -7,8 +7,6 @@ import { type NativeSighting, readingOf, sourceOf } from "./native-sighting.ts";
 import { readChainStatus, readPricing, rootOf } from "./network-reads.ts";
 import { nameNodeError } from "./node-error.ts";
 
-/** What a node assumes when a request names no max_tokens (gonka-ai/gonka 8a35022b, `post_chat_handler.go:342-348`). */
-const ASSUMED_TOKENS = 5_000n;
 /** Bytes of a short prompt: they count like tokens in the escrow. */
 const PROMPT_BYTES = 200n;
 /** So many answers should be affordable before the balance counts as low. */
@@ -51,7 +49,8 @@ export function accountCheck(sighting: NativeSighting): Check {
       const pricing = await readPricing(source, reading);
       if (pricing !== undefined) sighting.pricing = pricing;
       const price = pricing?.models.find(({ id }) => id === config.model)?.pricePerTokenNgonka;
-      return judgeBalance(state.account, price, address);
+      const perAnswer = price === undefined ? undefined : price * (BigInt(config.maxTokens) + PROMPT_BYTES);
+      return judgeBalance(state.account, perAnswer, address);
     },
   };
 }
@@ -63,8 +62,8 @@ function noPublicKey(source: string, chainId: string | undefined): CheckResult {
   return { status: "fail", code: "account_no_public_key", detail: summary, hint: `Run: ${command}` };
 }
 
-function judgeBalance({ balanceNgonka }: Account, price: bigint | undefined, address: string): CheckResult {
-  const perAnswer = price === undefined ? undefined : price * (ASSUMED_TOKENS + PROMPT_BYTES);
+/** @param perAnswer what a node sets aside for a chat's request before it asks anybody, where the price is known */
+function judgeBalance({ balanceNgonka }: Account, perAnswer: bigint | undefined, address: string): CheckResult {
   const balance = formatGnk(balanceNgonka);
   const data = { balance_ngonka: balanceNgonka, ...(perAnswer === undefined ? {} : { escrow_ngonka: perAnswer }) };
   const hint = `Send GNK to ${address}, or ask for fewer tokens with max_tokens.`;

@@ -1,0 +1,79 @@
+import { zephFolders } from "../../config/paths.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import { explainFailure } from "../../journal/explain-failure.ts";
+import type { FailureEntry } from "../../journal/failure-entry.ts";
+import { failureJournal } from "../../journal/failure-journal.ts";
+import { findFailure } from "../../journal/find-failure.ts";
+import { journalPath } from "../../journal/journal-path.ts";
+import type { CliContext, RunCommand } from "../context.ts";
+import { style } from "../render/style.ts";
+import { renderTable } from "../render/table.ts";
+import { toTerminalText } from "../render/terminal-text.ts";
+import { writeResult } from "../write-result.ts";
+
+export interface ExplainFlags {
+  /** Id of a failed request, ours or the server's; default the last one. */
+  readonly id?: string;
+  /** `--last`: the last one, which is the default. */
+  readonly last?: boolean;
+}
+
+/** `zeph explain`: the story of a failed request, from this computer's own small journal. Sends nothing. */
+export const runExplain: RunCommand<ExplainFlags> = async (context, { id, last = false }) => {
+  if (last && id !== undefined) throw new ZephError("usage", { detail: "give --last or an id, not both" });
+  const path = journalPath(zephFolders(context).state);
+  const entries = failureJournal({ path, clock: context.clock, random: context.random }).entries();
+  const entry = findFailure(entries, id);
+  if (entry === undefined && id !== undefined) {
+    const known = entries.slice(-3).map((each) => each.id);
+    throw new ZephError("usage", {
+      detail: `no failed request with the id ${id} is remembered`,
+      hint: known.length === 0 ? "Nothing has failed yet." : `The latest are ${known.join(", ")}.`,
+    });
+  }
+  if (entry === undefined) return writeResult(context, { data: null, notice: "No request has failed yet.\n" });
+  const data = { ...entry, at: new Date(entry.atMs).toISOString(), story: explainFailure(entry) };
+  return writeResult(context, { data, answer: renderStory(context, entry) });
+};
+
+function renderStory({ color, clock }: CliContext, entry: FailureEntry): string {
+  const { bold, dim, cyan } = style(color);
+  const { what, serverSaid, meaning, charged, next } = explainFailure(entry);
+  const model = entry.model === undefined ? "" : ` for ${entry.model}`;
+  const ids = [entry.id, ...(entry.requestId === undefined ? [] : [`request id ${entry.requestId}`])].join(", ");
+  const lines = [
+    `${bold(what)}`,
+    dim(`${toTerminalText(entry.provider + model)}, ${agoWords(clock.nowMs() - entry.atMs)} (${toTerminalText(ids)})`),
+    "",
+    ...attemptLines(entry),
+    ...(serverSaid === undefined ? [] : [`It said: ${toTerminalText(serverSaid)}`]),
+    meaning,
+    charged,
+    "",
+    `${cyan("→")} ${toTerminalText(next)}`,
+    dim(`  docs/errors.md#${entry.code}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function attemptLines({ attempts }: FailureEntry): readonly string[] {
+  if (attempts.length === 0) return [];
+  const rows = attempts.map(({ endpoint, status, code, elapsedMs, detail }, index) => [
+    `  ${index + 1}.`,
+    toTerminalText(endpoint),
+    status === undefined ? "no answer" : `HTTP ${status}`,
+    code,
+    `${Math.round(elapsedMs)} ms`,
+    toTerminalText(detail ?? ""),
+  ]);
+  return [...renderTable(rows).trimEnd().split("\n"), ""];
+}
+
+function agoWords(elapsedMs: number): string {
+  const seconds = Math.max(0, Math.round(elapsedMs / 1000));
+  if (seconds < 90) return `${seconds} s ago`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `${minutes} min ago`;
+  const hours = Math.round(minutes / 60);
+  return hours < 48 ? `${hours} h ago` : `${Math.round(hours / 24)} days ago`;
+}
