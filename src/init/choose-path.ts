@@ -50,7 +50,6 @@ function requireAnswers(
   const missing = [
     path === undefined ? "--path gateway or native" : undefined,
     isCustom && baseURL === undefined ? "--base-url URL" : undefined,
-    isCustom && name === undefined ? "--name NAME" : undefined,
     path === "native" && native.sourceUrl === undefined && native.nodes.length === 0
       ? "--source-url URL or --node URL"
       : undefined,

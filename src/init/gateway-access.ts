@@ -108,10 +108,13 @@ function secureBaseURL(text: string): string {
   return baseURL;
 }
 
+/** The user's name for an endpoint; where nobody can be asked, the one that would have been suggested. */
 async function askName(session: InitSession, baseURL: string): Promise<string> {
-  return askOr(session, "--name").text({
+  const suggestion = freeName(suggestName(baseURL), baseURL, session.facts);
+  if (session.ask === undefined) return suggestion;
+  return session.ask.text({
     message: "A name for it",
-    initial: freeName(suggestName(baseURL), baseURL, session.facts),
+    initial: suggestion,
     check: (name) => {
       const fault = nameFault(name, baseURL, session.facts);
       return fault === undefined ? undefined : `This name ${fault}.`;

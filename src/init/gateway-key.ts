@@ -48,7 +48,9 @@ async function tryKey(session: InitSession, access: GatewayAccess, key: Secret):
       return withoutCredit(session, access, key, check.error);
     case "refused":
       if (session.ask === undefined) throw check.error;
-      tell.fail(`${inWords(check.error)}\nCopy it again from the page of ${access.broker.name}, and try once more.`);
+      tell.fail(
+        `${inWords(check.error)}\nCopy it again from ${access.broker.signupUrl ?? `where ${access.name} shows it`}, and try once more.`,
+      );
       return "ask-again";
     case "unclear":
       return withoutCheck(session, access, key, check.error);

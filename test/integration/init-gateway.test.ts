@@ -620,7 +620,7 @@ describe("without a terminal", () => {
     expect(error?.detail).toContain("--model");
     const second = await runSetUp({ home: home.path, request: { broker: "custom" } });
     expect(second.error?.code).toBe("missing_input");
-    expect(second.error?.detail).toBe("--base-url URL, --name NAME, --model ID or auto");
+    expect(second.error?.detail).toBe("--base-url URL, --model ID or auto");
     expect(await readAll(home.path)).toEqual(new Map());
   });
 

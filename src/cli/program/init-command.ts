@@ -23,6 +23,7 @@ export function addInitCommand(program: Command, { bind }: Binding): void {
       .option("--name <name>", "name of the provider in the config")
       .option("--key-stdin", "read the key from standard input")
       .option("--key-env <name>", "take the key from this environment variable")
+      .option("--full", "also ask for the settings that have a good default")
       .option("--no-test", "send no test message")
       .option("-o, --output <path>", "config file to write")
       .option("--default", "make it the default provider")
