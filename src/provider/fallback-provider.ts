@@ -10,8 +10,9 @@ import type { Setup } from "./setup.ts";
 /** What the user must see: a question went to another provider, which may cost other money. */
 export interface FallbackEvent {
   readonly from: string;
-  /** `undefined`: this provider could not take over either. */
+  /** Who is asked now; `undefined` when `passedOver` could not even be opened. */
   readonly to: string | undefined;
+  readonly passedOver?: string;
   readonly model: string | undefined;
   readonly error: ZephError;
 }
@@ -86,7 +87,7 @@ export async function fallbackProvider(setup: Setup, options: FallbackOptions = 
       return await open(each);
     } catch (error) {
       if (!ZephError.is(error)) throw error;
-      onFallback({ from: last?.from ?? each, to: undefined, model: undefined, error });
+      onFallback({ from: last?.from ?? first.config.name, to: undefined, passedOver: each, model: undefined, error });
       return undefined;
     }
   }
