@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../internal/clock.ts";
 import { NETWORK_LIMITS } from "../protocol/network-parameters.ts";
+import { type EmbeddingCheck, embeddingCheck } from "./embedding-models.ts";
 import type { Exchange, ExchangeRecord } from "./exchange.ts";
 import { type HostCheck, hostCheck } from "./guard/host-check.ts";
 import { type KeyCheck, keyCheck } from "./guard/key-check.ts";
@@ -16,6 +17,7 @@ export interface GatewayState {
   readonly checkKey: KeyCheck;
   readonly checkHost: HostCheck;
   readonly origins: OriginCheck;
+  readonly checkEmbeddings: EmbeddingCheck;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
   draining: boolean;
@@ -33,14 +35,16 @@ const DEFAULT_HEARTBEAT_MS = 10_000;
 
 export function gatewayState(options: LocalGatewayOptions): GatewayState {
   const metrics = gatewayMetrics(options.providerName ?? "gonka");
+  const clock = options.clock ?? systemClock;
   const state: GatewayState = {
     options,
-    clock: options.clock ?? systemClock,
+    clock,
     heartbeatMs: options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
     maxBodyBytes: options.maxBodyBytes ?? NETWORK_LIMITS.maxBodyBytes,
     checkKey: keyCheck(options.key),
     checkHost: hostCheck(options.allowedHosts),
     origins: originCheck(options.allowedOrigins),
+    checkEmbeddings: embeddingCheck(options.upstream, clock),
     metrics,
     onEnd(record) {
       state.inFlight -= 1;

@@ -31,6 +31,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     upstream: opened.gonka,
     key: localKey?.key ?? "none",
     providerName: name,
+    access: opened.config.type === "gonka" ? "native" : "broker",
     ...(model === undefined ? {} : { defaultModel: model }),
     clock: context.clock,
     ...(flags.quiet === true

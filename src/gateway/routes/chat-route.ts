@@ -3,6 +3,7 @@ import { forwardText } from "../forward-text.ts";
 import type { RouteContext } from "../gateway-state.ts";
 import { type PreparedChat, prepareChat } from "../prepare-chat.ts";
 import { readJsonBody } from "../read-json-body.ts";
+import { assembledAnswer } from "./assembled-answer.ts";
 import { streamAnswer } from "./stream-answer.ts";
 import { upstreamAnswer } from "./upstream-answer.ts";
 
@@ -12,6 +13,7 @@ export async function chatRoute(context: RouteContext): Promise<Answer> {
   const prepared = prepareChat(await readJsonBody(request, state.maxBodyBytes), state.options);
   record(context, prepared);
   if (prepared.stream) return streamAnswer(context, prepared.text);
+  if (state.options.upstreamMode === "always-stream") return assembledAnswer(context, prepared.request);
   return upstreamAnswer(context, await forwardText(context, "/chat/completions", prepared.text));
 }
 

@@ -1,18 +1,20 @@
+import { ZephError } from "../../errors/zeph-error.ts";
 import type { Answer } from "../answer.ts";
 import { forwardText } from "../forward-text.ts";
 import type { RouteContext } from "../gateway-state.ts";
 import { readJsonBody } from "../read-json-body.ts";
 import { upstreamAnswer } from "./upstream-answer.ts";
 
-/** POST /v1/embeddings, as it came. An upstream without embeddings refuses it as `unsupported_capability`. */
+/** POST /v1/embeddings, as it came, for models that the upstream lists as made for it. */
 export async function embeddingsRoute(context: RouteContext): Promise<Answer> {
   const { state, exchange, request } = context;
-  const { aliases = {} } = state.options;
   const { text, value } = await readJsonBody(request, state.maxBodyBytes);
   const { model } = value;
-  if (typeof model !== "string") return upstreamAnswer(context, await forwardText(context, "/embeddings", text));
+  if (typeof model !== "string") throw new ZephError("model_missing", { detail: "the request names none" });
+  const { aliases = {} } = state.options;
   const meant = Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
   exchange.setModel(meant);
+  await state.checkEmbeddings(meant, request.signal);
   const body = meant === model ? text : JSON.stringify({ ...value, model: meant });
   return upstreamAnswer(context, await forwardText(context, "/embeddings", body));
 }

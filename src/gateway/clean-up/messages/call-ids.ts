@@ -18,17 +18,17 @@ interface OpenCall {
  * @param usedIds every id the conversation names, so that a new one is new
  */
 export function callIds(usedIds: ReadonlySet<string>): CallIds {
-  const used = new Set(usedIds);
   const open: OpenCall[] = [];
   const answered = new Set<string>();
   let count = 0;
 
+  /** Where the search for a free number goes on, so that a conversation of taken ones is walked through once. */
+  const nextNumbers = new Map<string, number>();
   function freshId(functionName: string): string {
-    let number = count;
-    while (used.has(`functions.${functionName}:${number}`)) number += 1;
-    const id = `functions.${functionName}:${number}`;
-    used.add(id);
-    return id;
+    let number = Math.max(count, nextNumbers.get(functionName) ?? 0);
+    while (usedIds.has(`functions.${functionName}:${number}`)) number += 1;
+    nextNumbers.set(functionName, number + 1);
+    return `functions.${functionName}:${number}`;
   }
   return {
     turn() {
