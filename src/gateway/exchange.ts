@@ -31,6 +31,8 @@ export interface ExchangeRecord {
   /** Code of the error, where there was one. */
   readonly errorCode: string | undefined;
   readonly upstreamRequestId: string | undefined;
+  /** Who answered in the place of the first provider, where somebody did. */
+  readonly fallbackProvider: string | undefined;
 }
 
 type Open = { -readonly [Field in keyof ExchangeRecord]: ExchangeRecord[Field] };
@@ -64,6 +66,7 @@ export function openExchange(
     usage: undefined,
     errorCode: undefined,
     upstreamRequestId: undefined,
+    fallbackProvider: undefined,
   };
   return {
     record,

@@ -20,6 +20,7 @@ const PASSED_BACK: ReadonlySet<string> = new Set([
   "retry-after-ms",
   "x-should-retry",
   "x-zeph-error-code",
+  "x-zeph-fallback-provider",
   "deprecation",
   "sunset",
   "openai-model",

@@ -3,7 +3,9 @@ import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
 import { type Listening, type LocalGateway, listen, localGateway } from "../../gateway/index.ts";
 import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
 import { logLine } from "../../gateway/log-line.ts";
-import { openProvider } from "../../provider/open-provider.ts";
+import { fallbackProvider } from "../../provider/fallback-provider.ts";
+import { type OpenedProvider, openProvider } from "../../provider/open-provider.ts";
+import type { Setup } from "../../provider/setup.ts";
 import type { OnTransportEvent } from "../../transport/events.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
@@ -21,8 +23,9 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const providerName = flags.provider ?? settings.provider;
   const setup = await setupOf(context, { provider: providerName, model: flags.model ?? settings.model });
   const choices = serveChoices(flags, settings);
-  const events: { listener: OnTransportEvent } = { listener: () => {} };
-  const opened = await openProvider(setup, { name: providerName, onEvent: (event) => events.listener(event) });
+  // The connection is made before the gateway that counts what it tells.
+  const observer: { observe: OnTransportEvent } = { observe: () => {} };
+  const opened = await openUpstream(context, setup, providerName, (event) => observer.observe(event));
   const { name, model } = opened.config;
   for (const notice of opened.notices) context.stderr.write(`${notice}\n`);
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
@@ -38,7 +41,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
       ? {}
       : { onRequest: (record) => context.stderr.write(`${logLine(record, context.clock.nowMs())}\n`) }),
   });
-  events.listener = (event) => gateway.observe(event);
+  observer.observe = (event) => gateway.observe(event);
   const { port, host: hostname } = choices;
   const listening = await listen(gateway, { port, hostname, clock: context.clock });
   introduce(context, { listening, choices, localKey, model, provider: { name, baseURL: opened.gonka.baseURL }, flags });
@@ -46,6 +49,25 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   await stop(context, gateway, listening);
   return EXIT.ok;
 };
+
+/** Who names a provider wants that one; only the default may be stood in for by `[llm] fallback`. */
+function openUpstream(
+  { stderr, clock }: CliContext,
+  setup: Setup,
+  name: string | undefined,
+  onEvent: OnTransportEvent,
+): Promise<OpenedProvider> {
+  if (name !== undefined) return openProvider(setup, { name, onEvent });
+  return fallbackProvider(setup, {
+    onEvent,
+    onFallback: ({ from, to, passedOver, model, error }) => {
+      const time = new Date(clock.nowMs()).toISOString();
+      stderr.write(
+        `${JSON.stringify({ time, event: "fallback", from, to, passedOver, model, errorCode: error.code })}\n`,
+      );
+    },
+  });
+}
 
 function introduce(
   context: CliContext,

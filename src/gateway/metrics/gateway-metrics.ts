@@ -48,7 +48,7 @@ export interface GatewayMetrics {
 }
 
 export function gatewayMetrics(providerName: string): GatewayMetrics {
-  const provider = scrub(providerName);
+  const firstProvider = scrub(providerName);
   const requests = counter("zeph_requests_total", "Requests answered.", ["route", "provider", "model", "status"]);
   const outcomes = counter("zeph_outcomes_total", "How answers ended.", ["route", "provider", "outcome"]);
   const durations = histogram("zeph_request_duration_seconds", "Until the last byte.", ["route", "provider"], SECONDS);
@@ -62,6 +62,7 @@ export function gatewayMetrics(providerName: string): GatewayMetrics {
   return {
     ended(record) {
       const { route, status, outcome, elapsedMs, firstByteMs, usage } = record;
+      const provider = record.fallbackProvider === undefined ? firstProvider : scrub(record.fallbackProvider);
       // Only what the upstream has answered for is a model; anything else is a word of the caller's.
       const model = status === 200 ? (record.model ?? "") : "";
       requests.add([route, provider, model, String(status)]);
@@ -74,8 +75,8 @@ export function gatewayMetrics(providerName: string): GatewayMetrics {
       for (const name of record.removed) removed.add([COUNTED_PARAMETERS.has(name) ? name : "other"]);
     },
     observe(event) {
-      if (event.type === "attempt-ended") attempts.add([provider, event.record.code]);
-      if (event.type === "attempt-started" && event.attempt > 1) waits.add([provider]);
+      if (event.type === "attempt-ended") attempts.add([firstProvider, event.record.code]);
+      if (event.type === "attempt-started" && event.attempt > 1) waits.add([firstProvider]);
     },
     render: ({ inFlight, upstream }) => ({
       status: 200,

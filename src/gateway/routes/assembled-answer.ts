@@ -1,12 +1,11 @@
 import { type Answer, jsonAnswer } from "../answer.ts";
 import { assembleCompletion } from "../assemble/assemble-completion.ts";
 import { wantedFields } from "../assemble/unwanted-fields.ts";
-import { responseHeaders } from "../forward-headers.ts";
 import { forwardText } from "../forward-text.ts";
 import type { RouteContext } from "../gateway-state.ts";
 import type { JsonObject } from "../read-json-body.ts";
 import { readUsage } from "../usage.ts";
-import { isEventStream, upstreamAnswer } from "./upstream-answer.ts";
+import { isEventStream, noteUpstream, upstreamAnswer } from "./upstream-answer.ts";
 
 /**
  * A whole answer from an upstream that is asked to stream it. Nothing reaches the caller before the end, so a stream that
@@ -16,8 +15,7 @@ export async function assembledAnswer(context: RouteContext, request: JsonObject
   const asked = { ...request, stream: true, stream_options: { include_usage: true } };
   const response = await forwardText(context, "/chat/completions", JSON.stringify(asked));
   if (!response.ok || response.body === null || !isEventStream(response)) return upstreamAnswer(context, response);
-  const { headers, upstreamRequestId } = responseHeaders(response.headers);
-  context.exchange.record.upstreamRequestId = upstreamRequestId;
+  const headers = noteUpstream(context, response.headers);
   const completion = await assembleCompletion(response.body, wantedFields(request));
   context.exchange.record.usage = readUsage(completion, response.headers);
   return jsonAnswer(completion, 200, { ...headers, "content-type": "application/json" });

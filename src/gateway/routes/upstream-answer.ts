@@ -14,9 +14,7 @@ const MAX_HELD_BYTES = 1024 * 1024;
 
 /** The upstream's response as the gateway's answer: bytes as they came, headers by a list, refusals without secrets. */
 export async function upstreamAnswer(context: RouteContext, response: Response): Promise<Answer> {
-  const { exchange } = context;
-  const { headers, upstreamRequestId } = responseHeaders(response.headers);
-  exchange.record.upstreamRequestId = upstreamRequestId;
+  const headers = noteUpstream(context, response.headers);
   if (!response.ok) return refusalAnswer(context, response, headers);
   if (response.body === null) return { status: response.status, headers, body: null };
   if (isEventStream(response)) {
@@ -27,6 +25,14 @@ export async function upstreamAnswer(context: RouteContext, response: Response):
     };
   }
   return wholeAnswer(context, response, response.body, headers);
+}
+
+/** Notes who answered, and gives the headers that go back to the caller. */
+export function noteUpstream({ exchange }: RouteContext, upstream: Headers): Record<string, string> {
+  const { headers, upstreamRequestId } = responseHeaders(upstream);
+  exchange.record.upstreamRequestId = upstreamRequestId;
+  exchange.record.fallbackProvider = headers["x-zeph-fallback-provider"];
+  return headers;
 }
 
 export function isEventStream(response: Response): boolean {
