@@ -14,11 +14,11 @@ import { chatBody, echoEngine } from "./sandbox-network-client.ts";
 /** Few enough for every run of the tests; `node scripts/soak-native.mjs` runs this with 10 000 requests. */
 const REQUESTS = Number(process.env.ZEPH_SOAK_REQUESTS ?? 1_000);
 const SEED = Number(process.env.ZEPH_SOAK_SEED ?? 20_261_122);
-const AT_ONCE = 32;
+const AT_ONCE = 24;
 const REQUESTS_PER_OUTAGE = 400;
 const MAX_ATTEMPTS = 4;
-/** A minute passes in two seconds; a node that hangs is given up after one. */
-const SPEED = 30;
+/** A minute passes in three seconds; a node that hangs is given up after one and a half. */
+const SPEED = 20;
 const HEADERS_MS = 30_000;
 
 const FAULTS: Parameters<typeof randomFaults>[1] = {
@@ -31,15 +31,15 @@ const FAULTS: Parameters<typeof randomFaults>[1] = {
   "no-executor": 0.02,
   "not-allowed": 0.01,
   // The client cannot know.
-  hang: 0.008,
+  hang: 0.01,
   drop: 0.02,
   panic: 0.01,
-  "nginx-504": 0.005,
+  "nginx-504": 0.01,
   // The escrow is taken.
   cut: 0.03,
   "executor-unreachable": 0.01,
-  "not-json": 0.005,
-  "no-ml-node": 0.005,
+  "not-json": 0.01,
+  "no-ml-node": 0.01,
 };
 
 interface Result {
