@@ -1,4 +1,11 @@
-export type { BrokerConnection, Connection, ConnectionOptions, NativeConnection } from "./client/connection.ts";
+export type {
+  BrokerConnection,
+  Connection,
+  ConnectionOptions,
+  NativeConnection,
+  NativeConnectionOptions,
+  SignerChoice,
+} from "./client/connection.ts";
 export { type DiscoverOptions, type Discovery, discoverEndpoints } from "./client/discover-endpoints.ts";
 export {
   type CachedEndpoints,

@@ -30,7 +30,7 @@ expectTypeOf<string>().toExtend<GonkaChatModelId>();
 // The ways to reach the network, one at a time.
 declare const connection: Connection;
 declare const ready: GonkaFetch;
-declare const signer: NativeConnection["signer"];
+declare const signer: NonNullable<NativeConnection["signer"]>;
 const endpoints = [{ baseURL: "https://node.example/v1", address: "gonka1…" }];
 createGonka({ broker: "gonkagate", apiKey: "gp-…", headers: { a: "b" }, includeUsage: false, name: "mine" });
 createGonka({ baseURL: "http://127.0.0.1:18080/v1", fetch: globalThis.fetch });

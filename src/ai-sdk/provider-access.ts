@@ -1,8 +1,6 @@
 import { type BrokerFacts, brokerFacts } from "../client/broker-facts.ts";
-import type { NativeConnection } from "../client/connection.ts";
 import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
 import { NATIVE_BASE_URL } from "../client/native-options.ts";
-import { openSigner } from "../client/open-signer.ts";
 import { readEnvironmentKey } from "./environment-key.ts";
 import type {
   GonkaBrokerSettings,
@@ -50,13 +48,11 @@ function connectionAccess(given: GonkaConnectionSettings["connection"]): Provide
   return { baseURL: gonka.baseURL, costUsd, connect: async () => gonka };
 }
 
-function nativeAccess({ signer, privateKey, prefix, ...connection }: GonkaNativeSettings["native"]): ProviderAccess {
-  const open = async (): Promise<NativeConnection["signer"]> =>
-    signer ?? openSigner(privateKey, prefix === undefined ? {} : { prefix });
+function nativeAccess(native: GonkaNativeSettings["native"]): ProviderAccess {
   return {
     baseURL: NATIVE_BASE_URL,
     costUsd: brokerFacts({ baseURL: NATIVE_BASE_URL }).costUsd,
-    connect: once(async () => gonkaFetch({ kind: "native", ...connection, signer: await open() })),
+    connect: once(async () => gonkaFetch({ ...native, kind: "native" })),
   };
 }
 

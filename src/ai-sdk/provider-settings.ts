@@ -1,4 +1,4 @@
-import type { Connection, NativeConnection } from "../client/connection.ts";
+import type { Connection, NativeConnectionOptions, SignerChoice } from "../client/connection.ts";
 import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import type { Secret } from "../internal/secret.ts";
 
@@ -31,21 +31,10 @@ export interface GonkaBrokerSettings extends SharedSettings {
   readonly connection?: never;
 }
 
-/** Where signed requests come from: a signer made before, or a key to make one from. */
-type SignerSettings =
-  | { readonly signer: NativeConnection["signer"]; readonly privateKey?: never; readonly prefix?: never }
-  | {
-      /** 64 hex digits. */
-      readonly privateKey: string | Secret;
-      /** Address prefix of the network. Default `gonka`. */
-      readonly prefix?: string;
-      readonly signer?: never;
-    };
-
 /** Requests signed with your own key. Servers only: the crypto needs Node, and a browser is no place for the key. */
 export interface GonkaNativeSettings extends SharedSettings {
   /** The fields of a native connection (`endpoints` or `discover`, `maxAttempts`, …), and who signs. */
-  readonly native: SignerSettings & Omit<NativeConnection, "kind" | "signer">;
+  readonly native: SignerChoice & Omit<NativeConnectionOptions, "kind">;
   readonly connection?: never;
   readonly apiKey?: never;
   readonly broker?: never;

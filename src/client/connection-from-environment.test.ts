@@ -19,7 +19,7 @@ describe("connectionFromEnvironment", () => {
       ],
     });
     const found = await connectionFromEnvironment({ ...env, GONKA_SOURCE_URL: "https://node.example" });
-    expect(found).toMatchObject({ kind: "native", discover: expect.any(Function) });
+    expect(found).toMatchObject({ kind: "native", sourceUrl: "https://node.example" });
   });
 
   it.each([

@@ -2,8 +2,6 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { type Endpoint, normalizeBaseURL } from "../protocol/endpoint.ts";
 import { brokerFacts } from "./broker-facts.ts";
 import type { Connection, NativeConnection } from "./connection.ts";
-import { discoverEndpoints } from "./discover-endpoints.ts";
-import { endpointSource } from "./endpoint-source.ts";
 import { openSigner } from "./open-signer.ts";
 
 /** Usually `process.env`. */
@@ -51,7 +49,7 @@ async function nativeConnection(env: Environment, privateKey: string): Promise<N
       hint: "Set GONKA_SOURCE_URL to a node of the network, or GONKA_ENDPOINTS to url;address pairs.",
     });
   }
-  return { kind: "native", signer, discover: endpointSource({ discover: () => discoverEndpoints({ sourceUrl }) }) };
+  return { kind: "native", signer, sourceUrl };
 }
 
 function parseEndpoint(pair: string): Endpoint {

@@ -38,13 +38,24 @@ export interface BrokerConnection extends ConnectionOptions {
   readonly apiKey: string | Secret;
 }
 
-/** Requests signed with the user's own key, over a pool of Gonka nodes. */
-export interface NativeConnection extends ConnectionOptions {
+/** Who signs: a signer made before, or a key to make one from at the first request. */
+export type SignerChoice =
+  | { readonly signer: RequestSigner; readonly privateKey?: never; readonly prefix?: never }
+  | {
+      /** 64 hex digits; what `RequestSigner.fromHex` takes. */
+      readonly privateKey: string | Secret;
+      /** Address prefix of the network. Default `gonka`. */
+      readonly prefix?: string;
+      readonly signer?: never;
+    };
+
+export interface NativeConnectionOptions extends ConnectionOptions {
   readonly kind: "native";
-  readonly signer: RequestSigner;
-  /** Nodes to use. Give these or `discover`; these win. */
+  /** Nodes to use. Give these, `sourceUrl` or `discover`; the first of them that is given counts. */
   readonly endpoints?: readonly Endpoint[];
-  /** Where nodes come from when they are not named: see `discoverEndpoints`. There is no default host. */
+  /** A node or mirror to read the nodes from, and to keep reading them from. There is no default host. */
+  readonly sourceUrl?: string;
+  /** Where nodes come from otherwise: see `endpointSource`. */
   readonly discover?: (signal: AbortSignal) => Promise<readonly Endpoint[]>;
   /** Also retry where the network may already have charged for the failed attempt. Default false. */
   readonly retryCharged?: boolean;
@@ -53,6 +64,9 @@ export interface NativeConnection extends ConnectionOptions {
   /** Order of nodes: in turn, or fastest first. Default `round-robin`. */
   readonly order?: "round-robin" | "latency";
 }
+
+/** Requests signed with the user's own key, over a pool of Gonka nodes. */
+export type NativeConnection = NativeConnectionOptions & SignerChoice;
 
 /** How to reach the network. Whether it is a broker or signed requests changes nothing for the caller. */
 export type Connection = BrokerConnection | NativeConnection;

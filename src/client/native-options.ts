@@ -3,9 +3,11 @@ import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { readNativeRefusal } from "../protocol/refusals/native.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { FailoverOptions } from "../transport/failover.ts";
-import { sendSigned } from "../transport/send-signed.ts";
+import { type Signing, sendSigned } from "../transport/send-signed.ts";
 import type { NativeConnection } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
+import { endpointSource } from "./endpoint-source.ts";
+import { openSigner } from "./open-signer.ts";
 import { versionGate } from "./version-gate.ts";
 
 /**
@@ -22,10 +24,10 @@ export function nativeOptions(connection: NativeConnection): {
   readonly options: FailoverOptions;
 } {
   const common = connectionDefaults(connection);
-  const { signer, discover } = connection;
   const named = connection.endpoints?.map((endpoint) => ({ ...endpoint, baseURL: normalizeBaseURL(endpoint.baseURL) }));
   const pool = new EndpointPool(named ?? [], connection.order === undefined ? {} : { order: connection.order });
-  const nanos = sharedNanos(signer.address, connection);
+  const signing = openSigning(connection);
+  const discover = named === undefined ? nodeList(connection) : undefined;
   return {
     baseURL: NATIVE_BASE_URL,
     options: {
@@ -33,22 +35,61 @@ export function nativeOptions(connection: NativeConnection): {
       path: "native",
       pool,
       send: sendSigned({
-        signer,
-        nanos,
+        signing: signing.open,
         fetch: common.fetch,
         admit: versionGate(common.fetch, common.clock),
         ...(connection.phase === undefined ? {} : { phase: connection.phase }),
       }),
       readRefusal: readNativeRefusal,
       baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
-      ...(named !== undefined || discover === undefined
-        ? {}
-        : { prepare: async (_request, signal) => pool.replace(await discover(signal)) }),
-      correctClock: (serverNowMs) => nanos.correct(serverNowMs),
-      signingOffsetMs: () => nanos.offsetMs,
+      ...(discover === undefined ? {} : { prepare: async (_request, signal) => pool.replace(await discover(signal)) }),
+      correctClock: (serverNowMs) => signing.nanos()?.correct(serverNowMs),
+      signingOffsetMs: () => signing.nanos()?.offsetMs ?? 0,
       retryCharged: connection.retryCharged ?? false,
     },
   };
+}
+
+/** The signer with its clock, made at the first signed request: the crypto is not loaded before. */
+function openSigning(connection: NativeConnection) {
+  let nanos: NanosClock | undefined;
+  let opening: Promise<Signing> | undefined;
+  async function open(): Promise<Signing> {
+    const { signer, privateKey, prefix } = connection;
+    const opened = signer ?? (await openSigner(privateKey, prefix === undefined ? {} : { prefix }));
+    nanos = sharedNanos(opened.address, connection);
+    return { signer: opened, nanos };
+  }
+  return {
+    open: () => {
+      opening ??= open();
+      return opening;
+    },
+    nanos: () => nanos,
+  };
+}
+
+/** Discovery reads proofs, which takes much code; it is loaded when a connection names a source, and used then. */
+function nodeList({
+  sourceUrl,
+  discover,
+  prefix,
+  fetch,
+  clock,
+  random,
+}: NativeConnection): NativeConnection["discover"] {
+  if (sourceUrl === undefined) return discover;
+  const options = {
+    sourceUrl,
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(fetch === undefined ? {} : { fetch }),
+    ...(clock === undefined ? {} : { clock }),
+    ...(random === undefined ? {} : { random }),
+  };
+  return endpointSource({
+    discover: async () => (await import("./discover-endpoints.ts")).discoverEndpoints(options),
+    ...(clock === undefined ? {} : { clock }),
+  });
 }
 
 /** Chance is injected only together with the clock: what keeps two processes apart must not be fixed by accident. */

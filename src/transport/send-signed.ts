@@ -6,10 +6,15 @@ import type { RequestSigner } from "../signer/request-signer.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { NothingSent, type Send, transmit } from "./send.ts";
 
-export interface SendSignedOptions {
+/** Who signs, and when. */
+export interface Signing {
   readonly signer: RequestSigner;
   /** One per key: timestamps must not repeat over all requests signed with it. */
   readonly nanos: NanosClock;
+}
+
+export interface SendSignedOptions {
+  readonly signing: () => Promise<Signing>;
   readonly fetch: FetchFunction;
   /** Generation of the signed text. Default 3. */
   readonly phase?: SigningPhase;
@@ -24,7 +29,7 @@ export const MAX_NODE_BODY_BYTES = 10_485_760;
  * Signs each attempt for the one node it goes to: fresh timestamp, the exact body bytes, that node's address. Exactly
  * four headers leave; of the caller's only the content type is kept. Reads (no body) carry no sign of who asks.
  */
-export function sendSigned({ signer, nanos, fetch, phase, admit }: SendSignedOptions): Send {
+export function sendSigned({ signing, fetch, phase, admit }: SendSignedOptions): Send {
   return async (endpoint, request, signal) => {
     if (request.method === "GET" || request.method === "HEAD") {
       return transmit(fetch, endpoint, request, new Headers(), signal);
@@ -38,6 +43,7 @@ export function sendSigned({ signer, nanos, fetch, phase, admit }: SendSignedOpt
     if (endpoint.address === undefined) {
       throw new ZephError("invalid_address", { detail: `the address of node ${endpoint.baseURL} is not known` });
     }
+    const { signer, nanos } = await signing();
     await admit?.(endpoint, signal).catch((thrown: unknown) => {
       throw signal.aborted ? new NothingSent("before signing", { cause: thrown }) : thrown;
     });

@@ -59,6 +59,17 @@ describe("a native connection", () => {
     expect(network.requests.filter(({ method }) => method === "POST")).toEqual([]);
   });
 
+  it("needs no more than a private key and a source", async () => {
+    await connect();
+    const { privateKeyHex: privateKey } = network.createAccount();
+    const gonka = gonkaFetch({ kind: "native", privateKey, sourceUrl: network.sourceUrl });
+    const [model] = await listModels(gonka);
+    const body = JSON.stringify({ model: model?.id, messages: [{ role: "user", content: "hi" }], max_tokens: 16 });
+    const response = await gonka(`${gonka.baseURL}/chat/completions`, { method: "POST", body });
+    expect(response.status).toBe(200);
+    expect(network.violations).toEqual([]);
+  });
+
   it("discovers the nodes from a source and leaves out what may not serve", async () => {
     await connect();
     const found = await discoverEndpoints({ sourceUrl: network.sourceUrl });

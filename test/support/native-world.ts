@@ -1,4 +1,4 @@
-import type { NativeConnection } from "../../src/client/connection.ts";
+import type { NativeConnectionOptions } from "../../src/client/connection.ts";
 import { type GonkaFetch, gonkaFetch } from "../../src/client/gonka-fetch.ts";
 import type { ZephError } from "../../src/errors/zeph-error.ts";
 import { type ManualClock, manualClock } from "../../src/internal/manual-clock.ts";
@@ -9,7 +9,7 @@ import { RequestSigner } from "../../src/signer/request-signer.ts";
 import type { TransportEvent } from "../../src/transport/events.ts";
 import { chatBody, echoEngine } from "../integration/sandbox-network-client.ts";
 
-export type ConnectionChanges = Partial<Omit<NativeConnection, "kind">>;
+export type ConnectionChanges = Partial<Omit<NativeConnectionOptions, "kind"> & { readonly signer: RequestSigner }>;
 
 /** A client of the public API and what it told while it worked. */
 export interface NativeClient {
