@@ -10,7 +10,7 @@ import { chatRoute } from "./routes/chat-route.ts";
 import { embeddingsRoute } from "./routes/embeddings-route.ts";
 import { healthRoute, readyRoute } from "./routes/health-routes.ts";
 import { modelRoute, modelsRoute } from "./routes/model-routes.ts";
-import { shownNames } from "./shown-names.ts";
+import { joinNames } from "./shown-names.ts";
 
 /** The local endpoint: a function from request to response, with what a server around it needs. */
 export interface LocalGateway {
@@ -141,8 +141,8 @@ function finish({ record, ...exchange }: Exchange, answer: Answer, cors: Readonl
       ...answer.headers,
       ...cors,
       "x-request-id": record.requestId,
-      ...(record.removed.length === 0 ? {} : { "x-zeph-removed-params": shownNames(record.removed) }),
-      ...(record.changed.length === 0 ? {} : { "x-zeph-changed-params": shownNames(record.changed) }),
+      ...(record.removed.length === 0 ? {} : { "x-zeph-removed-params": joinNames(record.removed) }),
+      ...(record.changed.length === 0 ? {} : { "x-zeph-changed-params": joinNames(record.changed) }),
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { ExchangeRecord } from "./exchange.ts";
-import { shownNames } from "./shown-names.ts";
+import { joinNames } from "./shown-names.ts";
 
 /** One request as a line of JSON: no body, no header, no key, no address of a caller. */
 export function logLine(record: ExchangeRecord, nowMs: number): string {
@@ -10,8 +10,8 @@ export function logLine(record: ExchangeRecord, nowMs: number): string {
     ...rest,
     elapsedMs: Math.round(elapsedMs),
     firstByteMs: firstByteMs === undefined ? undefined : Math.round(firstByteMs),
-    removed: removed.length === 0 ? undefined : shownNames(removed),
-    changed: changed.length === 0 ? undefined : shownNames(changed),
+    removed: removed.length === 0 ? undefined : joinNames(removed),
+    changed: changed.length === 0 ? undefined : joinNames(changed),
     ...usage,
   });
 }

@@ -1,10 +1,17 @@
+import { scrub } from "../internal/redact.ts";
+
+const MAX_NAME_CHARS = 64;
 const MAX_CHARS = 1024;
 
-/** Names of fields as one header value: callers choose these names, so nothing else than a name gets through. */
-export function shownNames(names: readonly string[]): string {
-  const safe = names.map((name) => name.slice(0, 64).replace(/[^\w.[\]-]/g, "?"));
+/** The name of a field made fit for a header and a log: callers choose these names, and may paste a key into one. */
+export function shownName(name: string): string {
+  return scrub(name.slice(0, MAX_NAME_CHARS)).replace(/[^\w.[\]-]/g, "?");
+}
+
+/** Shown names as one header value. */
+export function joinNames(names: readonly string[]): string {
   let shown = "";
-  for (const [index, name] of safe.entries()) {
+  for (const [index, name] of names.entries()) {
     const next = index === 0 ? name : `${shown}, ${name}`;
     if (next.length > MAX_CHARS) return `${shown}, and ${names.length - index} more`;
     shown = next;

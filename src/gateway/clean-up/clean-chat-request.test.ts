@@ -448,6 +448,12 @@ describe("what cannot be mended", () => {
       /^messages\[0\]\.content: /,
     ],
     [
+      "a part that is a list",
+      { messages: [{ role: "user", content: [["hi"]] }] },
+      "invalid_request",
+      /^messages\[0\]\.content\[0\]: must be a text part$/,
+    ],
+    [
       "an unknown part",
       { messages: [{ role: "user", content: [{ type: "odd" }] }] },
       "invalid_request",

@@ -3,6 +3,7 @@ import { forwardText } from "../forward-text.ts";
 import type { RouteContext } from "../gateway-state.ts";
 import { type PreparedChat, prepareChat } from "../prepare-chat.ts";
 import { readJsonBody } from "../read-json-body.ts";
+import { shownName } from "../shown-names.ts";
 import { assembledAnswer } from "./assembled-answer.ts";
 import { streamAnswer } from "./stream-answer.ts";
 import { upstreamAnswer } from "./upstream-answer.ts";
@@ -20,6 +21,6 @@ export async function chatRoute(context: RouteContext): Promise<Answer> {
 function record({ exchange }: RouteContext, { model, stream, removed, changed }: PreparedChat): void {
   exchange.setModel(model);
   exchange.record.stream = stream;
-  exchange.record.removed = removed;
-  exchange.record.changed = changed;
+  exchange.record.removed = removed.map(shownName);
+  exchange.record.changed = changed.map(shownName);
 }

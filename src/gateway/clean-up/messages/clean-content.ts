@@ -40,8 +40,9 @@ function cleanParts(parts: readonly unknown[], role: string, at: string): unknow
 
 function cleanPart(value: unknown, at: string): JsonObject | undefined {
   if (typeof value === "string") return { type: "text", text: value };
+  if (value === null) return undefined;
   const part = asObject(value);
-  if (part === undefined) return undefined;
+  if (part === undefined) throw invalid(at, "must be a text part");
   const { type, text } = part;
   if (typeof type === "string" && MEDIA.test(type)) throw unsupported(at, type);
   if (THINKING_TYPES.has(type)) return undefined;
