@@ -6,7 +6,7 @@ import { median, quantile, table } from "./measure.mjs";
 
 const JSON_BODY = JSON.stringify({ choices: [{ message: { role: "assistant", content: "hello" } }], usage: {} });
 const EVENT = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: "some words of an answer " } }] })}\n\n`;
-const EVENTS = 20_000;
+const EVENTS = 5_000;
 
 const server = createServer((request, response) => {
   request.resume();
@@ -16,8 +16,9 @@ const server = createServer((request, response) => {
       return response.end(JSON_BODY);
     }
     response.writeHead(200, { "content-type": "text/event-stream" });
-    for (let sent = 0; sent < EVENTS; sent += 20) {
-      if (!response.write(EVENT.repeat(20))) await new Promise((resolve) => response.once("drain", resolve));
+    // One event a write, as models send them.
+    for (let sent = 0; sent < EVENTS; sent += 1) {
+      if (!response.write(EVENT)) await new Promise((resolve) => response.once("drain", resolve));
     }
     response.end("data: [DONE]\n\n");
   });
@@ -46,7 +47,7 @@ async function readStream(response) {
 const rows = [];
 for (const [name, path, read, rounds] of [
   ["JSON answer", "/json", readJson, 2000],
-  ["stream of 20 000 events", "/stream", readStream, 25],
+  ["stream of 5 000 events", "/stream", readStream, 25],
 ]) {
   const bare = [];
   const ours = [];
