@@ -48,7 +48,7 @@ export interface NanosClock {
 }
 
 /** Values of one clock between two corrections are equal modulo this, so that corrections cannot make two alike. */
-const STEP_NANOS = 1_000n;
+const STEP_NANOS = 10_000n;
 const NANOS_PER_MS = 1_000_000n;
 
 /**
