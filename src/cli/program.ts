@@ -6,6 +6,7 @@ import { VERSION } from "../version.ts";
 import type { World } from "./context.ts";
 import { addGlobalOptions, binding } from "./program/bind.ts";
 import { addChatCommands } from "./program/chat-commands.ts";
+import { addCompletionCommand } from "./program/completion-command.ts";
 import { addConfigCommands } from "./program/config-commands.ts";
 import { addDoctorCommands } from "./program/doctor-commands.ts";
 import { addGonkaCommands } from "./program/gonka-commands.ts";
@@ -40,6 +41,7 @@ export function buildProgram(world: World): {
   addVaultCommands(program, bound);
   addDoctorCommands(program, bound);
   addGonkaCommands(program, bound);
+  addCompletionCommand(program, bound);
   addServeCommand(program, bound);
   addSandboxCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {

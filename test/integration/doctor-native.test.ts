@@ -104,6 +104,18 @@ const SITUATIONS: readonly Situation[] = [
     exitCode: 17,
   },
   {
+    name: "invented node addresses of an old set-up",
+    arrange: () =>
+      stage.writeConfig(
+        `[[llm.providers]]\ntype = "gonka"\nmodel = "${MODEL}"\n\n[[llm.providers.gonka_nodes]]\nurl = "${network.sourceUrl}"\naddress = "gonka1node1placeholder0000000000000000000000"\n`,
+      ),
+    check: "config.parse",
+    code: "config_invalid",
+    says: /placeholder/,
+    exitCode: 17,
+    mend: (hint) => stage.run(/zeph (.*)$/.exec(hint)?.[1] ?? ""),
+  },
+  {
     name: "an API key in the place of the private key",
     arrange: () => stage.store(KEY, "gp-0123456789abcdef0123456789abcdef"),
     check: "gonka.signer",

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { ConfigSetFlags, ConfigShowFlags } from "../commands/config.ts";
+import type { ConfigMigrateFlags } from "../commands/config-migrate.ts";
 import type { Binding } from "./bind.ts";
 
 export function addConfigCommands(program: Command, { bind }: Binding): void {
@@ -27,4 +28,15 @@ export function addConfigCommands(program: Command, { bind }: Binding): void {
     ["key", "value"],
     async (context, flags) => (await import("../commands/config.ts")).runConfigSet(context, flags),
   );
+  const migrate = config.command("migrate").description("bring a file of Zeph or of an older zeph to today's form");
+  // The name of the command in Zeph.
+  for (const command of [migrate, program.command("migrate-config", { hidden: true })]) {
+    bind<ConfigMigrateFlags>(
+      command
+        .option("--diff", "print what would change, instead of the whole result")
+        .option("--in-place", "write the file; the old one is kept beside it"),
+      [],
+      async (context, flags) => (await import("../commands/config-migrate.ts")).runConfigMigrate(context, flags),
+    );
+  }
 }

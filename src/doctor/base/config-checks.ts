@@ -1,9 +1,13 @@
+import { findConfigFiles } from "../../config/find-config-files.ts";
+import { loadConfig } from "../../config/load.ts";
+import { migrateConfig } from "../../config/migrate/migrate-config.ts";
 import { describeOrigin } from "../../config/origin.ts";
 import { chooseProvider } from "../../config/provider.ts";
+import { readTextFile } from "../../config/read-text-file.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
-import { passed, warned } from "../results.ts";
+import { failed, passed, warned } from "../results.ts";
 
 /** What the first checks find for the others. */
 export interface LoadedSetup {
@@ -15,12 +19,32 @@ export function configParseCheck(world: SetupWorld, loaded: LoadedSetup): Check 
   return {
     name: "config.parse",
     async run() {
-      loaded.setup = await loadSetup(world);
+      try {
+        loaded.setup = await loadSetup(world);
+      } catch (error) {
+        const isFaulty = ZephError.is(error) && error.code === "config_invalid";
+        return isFaulty && (await isMigratable(world))
+          ? failed(error, { hint: "Run: zeph config migrate --in-place" })
+          : failed(error);
+      }
       const { found } = loaded.setup.loaded.files;
       const paths = found.map(({ path }) => path);
       return passed(paths.length === 0 ? "no config file" : paths.join(", "), { data: { files: paths } });
     },
   };
+}
+
+/** Would the file load after a migration? Then that is the command to type. */
+async function isMigratable(world: SetupWorld): Promise<boolean> {
+  try {
+    const { found } = await findConfigFiles({ ...world, readFile: readTextFile });
+    const texts = new Map(found.map(({ path, text }) => [path, migrateConfig(text).text]));
+    await loadConfig({ ...world, readFile: async (path) => texts.get(path) });
+    return true;
+  } catch (error) {
+    if (ZephError.is(error)) return false;
+    throw error;
+  }
 }
 
 /** What is odd about the configuration without keeping it from being used. */

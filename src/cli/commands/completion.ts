@@ -1,0 +1,57 @@
+import { zephFolders } from "../../config/paths.ts";
+import { ZephError } from "../../errors/zeph-error.ts";
+import { bashCompletion } from "../completion/bash.ts";
+import { cachedModelIds } from "../completion/cached-models.ts";
+import type { CommandTree } from "../completion/command-tree.ts";
+import { fishCompletion } from "../completion/fish.ts";
+import { powershellCompletion } from "../completion/powershell.ts";
+import { zshCompletion } from "../completion/zsh.ts";
+import type { CliContext } from "../context.ts";
+import { setupOf } from "../setup.ts";
+import { writeResult } from "../write-result.ts";
+
+export interface CompletionFlags {
+  /** `bash`, `zsh`, `fish` or `powershell`; the scripts themselves ask for `models` and `providers`. */
+  readonly shell?: string;
+}
+
+const SCRIPTS: Readonly<Record<string, (tree: CommandTree) => string>> = {
+  bash: bashCompletion,
+  zsh: zshCompletion,
+  fish: fishCompletion,
+  powershell: powershellCompletion,
+};
+
+/** `zeph completion SHELL`: the script that makes a shell complete zeph's commands, flags, models and providers. */
+export async function runCompletion(
+  context: CliContext,
+  { shell }: CompletionFlags,
+  tree: CommandTree,
+): Promise<number> {
+  if (shell === "models") return writeWords(context, await cachedModelIds(zephFolders(context).cache));
+  if (shell === "providers") return writeWords(context, await providerNames(context));
+  const script = shell === undefined ? undefined : SCRIPTS[shell.toLowerCase()];
+  if (script === undefined) {
+    throw new ZephError("usage", {
+      detail: shell === undefined ? "which shell?" : `"${shell}" is no shell zeph knows`,
+      hint: 'One of bash, zsh, fish, powershell; for bash: eval "$(zeph completion bash)"',
+    });
+  }
+  const text = script(tree);
+  return writeResult(context, { data: { shell, script: text }, answer: text });
+}
+
+async function providerNames(context: CliContext): Promise<readonly string[]> {
+  try {
+    const { loaded } = await setupOf(context);
+    return loaded.config.providers.map(({ name }) => name).filter((name) => /^[\w.-]+$/.test(name));
+  } catch (error) {
+    // In the middle of a command line nobody can be told what is wrong with the configuration.
+    if (ZephError.is(error)) return [];
+    throw error;
+  }
+}
+
+function writeWords(context: CliContext, words: readonly string[]): number {
+  return writeResult(context, { data: words, answer: words.map((word) => `${word}\n`).join("") });
+}
