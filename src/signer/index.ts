@@ -7,4 +7,4 @@ export {
   verifySignature,
 } from "../protocol/verify-signature.ts";
 export { parsePrivateKey } from "./private-key.ts";
-export { RequestSigner, type SignRequest } from "./request-signer.ts";
+export { RequestSigner, type SignerOptions, type SignRequest } from "./request-signer.ts";

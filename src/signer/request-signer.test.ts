@@ -16,9 +16,10 @@ const REQUEST: SignRequest = {
 
 describe.each(signingVectors.signing)("vector $id", (vector) => {
   const signer = RequestSigner.fromHex(vector.private_key_hex, { prefix: vector.address_prefix });
+  const timestampNanos = BigInt(vector.timestamp_ns);
   const request: SignRequest = {
     body: fromBase64(vector.body_base64),
-    timestampNanos: BigInt(vector.timestamp_ns),
+    timestampNanos,
     transferAddress: vector.transfer_address,
     phase: vector.phase,
   };
@@ -42,7 +43,7 @@ describe.each(signingVectors.signing)("vector $id", (vector) => {
   it("has another signature after any change", () => {
     const changed: readonly SignRequest[] = [
       { ...request, body: Buffer.concat([fromBase64(vector.body_base64), Buffer.from(" ")]) },
-      { ...request, timestampNanos: request.timestampNanos === 1n ? 2n : request.timestampNanos - 1n },
+      { ...request, timestampNanos: timestampNanos === 1n ? 2n : timestampNanos - 1n },
       { ...request, transferAddress: signer.address },
       { ...request, phase: vector.phase === 1 ? 3 : 1 },
     ];
@@ -110,14 +111,53 @@ describe("RequestSigner", () => {
     expect(shownBy(error)).not.toContain(address.slice(6));
   });
 
-  it.each([0n, -1n, 2n ** 63n, 1.5, "1", undefined])("refuses the timestamp %s", (timestampNanos) => {
+  it("takes a timestamp as the decimal text of the header", () => {
     const signer = RequestSigner.fromHex(KEY);
-    expect(thrownBy(() => signer.sign({ ...REQUEST, timestampNanos: timestampNanos as bigint })).code).toBe("internal");
+    for (const timestampNanos of ["1", "1755734400123456789", "9223372036854775807"]) {
+      expect(signer.sign({ ...REQUEST, timestampNanos })).toBe(
+        signer.sign({ ...REQUEST, timestampNanos: BigInt(timestampNanos) }),
+      );
+    }
   });
+
+  it.each([0n, -1n, 2n ** 63n, 1, 1.5, "", "0", "01", "+1", "-1", " 1", "1n", "1e3", "9223372036854775808", undefined])(
+    "refuses the timestamp %s",
+    (timestampNanos) => {
+      const signer = RequestSigner.fromHex(KEY);
+      expect(thrownBy(() => signer.sign({ ...REQUEST, timestampNanos: timestampNanos as bigint })).code).toBe(
+        "internal",
+      );
+    },
+  );
 
   it.each([0, 2, 4, "3", null, "constructor"])("refuses the phase %s", (phase) => {
     const signer = RequestSigner.fromHex(KEY);
     expect(thrownBy(() => signer.sign({ ...REQUEST, phase: phase as 3 })).code).toBe("internal");
+  });
+
+  it("signs phase 1 for every request when made for such a network", () => {
+    const signer = RequestSigner.fromHex(KEY, { phase: 1 });
+    const usual = RequestSigner.fromHex(KEY);
+    expect(signer.sign(REQUEST)).toBe(usual.sign({ ...REQUEST, phase: 1 }));
+    expect(signer.sign(REQUEST)).not.toBe(usual.sign(REQUEST));
+    expect(signer.sign({ ...REQUEST, phase: 3 })).toBe(usual.sign(REQUEST));
+    expect(thrownBy(() => RequestSigner.fromHex(KEY, { phase: 2 as 3 })).code).toBe("internal");
+  });
+
+  it.each([
+    null,
+    undefined,
+    5,
+    { a: 1 },
+    [1, 2],
+    new ArrayBuffer(2),
+    new Uint16Array(2),
+    new Blob(["a"]),
+    new URLSearchParams("a=1"),
+  ])("refuses the body %o, which is neither bytes nor a string", (body) => {
+    const signer = RequestSigner.fromHex(KEY);
+    const code = thrownBy(() => signer.sign({ ...REQUEST, body: body as unknown as string })).code;
+    expect(code).toBe("unsupported_body");
   });
 
   it("refuses a bad prefix", () => {

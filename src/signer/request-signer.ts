@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { ZephError } from "../errors/zeph-error.ts";
 import { type AddressOptions, DEFAULT_PREFIX, parseAddress, toAddress } from "../protocol/address.ts";
 import {
@@ -12,10 +13,18 @@ import { parsePrivateKey } from "./private-key.ts";
 export interface SignRequest {
   /** Exactly the bytes that go on the wire; a string stands for its UTF-8 bytes. */
   readonly body: Uint8Array | string;
-  /** Nanoseconds since 1970, as `X-Timestamp` will say. From 1 to 2⁶³−1, never used twice with one key. */
-  readonly timestampNanos: bigint;
+  /**
+   * Nanoseconds since 1970, from 1 to 2⁶³−1, never used twice with one key; or the decimal text that `X-Timestamp` says.
+   * No number: it cannot hold 19 digits.
+   */
+  readonly timestampNanos: bigint | string;
   /** Bech32 address of the node the request goes to, with the signer's prefix. */
   readonly transferAddress: string;
+  /** Default the signer's. */
+  readonly phase?: SigningPhase;
+}
+
+export interface SignerOptions extends AddressOptions {
   /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */
   readonly phase?: SigningPhase;
 }
@@ -40,11 +49,13 @@ export class RequestSigner {
   readonly address: string;
   /** Address prefix of the network this signer works for. */
   readonly prefix: string;
+  readonly #phase: SigningPhase;
   readonly #publicKey: Uint8Array;
   #privateKey: Uint8Array | undefined;
 
-  private constructor(privateKey: Uint8Array, prefix: string) {
+  private constructor(privateKey: Uint8Array, prefix: string, phase: SigningPhase) {
     this.#privateKey = privateKey;
+    this.#phase = phase;
     this.#publicKey = activeCurve().publicKeyOf(privateKey);
     this.prefix = prefix;
     this.address = toAddress(this.#publicKey, { prefix });
@@ -52,12 +63,13 @@ export class RequestSigner {
 
   /**
    * @param hex 64 hex digits, or another spelling `parsePrivateKey` takes. Throws `invalid_private_key`.
-   * @param options prefix of the network, default `gonka`. Throws `invalid_prefix`.
+   * @param options prefix of the network, default `gonka`, and its phase. Throws `invalid_prefix`.
    */
-  static fromHex(hex: string, { prefix = DEFAULT_PREFIX }: AddressOptions = {}): RequestSigner {
+  static fromHex(hex: string, options: SignerOptions = {}): RequestSigner {
+    const { prefix = DEFAULT_PREFIX, phase = DEFAULT_PHASE } = options;
     const privateKey = parsePrivateKey(hex);
     try {
-      return new RequestSigner(privateKey, prefix);
+      return new RequestSigner(privateKey, prefix, checkPhase(phase));
     } catch (error) {
       privateKey.fill(0);
       throw error;
@@ -71,10 +83,10 @@ export class RequestSigner {
 
   /**
    * The value of `Authorization`: standard base64 of r ‖ s, always 88 characters. Deterministic (RFC 6979), low s.
-   * Throws `invalid_address` when `transferAddress` is not an address of the signer's network, and `internal` for a
-   * timestamp out of range or a disposed signer.
+   * Throws `invalid_address` when `transferAddress` is not an address of the signer's network, `unsupported_body` for
+   * anything but bytes and strings, and `internal` for a timestamp out of range or a disposed signer.
    */
-  sign({ body, timestampNanos, transferAddress, phase = DEFAULT_PHASE }: SignRequest): string {
+  sign({ body, timestampNanos, transferAddress, phase = this.#phase }: SignRequest): string {
     const privateKey = this.#privateKey;
     if (privateKey === undefined) {
       throw new ZephError("internal", {
@@ -82,18 +94,12 @@ export class RequestSigner {
         hint: "Make a new RequestSigner from the key.",
       });
     }
-    if (typeof timestampNanos !== "bigint" || timestampNanos < 1n || timestampNanos > INT64_MAX) {
-      throw new ZephError("internal", { detail: "timestampNanos must be a bigint from 1 to 9223372036854775807" });
-    }
-    if (!isSigningPhase(phase)) throw new ZephError("internal", { detail: "phase must be 1 or 3" });
-    const digest = signingDigest(
-      {
-        body: typeof body === "string" ? Buffer.from(body, "utf8") : body,
-        timestamp: timestampNanos.toString(),
-        transferAddress: parseAddress(transferAddress, { prefix: this.prefix }),
-      },
-      phase,
-    );
+    const parts = {
+      body: bodyBytes(body),
+      timestamp: timestampText(timestampNanos),
+      transferAddress: parseAddress(transferAddress, { prefix: this.prefix }),
+    };
+    const digest = signingDigest(parts, checkPhase(phase));
     return Buffer.from(activeCurve().signDigest(digest, privateKey)).toString("base64");
   }
 
@@ -119,4 +125,24 @@ export class RequestSigner {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
+}
+
+function bodyBytes(body: Uint8Array | string): Uint8Array {
+  if (typeof body === "string") return Buffer.from(body, "utf8");
+  if (types.isUint8Array(body)) return body;
+  throw new ZephError("unsupported_body", { detail: "a signature is for a string or a Uint8Array" });
+}
+
+/** No leading zeros or signs: a node writes the number anew, and the signed text must be what it writes. */
+function timestampText(timestampNanos: bigint | string): string {
+  const text = typeof timestampNanos === "bigint" ? timestampNanos.toString() : timestampNanos;
+  if (typeof text === "string" && /^[1-9]\d{0,18}$/.test(text) && BigInt(text) <= INT64_MAX) return text;
+  throw new ZephError("internal", {
+    detail: "timestampNanos must be a bigint, or its decimal text, from 1 to 9223372036854775807",
+  });
+}
+
+function checkPhase(phase: SigningPhase): SigningPhase {
+  if (isSigningPhase(phase)) return phase;
+  throw new ZephError("internal", { detail: "phase must be 1 or 3" });
 }
