@@ -37,8 +37,9 @@ export function assembledChoice(index: number, wanted: WantedFields): AssembledC
     },
     finish() {
       const toolCalls = finishedCalls(calls);
-      const saysNothing = toolCalls.length > 0 || others.function_call !== undefined || texts.size > 0;
-      const content = texts.get("content") ?? (saysNothing ? null : "");
+      const isCall = toolCalls.length > 0 || others.function_call !== undefined;
+      // Null where something else was said, as in answers that were not streamed.
+      const content = texts.get("content") || (isCall || texts.size > 1 || !texts.has("content") ? null : "");
       const rest = Object.fromEntries([...texts].filter(([name]) => name !== "content"));
       return {
         index,

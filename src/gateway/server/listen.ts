@@ -5,6 +5,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { type Clock, systemClock } from "../../internal/clock.ts";
 import type { LocalGateway } from "../local-gateway.ts";
+import { type IdleConnections, idleConnections } from "./idle-connections.ts";
 import { writeAnswer } from "./write-answer.ts";
 
 export interface ListenOptions {
@@ -60,6 +61,7 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
     { overrideGlobalObjects: false, hostname },
   );
   const server = createServer(serverOptions(options), (incoming, outgoing) => void listener(incoming, outgoing));
+  const idle = idleConnections(server);
   server.maxConnections = options.maxConnections ?? 8192;
   await started(server, port, hostname);
   const address = server.address() as AddressInfo;
@@ -67,7 +69,7 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
   return {
     baseURL: `http://${host}:${address.port}/v1`,
     port: address.port,
-    close: ({ graceMs = DEFAULT_GRACE_MS } = {}) => closed(server, gateway, clock, graceMs),
+    close: ({ graceMs = DEFAULT_GRACE_MS } = {}) => closed(server, { gateway, idle, clock, graceMs }),
   };
 }
 
@@ -97,14 +99,22 @@ function started(server: Server, port: number, hostname: string): Promise<void> 
   });
 }
 
-function closed(server: Server, gateway: LocalGateway, clock: Clock, graceMs: number): Promise<void> {
-  gateway.drain();
+function closed(
+  server: Server,
+  given: {
+    readonly gateway: LocalGateway;
+    readonly idle: IdleConnections;
+    readonly clock: Clock;
+    readonly graceMs: number;
+  },
+): Promise<void> {
+  given.gateway.drain();
   return new Promise((resolve) => {
-    const cancelForce = clock.schedule(graceMs, () => server.closeAllConnections());
+    const cancelForce = given.clock.schedule(given.graceMs, () => server.closeAllConnections());
     server.close(() => {
       cancelForce();
       resolve();
     });
-    server.closeIdleConnections();
+    given.idle.close();
   });
 }

@@ -1,0 +1,314 @@
+import { once } from "node:events";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { listen, localGateway } from "../../src/gateway/index.ts";
+import { manualClock } from "../../src/internal/manual-clock.ts";
+import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { thrownBy } from "../support/thrown-by.ts";
+import { DONE, scriptedEndpoint, sendEvents } from "./ai-sdk-scripted-endpoint.ts";
+import { CHAT, HELLO, LOCAL_KEY, openSocket, rawExchange, startGateway, until } from "./gateway-world.ts";
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await startSandbox();
+});
+afterAll(() => sandbox.stop());
+afterEach(() => sandbox.broker.faults.clear());
+
+const broker = () => ({ baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.good });
+const chat = { model: CHAT, messages: HELLO };
+const HEAD = `Host: localhost\r\nAuthorization: Bearer ${LOCAL_KEY}\r\n`;
+
+describe("connections that say nothing", () => {
+  it("a thousand of them, silent or half way through their headers, stop nobody and go away", async () => {
+    await using local = await startGateway(broker(), {}, { headersTimeoutMs: 400 });
+    const sockets = await Promise.all(
+      Array.from({ length: 1000 }, async (_, index) => {
+        const socket = await openSocket(local.listening.port);
+        socket.on("error", () => {});
+        socket.resume();
+        if (index % 2 === 0) socket.write("POST /v1/chat/completions HTTP/1.1\r\nHost: local");
+        return socket;
+      }),
+    );
+    const answers = await Promise.all(Array.from({ length: 20 }, () => local.ask("/chat/completions", chat)));
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+    await until(() => sockets.every(({ closed }) => closed));
+    expect((await local.ask("/models")).status).toBe(200);
+  });
+
+  it("a body that never ends is given up on", async () => {
+    await using local = await startGateway(broker(), {}, { headersTimeoutMs: 300, requestTimeoutMs: 300 });
+    const answer = await rawExchange(
+      local.listening.port,
+      `POST /v1/chat/completions HTTP/1.1\r\n${HEAD}Content-Length: 500\r\n\r\n{"model"`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 408 |^$/);
+    await until(() => local.gateway.inFlight === 0);
+  });
+
+  it("more than are allowed are closed", async () => {
+    await using local = await startGateway(broker(), {}, { maxConnections: 5 });
+    const sockets = await Promise.all(Array.from({ length: 20 }, () => openSocket(local.listening.port)));
+    for (const socket of sockets) socket.on("error", () => {}).resume();
+    await until(() => sockets.filter(({ closed }) => closed).length === 15);
+    for (const socket of sockets) socket.destroy();
+    await until(async () => (await local.ask("/models").catch(() => undefined))?.status === 200);
+  });
+});
+
+describe("what is no HTTP, or odd HTTP", () => {
+  it.each<[string, string, RegExp]>([
+    ["noise", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", /^HTTP\/1\.1 400 /],
+    ["no Host", "GET /health HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 /],
+    [
+      "a host that is none",
+      "GET /health HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n",
+      /^HTTP\/1\.1 (?:400|403) /,
+    ],
+    ["huge headers", `GET /health HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(40_000)}\r\n\r\n`, /^HTTP\/1\.1 431 /],
+    [
+      "two lengths",
+      `POST /v1/chat/completions HTTP/1.1\r\n${HEAD}Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}`,
+      /^HTTP\/1\.1 400 /,
+    ],
+    [
+      "length and chunks",
+      `POST /v1/chat/completions HTTP/1.1\r\n${HEAD}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+      /^HTTP\/1\.1 400 /,
+    ],
+    [
+      "another host in the line",
+      `GET http://evil.example/v1/models HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`,
+      /^HTTP\/1\.1 200 /,
+    ],
+    [
+      "dots in the path",
+      `GET /v1/../metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+      /^HTTP\/1\.1 401 /,
+    ],
+    ["a method nobody knows", `PURGE /v1/models HTTP/1.1\r\n${HEAD}Connection: close\r\n\r\n`, /^HTTP\/1\.1 40[05] /],
+    [
+      "an upgrade",
+      `GET /v1/models HTTP/1.1\r\n${HEAD}Connection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n`,
+      /^HTTP\/1\.1 200 /,
+    ],
+  ])("%s is answered, and the next request too", async (_, request, expected) => {
+    await using local = await startGateway(broker());
+    const socket = await openSocket(local.listening.port);
+    let answer = "";
+    socket.setEncoding("utf8").on("data", (piece) => {
+      answer += piece;
+    });
+    socket.on("error", () => {});
+    socket.write(request, "latin1");
+    await until(() => expected.test(answer) || socket.closed);
+    expect(answer).toMatch(expected);
+    socket.destroy();
+    expect((await local.ask("/models")).status).toBe(200);
+  });
+
+  it("two requests in one packet are both answered, in order", async () => {
+    await using local = await startGateway(broker());
+    const body = JSON.stringify(chat);
+    const post = `POST /v1/chat/completions HTTP/1.1\r\n${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`;
+    const answer = await rawExchange(
+      local.listening.port,
+      `${post}GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+    );
+    expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+    expect(answer.indexOf("chat.completion")).toBeLessThan(answer.indexOf('{"status":"ok"}'));
+  });
+});
+
+describe("callers who leave", () => {
+  it("at every moment of a stream leave nothing behind", async () => {
+    const CALLERS = 60;
+    const controllers = Array.from({ length: CALLERS }, () => new AbortController());
+    // The endpoint makes caller number n leave after n frames: before the headers, between frames, and late.
+    await using endpoint = await scriptedEndpoint(async ({ body }, response) => {
+      const number = Number(body.user);
+      if (number > 0) response.writeHead(200, { "content-type": "text/event-stream" });
+      for (let index = 0; index < number; index += 1) {
+        response.write(`data: {"choices":[{"index":0,"delta":{"content":"${index}"}}]}\n\n`);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      controllers[number]?.abort();
+    });
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    await Promise.all(
+      controllers.map(async ({ signal }, index) => {
+        const request = local.ask("/chat/completions", { ...chat, stream: true, user: String(index) }, { signal });
+        await expect(request.then((response) => response.text())).rejects.toThrow();
+      }),
+    );
+    await until(() => local.records.length === CALLERS);
+    expect(local.records.map(({ outcome }) => outcome)).toEqual(controllers.map(() => "caller-left"));
+    expect(await Promise.all(endpoint.seen.map(({ brokenOff }) => brokenOff))).toEqual(controllers.map(() => true));
+    expect(local.gateway.inFlight).toBe(0);
+  });
+});
+
+describe("stopping", () => {
+  it("lets answers under way end, refuses new ones, and says not ready", async () => {
+    let release = () => {};
+    await using endpoint = await scriptedEndpoint(async (_request, response) => {
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      sendEvents(response, [DONE]);
+    });
+    const local = await startGateway({ baseURL: endpoint.baseURL });
+    const idle = await openSocket(local.listening.port);
+    const kept = await openSocket(local.listening.port);
+    kept.setEncoding("utf8");
+    const body = JSON.stringify({ ...chat, stream: true });
+    kept.write(`POST /v1/chat/completions HTTP/1.1\r\n${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`);
+    await until(() => endpoint.seen.length === 1);
+    const closed = local.listening.close();
+    await once(idle.resume(), "close");
+    expect(await local.gateway(new Request("http://127.0.0.1/ready")).then(({ status }) => status)).toBe(503);
+    const headers = { authorization: `Bearer ${LOCAL_KEY}` };
+    const refused = await local.gateway(new Request("http://127.0.0.1/v1/models", { headers }));
+    expect(await refused.json()).toMatchObject({ error: { code: "service_unavailable" } });
+    await expect(fetch(`${local.origin}/health`)).rejects.toThrow();
+    release();
+    let answer = "";
+    for await (const piece of kept) answer += String(piece);
+    expect(answer).toContain("[DONE]");
+    expect(answer.toLowerCase()).toContain("connection: close");
+    await closed;
+  });
+
+  it("ends what does not end by itself after the time given, and the upstream hears of it", async () => {
+    await using endpoint = await scriptedEndpoint(() => {});
+    const local = await startGateway({ baseURL: endpoint.baseURL });
+    const pending = local.ask("/chat/completions", chat).catch((error: unknown) => error);
+    await until(() => endpoint.seen.length === 1);
+    await local.listening.close({ graceMs: 50 });
+    expect(await pending).toBeInstanceOf(Error);
+    expect(await endpoint.seen[0]?.brokenOff).toBe(true);
+  });
+
+  it("gives the port back", async () => {
+    const first = await startGateway(broker());
+    const { port } = first.listening;
+    await expect(startGateway(broker(), {}, { port })).rejects.toMatchObject({
+      code: "usage",
+      detail: expect.stringContaining("EADDRINUSE"),
+    });
+    await first[Symbol.asyncDispose]();
+    await using second = await startGateway(broker(), {}, { port });
+    expect((await second.ask("/models")).status).toBe(200);
+  });
+});
+
+describe("secrets", () => {
+  it("are in no log, no metric and no answer", async () => {
+    await using local = await startGateway(broker(), { providerName: "box", defaultModel: CHAT });
+    const { good } = sandbox.broker.keys;
+    const answers = await Promise.all([
+      local.ask("/chat/completions", chat),
+      local.ask("/chat/completions", { ...chat, stream: true }),
+      local.ask("/chat/completions", { ...chat, model: good }),
+      local.ask("/chat/completions", { ...chat, [LOCAL_KEY]: 1 }),
+      local.ask(`/models/${good}`),
+      local.ask("/chat/completions", {
+        ...chat,
+        messages: [{ role: "user", content: "the planted prompt" }],
+        user: LOCAL_KEY,
+      }),
+      local.ask(`/${LOCAL_KEY}?key=${good}`),
+      fetch(`${local.baseURL}/models`, { headers: { "x-api-key": good } }),
+    ]);
+    const texts = await Promise.all(answers.slice(0, 5).map((response) => response.text()));
+    await Promise.all(answers.slice(5).map((response) => response.text()));
+    const headers = answers.map((response) => JSON.stringify([...response.headers]));
+    const metrics = await (await fetch(`${local.origin}/metrics`, { headers: { "x-api-key": LOCAL_KEY } })).text();
+    const everything = [...texts, ...headers, metrics, local.log()].join("\n");
+    for (const secret of [LOCAL_KEY, good, good.slice(3, 20), "the planted prompt"])
+      expect(everything).not.toContain(secret);
+    expect(local.log()).toContain("[redacted]");
+  });
+});
+
+describe("metrics", () => {
+  it("tell what happened, in Prometheus' form", async () => {
+    await using local = await startGateway(broker(), { providerName: 'my "box"' });
+    await (await local.ask("/chat/completions", chat)).text();
+    await (
+      await local.ask("/chat/completions", { ...chat, stream: true, tags: [], stream_options: { include_usage: true } })
+    ).text();
+    await local.ask("/chat/completions", "{");
+    local.gateway.observe({ type: "attempt-started", attempt: 2, endpoint: "x", signed: false });
+    local.gateway.observe({
+      type: "attempt-ended",
+      attempt: 2,
+      record: { endpoint: "x", code: "ok", elapsedMs: 1, charged: "yes" },
+    });
+    const response = await fetch(`${local.origin}/metrics`, { headers: { authorization: `Bearer ${LOCAL_KEY}` } });
+    expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    const text = await response.text();
+    for (const line of text.trimEnd().split("\n"))
+      expect(line).toMatch(/^(?:# (?:HELP|TYPE) zeph_\w+ .+|zeph_\w+(?:\{(?:\w+="(?:[^"\\]|\\.)*",?)+\})? [\d.e+-]+)$/);
+    expect(text).toContain(`zeph_requests_total{route="chat",provider="my \\"box\\"",model="${CHAT}",status="200"} 2`);
+    expect(text).toContain('zeph_requests_total{route="chat",provider="my \\"box\\"",model="",status="400"} 1');
+    expect(text).toContain('zeph_removed_parameters_total{parameter="tags"} 1');
+    expect(text).toMatch(/zeph_tokens_total\{[^}]*direction="completion"\} [1-9]/);
+    expect(text).toMatch(/zeph_cost_usd_total\{[^}]*\} 0\.0/);
+    expect(text).toContain('zeph_upstream_retries_total{provider="my \\"box\\""} 1');
+    expect(text).toContain('zeph_endpoints{state="usable"} 1');
+    const buckets = [...text.matchAll(/zeph_request_duration_seconds_bucket\{route="chat"[^}]*\} (\d+)/g)].map(
+      ([, count]) => Number(count),
+    );
+    expect(buckets).toEqual([...buckets].sort((a, b) => a - b));
+    expect(buckets.at(-1)).toBe(3);
+    expect(text).not.toMatch(/127\.0\.0\.1|gonka1/);
+  });
+});
+
+describe("as a plain function", () => {
+  const upstream = Object.assign(async () => Response.json({ object: "list", data: [{ id: "m" }] }), {
+    baseURL: "http://127.0.0.1:1/v1",
+    endpoints: () => [],
+  });
+  it("needs no server", async () => {
+    const gateway = localGateway({ upstream, key: "none", clock: manualClock() });
+    const response = await gateway(new Request("http://localhost/v1/models"));
+    expect(await response.json()).toMatchObject({ data: [{ id: "m" }] });
+    expect((await gateway(new Request("http://evil.example/v1/models"))).status).toBe(403);
+  });
+
+  it("streams, and a reader that cancels stops the upstream", async () => {
+    let cancelled = false;
+    const body = new ReadableStream({
+      pull: (controller) => controller.enqueue(new TextEncoder().encode("data: {}\n\n")),
+      cancel: () => {
+        cancelled = true;
+      },
+    });
+    const streaming = Object.assign(
+      async () => new Response(body, { headers: { "content-type": "text/event-stream" } }),
+      { baseURL: "http://127.0.0.1:1/v1", endpoints: () => [] },
+    );
+    const gateway = localGateway({ upstream: streaming, key: "none" });
+    const request = new Request("http://localhost/v1/chat/completions", {
+      method: "POST",
+      body: JSON.stringify({ ...chat, stream: true }),
+    });
+    const reader = (await gateway(request)).body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("data: {}\n\n");
+    await reader?.cancel();
+    expect(cancelled).toBe(true);
+    expect(gateway.inFlight).toBe(0);
+  });
+
+  it("listens on an address that is there only", async () => {
+    const gateway = localGateway({ upstream, key: "none" });
+    const error = await listen(gateway, { port: 0, hostname: "192.0.2.1" }).catch((thrown) => thrown);
+    expect(
+      thrownBy(() => {
+        throw error;
+      }),
+    ).toMatchObject({ code: "usage" });
+  });
+});
