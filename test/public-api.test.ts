@@ -85,7 +85,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "toAddress",
       "verifySignature",
     ],
-    types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SigningPhase"],
+    types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SignerOptions", "SigningPhase"],
   },
   "zeph/testing": {
     values: ["builtInEngine", "manualClock", "remoteEngine", "startSandbox"],
