@@ -2,10 +2,14 @@ import { release } from "node:os";
 import { resolve } from "node:path";
 import { versions } from "node:process";
 import { describeOrigin } from "../config/origin.ts";
+import { zephFolders } from "../config/paths.ts";
 import { type DoctorReport, toReportJson } from "../doctor/report.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import { scrub } from "../internal/redact.ts";
+import type { FailureEntry } from "../journal/failure-entry.ts";
+import { failureJournal } from "../journal/failure-journal.ts";
+import { journalPath } from "../journal/journal-path.ts";
 import { VERSION } from "../version.ts";
 import type { CliContext } from "./context.ts";
 import { setupOf } from "./setup.ts";
@@ -24,6 +28,7 @@ export async function writeBundle(context: CliContext, file: string, report: Doc
     platform: `${context.platform} ${release()}`,
     variables: knownVariables(context.env),
     settings: await settingsOf(context),
+    failures: latestFailures(context),
     report: toReportJson(report),
   };
   await writeFileAtomic(path, `${JSON.stringify(bundle, (_key, value) => clean(value, context), 2)}\n`);
@@ -49,6 +54,14 @@ async function settingsOf(context: CliContext): Promise<readonly string[]> {
     if (ZephError.is(error)) return [];
     throw error;
   }
+}
+
+/** The last failed requests: no prompts, no keys. */
+function latestFailures(context: CliContext): readonly FailureEntry[] {
+  const { clock, random } = context;
+  return failureJournal({ path: journalPath(zephFolders(context).state), clock, random })
+    .entries()
+    .slice(-5);
 }
 
 function clean(value: unknown, { homeDir }: CliContext): unknown {

@@ -13,6 +13,8 @@ export interface RunChecksOptions {
   readonly signal: AbortSignal;
   /** Reports of checks that are over already, for `dependsOn`. */
   readonly earlier?: readonly CheckReport[];
+  /** Told when a check is over, in the order in which they end. */
+  readonly onReport?: (report: CheckReport) => void;
 }
 
 /**
@@ -58,7 +60,10 @@ async function runOne(
   const startedAtMs = clock.nowMs();
   const obstacle = needed.find(({ status }) => status === "fail" || status === "skip");
   const result = obstacle === undefined ? await runTimed(check, options) : skipped(reasonOf(obstacle));
-  return { name, elapsedMs: Math.max(0, clock.nowMs() - startedAtMs), ...scrubbed(result, options.facts) };
+  const elapsedMs = Math.max(0, clock.nowMs() - startedAtMs);
+  const report: CheckReport = { name, elapsedMs, ...scrubbed(result, options.facts) };
+  options.onReport?.(report);
+  return report;
 }
 
 async function runTimed(check: Check, { facts, timeoutMs, signal }: RunChecksOptions): Promise<CheckResult> {
@@ -70,12 +75,21 @@ async function runTimed(check: Check, { facts, timeoutMs, signal }: RunChecksOpt
     return await untilAborted(check.run(facts, end.signal), end.signal);
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
-    return failed(deadline.signal.aborted ? deadline.signal.reason : thrown);
+    return deadline.signal.aborted ? outOfTime(timeoutMs) : failed(thrown);
   } finally {
     deadline.release();
     // What a check has left open would keep the process from ending.
     end.abort();
   }
+}
+
+function outOfTime(timeoutMs: number): CheckResult {
+  return {
+    status: "fail",
+    code: "timeout_headers",
+    detail: `no answer within ${timeoutMs / 1000} s`,
+    hint: `Check the connection and the address, or allow more time: --timeout-secs ${Math.ceil((3 * timeoutMs) / 1000)}`,
+  };
 }
 
 /** A signal that many things may listen to at once, without a warning on standard error. */

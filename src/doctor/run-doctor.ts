@@ -2,6 +2,7 @@ import type { Setup, SetupWorld } from "../provider/setup.ts";
 import { vaultPaths } from "../vault/index.ts";
 import {
   chatChain,
+  configModeCheck,
   configParseCheck,
   configWarningsCheck,
   defaultProviderCheck,
@@ -10,7 +11,7 @@ import {
 import { nodeVersionCheck } from "./base/node-version.ts";
 import { vaultChecks } from "./base/vault-checks.ts";
 import { brokerChecks } from "./broker/broker-checks.ts";
-import type { Check } from "./check.ts";
+import type { Check, CheckReport } from "./check.ts";
 import { clockCheck } from "./clock-check.ts";
 import { newFacts } from "./facts.ts";
 import { gonkaConfigCheck, nativeChecks } from "./native/native-checks.ts";
@@ -30,6 +31,8 @@ export interface DoctorOptions {
   /** Warnings count as failures. Default false. */
   readonly strict?: boolean;
   readonly signal: AbortSignal;
+  /** Told when a check is over: for a progress line. What it means for a chat is known at the end only. */
+  readonly onReport?: (report: CheckReport) => void;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -44,16 +47,17 @@ const DEFAULT_TIMEOUT_MS = 10_000;
  * ```
  */
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
-  const { world, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+  const { world, timeoutMs = DEFAULT_TIMEOUT_MS, signal, onReport } = options;
   const startedAtMs = world.clock.nowMs();
   // Asked for once, although two readers open the vault.
   const shared: SetupWorld = { ...world, ...askOnce(world) };
   const facts = newFacts(shared);
   const loaded: LoadedSetup = {};
   const first = [nodeVersionCheck(options.nodeVersion), configParseCheck(shared, loaded)];
-  const firstReports = await runChecks(first, { facts, timeoutMs, signal });
+  const running = { facts, timeoutMs, signal, ...(onReport === undefined ? {} : { onReport }) };
+  const firstReports = await runChecks(first, running);
   const rest = await remainingChecks(options, shared, loaded);
-  const reports = await runChecks(rest, { facts, timeoutMs, signal, earlier: firstReports });
+  const reports = await runChecks(rest, { ...running, earlier: firstReports });
   return toReport([...first, ...rest], [...firstReports, ...reports], {
     chain: chainOf(loaded.setup, options),
     elapsedMs: Math.max(0, world.clock.nowMs() - startedAtMs),
@@ -70,7 +74,12 @@ async function remainingChecks(
   const paths = setup?.vaultPaths ?? defaultVaultPaths(world);
   const vault = paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend);
   const isNative = options.scope === "native";
-  const general = [configWarningsCheck(loaded), ...(isNative ? [] : [defaultProviderCheck(loaded)]), ...vault];
+  const general = [
+    configModeCheck(loaded),
+    configWarningsCheck(loaded),
+    ...(isNative ? [] : [defaultProviderCheck(loaded)]),
+    ...vault,
+  ];
   if (setup === undefined) return general;
   const { providers } = setup.loaded.config;
   const native = providers.filter((config) => config.type === "gonka");

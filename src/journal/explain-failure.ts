@@ -30,7 +30,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
 
 const CHARGES: Readonly<Record<Charged, string>> = {
   no: "Nothing was charged.",
-  maybe: "The network may already have charged for it; zeph did not repeat it for that reason.",
+  maybe: "The network may already have charged for it; no other node was asked for that reason.",
   yes: "The request was charged although it failed.",
 };
 

@@ -75,6 +75,11 @@ const storeGoodKey = (hint: string) => {
   return stage.run(`${line} --stdin`, sandbox.broker.keys.good);
 };
 
+async function addInlineKey(): Promise<void> {
+  const text = await readFile(stage.configPath, "utf8");
+  await stage.writeConfig(text.replace("default = true", `default = true\napi_key = "${sandbox.broker.keys.good}"`));
+}
+
 const LIST = `llm.${NAME}`;
 
 const SITUATIONS: readonly Situation[] = [
@@ -401,6 +406,37 @@ const SITUATIONS: readonly Situation[] = [
     exitCode: 17,
     chat: { exitCode: 0, because: "an open secret file is a danger, not an obstacle" },
     mend: () => stage.run("doctor --fix --yes"),
+  },
+  {
+    name: "a key in the config",
+    arrange: () => addInlineKey(),
+    check: "config.warnings",
+    says: /api_key holds a key in plain text/,
+    exitCode: 0,
+  },
+  {
+    name: "a key in a config that others can read",
+    arrange: async () => {
+      await addInlineKey();
+      await chmod(stage.configPath, 0o644);
+    },
+    check: "config.file_mode",
+    code: "vault_permissions",
+    says: /holds a key and has mode 644/,
+    exitCode: 17,
+    chat: { exitCode: 0, because: "an open secret file is a danger, not an obstacle" },
+    mend: () => stage.run("doctor --fix --yes"),
+  },
+  {
+    name: "a key in the config beside a vault that does not open",
+    arrange: async () => {
+      await addInlineKey();
+      await writeFile(join(stage.home, ".config/zeph/secrets.age"), "damaged");
+    },
+    check: "vault.open",
+    code: "vault_unreadable",
+    says: /no chat needs it now/,
+    exitCode: 0,
   },
   {
     name: "a vault backend that nobody knows",

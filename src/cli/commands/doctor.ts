@@ -5,6 +5,7 @@ import { ZephError } from "../../errors/zeph-error.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { passphraseSource } from "../open-vault.ts";
 import { promptConfirm } from "../prompt.ts";
+import { doctorProgress } from "../render/doctor-progress.ts";
 import { renderDoctorReport } from "../render/doctor-report.ts";
 
 export interface DoctorFlags {
@@ -54,9 +55,17 @@ function examineOnce(
   options: { readonly scope: "all" | "native"; readonly timeoutMs: number; readonly smoke: boolean },
 ): Promise<DoctorReport> {
   const { env, homeDir, platform, cwd, clock, random, fetch, paths, signal } = context;
-  const askPassphrase = passphraseSource(context);
+  const progress = doctorProgress(context);
+  const askPassphrase = () => progress.hush(passphraseSource(context));
   const world = { env, homeDir, platform, cwd, clock, random, fetch, askPassphrase, flags: { ...paths, provider } };
-  return runDoctor({ world, nodeVersion: versions.node, strict, signal, ...options });
+  return runDoctor({
+    world,
+    nodeVersion: versions.node,
+    strict,
+    signal,
+    onReport: progress.onReport,
+    ...options,
+  }).finally(progress.clear);
 }
 
 /** Makes the changes that would mend something, one question each. True when anything was changed. */

@@ -7,6 +7,7 @@ const NAME_COLUMNS = 40;
 /** Under the name, behind the mark. */
 const INDENT = " ".repeat(7);
 const NARROWEST = 60;
+const WIDEST = 140;
 
 export interface RenderReportOptions {
   readonly color: boolean;
@@ -17,7 +18,7 @@ export interface RenderReportOptions {
 /** The doctor's report for people: one line per check where it fits, then the counts. */
 export function renderDoctorReport(report: DoctorReport, { color, columns = 80 }: RenderReportOptions): string {
   const styled = style(color);
-  const width = Math.max(NARROWEST, Math.min(columns, 100));
+  const width = Math.max(NARROWEST, Math.min(columns, WIDEST));
   const lines = report.checks.flatMap((check) => renderCheck(check, styled, width));
   return `${lines.join("\n")}\n\n${summary(report, styled)}\n`;
 }

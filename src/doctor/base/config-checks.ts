@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { findConfigFiles } from "../../config/find-config-files.ts";
 import { loadConfig } from "../../config/load.ts";
 import { migrateConfig } from "../../config/migrate/migrate-config.ts";
@@ -7,6 +8,7 @@ import { readTextFile } from "../../config/read-text-file.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
+import { chmodFix, shellQuote } from "../chmod-fix.ts";
 import { failed, passed, warned } from "../results.ts";
 
 /** What the first checks find for the others. */
@@ -68,6 +70,32 @@ const HINTS: Readonly<Record<string, string>> = {
   inline_key: "Move the key into the vault with the command that is named, then delete the line.",
   legacy_form: "Run `zeph config migrate --in-place`.",
 };
+
+/** A config with keys in it must be as private as the vault. */
+export function configModeCheck(state: LoadedSetup): Check {
+  return {
+    name: "config.file_mode",
+    dependsOn: ["config.parse"],
+    async run({ world }) {
+      const { loaded } = setupIn(state);
+      if (world.platform === "win32") return passed("modes are not checked on Windows");
+      const holdsKey = loaded.warnings.some(({ kind }) => kind === "inline_key");
+      if (!holdsKey) return passed("no key in it");
+      for (const { path } of loaded.files.found) {
+        const { mode } = await stat(path);
+        if ((mode & 0o077) === 0) continue;
+        return {
+          status: "fail",
+          code: "vault_permissions",
+          detail: `${path} holds a key and has mode ${(mode & 0o777).toString(8)}: other users of this computer can read it`,
+          hint: `Run: chmod 600 ${shellQuote(path)}`,
+          fix: chmodFix(path, 0o600),
+        };
+      }
+      return passed("only you can read it");
+    },
+  };
+}
 
 /** Which provider a chat would use. */
 export function defaultProviderCheck(state: LoadedSetup): Check {

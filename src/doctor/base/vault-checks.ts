@@ -1,4 +1,3 @@
-import { chmod, stat } from "node:fs/promises";
 import { CATALOGUE } from "../../errors/catalogue.ts";
 import type { Setup } from "../../provider/setup.ts";
 import {
@@ -8,7 +7,8 @@ import {
   type VaultPaths,
   type VaultReport,
 } from "../../vault/index.ts";
-import type { Check, CheckResult, Fix } from "../check.ts";
+import type { Check, CheckResult } from "../check.ts";
+import { chmodFix } from "../chmod-fix.ts";
 import type { DoctorFacts } from "../facts.ts";
 import { failed, passed, warned } from "../results.ts";
 
@@ -140,15 +140,4 @@ function fromFinding({ message, mend }: VaultFinding, code: NonNullable<CheckRes
 
 function commandOf(mend: string): string {
   return /^(?:chmod|zeph) /.test(mend) ? `Run: ${mend}` : mend;
-}
-
-function chmodFix(path: string, mode: number): Fix {
-  return {
-    question: `make ${path} readable by you alone`,
-    async apply() {
-      await chmod(path, mode);
-      const { mode: now } = await stat(path);
-      return `${path} has mode ${(now & 0o777).toString(8)} now.`;
-    },
-  };
 }
