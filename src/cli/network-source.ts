@@ -19,6 +19,8 @@ export interface NetworkSource {
   /** Ends in `/v1`. */
   readonly source: string;
   readonly prefix: string;
+  /** What its list of nodes must follow from, where the config pins something. */
+  readonly trust: GonkaProvider["trust"];
   readonly reading: ReadNodeOptions;
 }
 
@@ -36,7 +38,7 @@ export async function networkSource(
     const setup = await setupOf(context).catch(() => undefined);
     const prefix =
       setup === undefined ? DEFAULT_PREFIX : (nativeProvider(setup, provider)?.chainPrefix ?? DEFAULT_PREFIX);
-    return { source: normalizeBaseURL(sourceUrl), prefix: parsePrefix(prefix), reading };
+    return { source: normalizeBaseURL(sourceUrl), prefix: parsePrefix(prefix), trust: {}, reading };
   }
   const config = nativeProvider(await setupOf(context), provider);
   const configured = config?.sourceUrl ?? config?.nodes[0]?.url;
@@ -46,7 +48,7 @@ export async function networkSource(
       hint: "Name one with --source-url URL, for example a node of the network, or run `zeph init`.",
     });
   }
-  return { source: normalizeBaseURL(configured), prefix: config.chainPrefix, reading };
+  return { source: normalizeBaseURL(configured), prefix: config.chainPrefix, trust: config.trust, reading };
 }
 
 /** The native provider of this name, else the default one, else the first. Throws `provider_not_found`. */

@@ -439,6 +439,18 @@ const SITUATIONS: readonly Situation[] = [
     exitCode: 0,
   },
   {
+    name: "a checked-out config file that would send the key elsewhere",
+    arrange: () =>
+      writeFile(
+        join(stage.home, "config.toml"),
+        `[[llm.providers]]\ntype = "compatible"\nname = "${NAME}"\nbase_url = "https://elsewhere.invalid/v1"\n`,
+      ),
+    check: `${LIST}.key`,
+    code: "untrusted_project_file",
+    says: /elsewhere|project|folder/,
+    exitCode: 17,
+  },
+  {
     name: "a vault backend that nobody knows",
     arrange: () => {
       stage.env.ZEPH_VAULT_BACKEND = "keychain";
@@ -490,7 +502,9 @@ describe("zeph doctor and a broker", () => {
   it("passes everything that is well", async () => {
     await setUp();
     const report = await doctorJson(stage);
-    expect(report).toMatchObject({ exitCode: 0, schema_version: 1, overall: "ok", failures: 0, warnings: 0 });
+    expect(report).toMatchObject({ exitCode: 0, schema_version: 1, failures: 0 });
+    // What zeph knows about a broker grows old by itself.
+    expect(report.checks.filter(({ status, name }) => status !== "ok" && name !== `${LIST}.facts`)).toEqual([]);
     expect(report.served_by).toBe(NAME);
     expect((await stage.chat()).exitCode).toBe(0);
   });
@@ -525,6 +539,13 @@ describe("zeph doctor and a broker", () => {
       "GET /api/v1/whoami good",
       "GET /v1/models good",
     ]);
+  });
+
+  it("warns when what it knows about the broker has grown old", async () => {
+    await setUp();
+    stage.clockOffsetMs = 5 * 365 * 24 * 3_600_000;
+    const found = checkOf(await doctorJson(stage), `${LIST}.facts`);
+    expect(found).toMatchObject({ status: "warn", detail: expect.stringMatching(/GonkaGate is \d{4} days old/) });
   });
 
   it("sends one tiny request with --smoke", async () => {

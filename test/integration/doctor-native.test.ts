@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
 import type { NodeFaultKind } from "../../src/sandbox/network/faults/node-fault.ts";
@@ -398,6 +399,19 @@ describe("zeph doctor and the network", () => {
     const mended = await doctorJson(stage);
     expect(mended.checks.filter(({ status }) => status === "fail")).toEqual([]);
     expect((await stage.chat()).exitCode).toBe(0);
+  });
+
+  it("says that the list follows from a pinned hash, and does not use one that does not", async () => {
+    await setUp({ nodes: "discovered" });
+    const config = await readFile(stage.configPath, "utf8");
+    await stage.writeConfig(`${config}gonka_trusted_validators_hash = "${network.chain.validatorsHash}"\n`);
+    const report = await doctorJson(stage);
+    expect(checkOf(report, "gonka.proof").detail).toContain("proven by a pinned hash");
+    await stage.writeConfig(`${config}gonka_trusted_validators_hash = "${"ab".repeat(32)}"\n`);
+    const refused = await doctorJson(stage);
+    expect(checkOf(refused, "gonka.discovery")).toMatchObject({ status: "fail", code: "proof_invalid" });
+    expect(refused.exitCode).toBe(11);
+    expect((await stage.chat()).exitCode).toBe(11);
   });
 
   it("buys nothing without --smoke, and one completion with it (B15)", async () => {

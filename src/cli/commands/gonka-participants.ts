@@ -13,9 +13,9 @@ import { writeResult } from "../write-result.ts";
 
 /** `zeph gonka participants`: the hosts of this epoch, and how far the list is proven. */
 export const runGonkaParticipants: RunCommand<NetworkFlags> = async (context, flags) => {
-  const { source, reading } = await networkSource(context, flags);
+  const { source, reading, trust } = await networkSource(context, flags);
   const [list, chain, versions] = await Promise.all([
-    readParticipants(source, reading),
+    readParticipants(source, reading, trust),
     readChainFacts(source, reading),
     readVersions(source, reading),
   ]);

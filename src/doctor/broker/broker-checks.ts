@@ -9,6 +9,7 @@ import { singleAttempt } from "../single-attempt.ts";
 import { smokeCheck } from "../smoke-check.ts";
 import { type BrokerSighting, brokerCheckNames } from "./broker-sighting.ts";
 import { creditCheck } from "./credit-check.ts";
+import { factsChecks } from "./facts-check.ts";
 import { keyCheck } from "./key-check.ts";
 import { listCheck } from "./list-check.ts";
 import { priceCheck } from "./price-check.ts";
@@ -32,6 +33,7 @@ export function brokerChecks(
     modelCheck(sighting),
     priceCheck(sighting),
     creditCheck(sighting),
+    ...factsChecks(sighting),
     ...(options.isSmokeWanted ? [smoke] : []),
   ];
 }

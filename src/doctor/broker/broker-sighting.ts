@@ -32,6 +32,7 @@ export function brokerCheckNames(provider: string) {
     model: `${list}.model`,
     price: `${list}.price`,
     credit: `${list}.credit`,
+    facts: `${list}.facts`,
     smoke: `${list}.smoke`,
   };
 }

@@ -27,9 +27,9 @@ export function discoveryCheck(sighting: NativeSighting, sourceUrl: string): Che
 
 function discover({ config }: NativeSighting, { world }: DoctorFacts, sourceUrl: string, signal: AbortSignal) {
   const { fetch, clock, random } = world;
-  const { chainPrefix: prefix, model } = config;
+  const { chainPrefix: prefix, model, trust } = config;
   const wanted = model === undefined ? {} : { model };
-  return discoverEndpoints({ sourceUrl, prefix, fetch, clock, random, signal, ...wanted });
+  return discoverEndpoints({ sourceUrl, prefix, trust, fetch, clock, random, signal, ...wanted });
 }
 
 function judgeDiscovery({ endpoints, skipped, retired, apiVersionText }: Discovery): CheckResult {
@@ -73,7 +73,7 @@ export function proofCheck(sighting: NativeSighting): Check {
     provider: config.name,
     async run(facts, signal) {
       try {
-        const list = await readParticipants(sourceOf(sighting), readingOf(facts, signal));
+        const list = await readParticipants(sourceOf(sighting), readingOf(facts, signal), config.trust);
         const active = new Set(list.participants.map(({ address }) => address));
         const strangers = nodes.filter(({ address }) => address !== undefined && !active.has(address));
         const data = { label: list.label, epoch: list.epochId, participants: active.size, reasons: list.reasons };
