@@ -1,7 +1,7 @@
-import { optional, readAmount, readObject } from "../json/read-value.ts";
+import { optional, readObject } from "../json/read-value.ts";
 import type { Bytes } from "./bytes.ts";
 import { bytesField, integerField, message, messageField } from "./protobuf-writer.ts";
-import { readHash } from "./read-encoded.ts";
+import { readHash, readHashedNumber } from "./read-encoded.ts";
 
 export interface BlockId {
   readonly hash: Bytes;
@@ -15,7 +15,7 @@ export function readBlockId(value: unknown, place: string): BlockId {
   const parts = optional(blockId.parts ?? blockId.part_set_header, `${place}.parts`, readObject);
   return {
     hash: readHash(blockId.hash, `${place}.hash`),
-    partsTotal: optional(parts?.total, `${place}.parts.total`, readAmount) ?? 0n,
+    partsTotal: optional(parts?.total, `${place}.parts.total`, readHashedNumber) ?? 0n,
     partsHash: readHash(parts?.hash, `${place}.parts.hash`),
   };
 }

@@ -1,9 +1,9 @@
-import { optional, readAmount, readInteger, readList, readObject, unreadable } from "../json/read-value.ts";
+import { optional, readInteger, readList, readObject, unreadable } from "../json/read-value.ts";
 import { type BlockId, readBlockId } from "./block-id.ts";
 import type { Bytes } from "./bytes.ts";
 import { merkleRoot } from "./merkle-root.ts";
 import { bytesField, integerField, message, messageField } from "./protobuf-writer.ts";
-import { readBase64, readValidatorAddress } from "./read-encoded.ts";
+import { readBase64, readHashedNumber, readValidatorAddress } from "./read-encoded.ts";
 import { encodeTime, readTime, type Time } from "./time.ts";
 
 /** How a validator voted: not at all, for this block, or for none. */
@@ -34,8 +34,8 @@ export function readCommit(value: unknown): Commit {
   const signedHeader = optional(result.signed_header, "signed_header", readObject);
   const commit = readObject(signedHeader?.commit ?? result.commit ?? result, "commit");
   return {
-    height: readAmount(commit.height, "height"),
-    round: optional(commit.round, "round", readAmount) ?? 0n,
+    height: readHashedNumber(commit.height, "height"),
+    round: optional(commit.round, "round", readHashedNumber) ?? 0n,
     blockId: readBlockId(commit.block_id, "block_id"),
     signatures: readList(commit.signatures, "signatures", readSignature),
   };

@@ -1,9 +1,9 @@
-import { type JsonObject, optional, readAmount, readObject, readText } from "../json/read-value.ts";
+import { type JsonObject, optional, readObject, readText } from "../json/read-value.ts";
 import { type BlockId, encodeBlockId, readBlockId } from "./block-id.ts";
 import type { Bytes } from "./bytes.ts";
 import { merkleRoot } from "./merkle-root.ts";
 import { bytesField, integerField, message, textField } from "./protobuf-writer.ts";
-import { readHash, readValidatorAddress } from "./read-encoded.ts";
+import { readHash, readHashedNumber, readValidatorAddress } from "./read-encoded.ts";
 import { encodeTime, readTime, type Time } from "./time.ts";
 
 /** The header of a block, CometBFT 0.38. */
@@ -31,10 +31,10 @@ export function readHeader(value: unknown): Header {
   const version = optional(header.version, "version", readObject);
   const hash = (field: string) => readHash(header[field], field);
   return {
-    versionBlock: optional(version?.block, "version.block", readAmount) ?? 0n,
-    versionApp: optional(version?.app, "version.app", readAmount) ?? 0n,
+    versionBlock: optional(version?.block, "version.block", readHashedNumber) ?? 0n,
+    versionApp: optional(version?.app, "version.app", readHashedNumber) ?? 0n,
     chainId: readText(header.chain_id, "chain_id"),
-    height: readAmount(header.height, "height"),
+    height: readHashedNumber(header.height, "height"),
     time: readTime(header.time, "time"),
     lastBlockId: lastBlockId(header),
     lastCommitHash: hash("last_commit_hash"),

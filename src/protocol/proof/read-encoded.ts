@@ -1,10 +1,21 @@
 import { bech32 } from "@scure/base";
 import { decodeBase64 } from "../decode-base64.ts";
-import { type Reader, readText, unreadable } from "../json/read-value.ts";
+import { type Reader, readAmount, readText, unreadable } from "../json/read-value.ts";
 import type { Bytes } from "./bytes.ts";
 
 const HASH_BYTES = 32;
 const ADDRESS_BYTES = 20;
+const INT64_MAX = 2n ** 63n - 1n;
+
+/**
+ * A number that is hashed. It is hashed as 64 bits, so a larger one would have the hash of another: a validator's power
+ * of 2⁶⁴ + 1 that of 1.
+ */
+export function readHashedNumber(value: unknown, place: string): bigint {
+  const number = readAmount(value, place);
+  if (number > INT64_MAX) throw unreadable(place, "does not fit into 64 bits");
+  return number;
+}
 
 /** Base64 in its one proper spelling. Absent and null are empty. */
 export function readBase64(value: unknown, place: string): Bytes {

@@ -1,16 +1,8 @@
-import {
-  type JsonObject,
-  optional,
-  readAmount,
-  readList,
-  readObject,
-  readText,
-  unreadable,
-} from "../json/read-value.ts";
+import { type JsonObject, optional, readList, readObject, readText, unreadable } from "../json/read-value.ts";
 import { type Bytes, sha256, toHex } from "./bytes.ts";
 import { merkleRoot } from "./merkle-root.ts";
 import { bytesField, integerField, message, messageField } from "./protobuf-writer.ts";
-import { readBase64 } from "./read-encoded.ts";
+import { readBase64, readHashedNumber } from "./read-encoded.ts";
 
 export interface Validator {
   /** Ed25519, 32 bytes. */
@@ -47,7 +39,7 @@ function readValidator(value: unknown, place: string): Validator {
   return {
     publicKey,
     address: sha256(publicKey).subarray(0, 20),
-    votingPower: optional(validator.voting_power, `${place}.voting_power`, readAmount) ?? 0n,
+    votingPower: optional(validator.voting_power, `${place}.voting_power`, readHashedNumber) ?? 0n,
   };
 }
 

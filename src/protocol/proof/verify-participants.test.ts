@@ -115,6 +115,32 @@ describe.each(SHAPES)("the sample in the %s shape", (shape) => {
     expect(verifyParticipants({ response, commit, validators: pages, trust: PINNED }).label).toBe("verified");
   });
 
+  it("does not count a power beyond 64 bits, which would have the hash of a smaller one", () => {
+    const response = sample();
+    const oneVote = structuredClone(commit);
+    const others = oneVote.signatures.slice(1);
+    for (const vote of others) Object.assign(vote, { block_id_flag: 1, validator_address: "", signature: null });
+    const trust = { validatorsHash: PINNED.validatorsHash };
+    const input = { response, commit: oneVote, trust };
+    expect(thrownBy(() => verifyParticipants(input)).detail).toContain("900 of 2000 voting power");
+    response.validators[0].voting_power = String(2n ** 64n + 900n);
+    expect(thrownBy(() => verifyParticipants(input)).detail).toContain("does not fit into 64 bits");
+  });
+
+  it.each<[string, (response: Json, commit: Json) => void]>([
+    ["the height of the header", (r) => (r.block.header.height = beyond64Bits(r.block.header.height))],
+    ["the version", (r) => (r.block.header.version.block = beyond64Bits(11))],
+    ["the number of parts", (_r, c) => (c.block_id.parts.total = beyond64Bits(c.block_id.parts.total))],
+    ["the round", (_r, c) => (c.round = String(2n ** 63n))],
+    ["the height of the commit", (_r, c) => (c.height = beyond64Bits(c.height))],
+  ])("refuses a number beyond 64 bits: %s", (_what, damage) => {
+    const response = sample();
+    const damaged = structuredClone(commit);
+    damage(response, damaged);
+    const error = thrownBy(() => verifyParticipants({ response, commit: damaged, trust: PINNED }));
+    expect(error).toMatchObject({ code: "proof_invalid", detail: expect.stringContaining("64 bits") });
+  });
+
   it.each<[string, (response: Json) => void, string]>([
     ["another operation type", (r) => (r.proof_ops.ops[0].type = "ics23:smt"), "step 1"],
     ["the two parts exchanged", (r) => r.proof_ops.ops.reverse(), "step 1"],
@@ -135,6 +161,10 @@ describe.each(SHAPES)("the sample in the %s shape", (shape) => {
     expect(error.detail).toContain(step);
   });
 });
+
+function beyond64Bits(number: number | string): string {
+  return String(BigInt(number) + 2n ** 64n);
+}
 
 /** The record with the first URL scheme in it changed; lengths stay, so it can still be decoded. */
 function withOtherUrl(recordHex: string): string {
