@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { thrownBy } from "../../test/support/thrown-by.ts";
 import { isLoopback, normalizeBaseURL } from "./endpoint.ts";
 
 describe("normalizeBaseURL", () => {
@@ -15,6 +16,10 @@ describe("normalizeBaseURL", () => {
   ])("%s becomes %s", (typed, expected) => {
     expect(normalizeBaseURL(typed)).toBe(expected);
     expect(normalizeBaseURL(expected)).toBe(expected);
+  });
+
+  it.each([undefined, null, 5, {}])("refuses %j, which is no text", (value) => {
+    expect(thrownBy(() => normalizeBaseURL(value as unknown as string)).code).toBe("wrong_url");
   });
 
   it.each(["", "ftp://host.example", "https://user:secret@host.example", "http://"])("refuses %j", (typed) => {

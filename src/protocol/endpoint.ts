@@ -31,6 +31,12 @@ export function isLoopback(url: string | URL): boolean {
  * @example normalizeBaseURL("http://127.0.0.1:18080/v1/v1/") // "http://127.0.0.1:18080/v1"
  */
 export function normalizeBaseURL(text: string): string {
+  if (typeof text !== "string") {
+    throw new ZephError("wrong_url", {
+      detail: "the address is not text",
+      hint: "Give an address like https://host.example/v1.",
+    });
+  }
   const trimmed = text.trim();
   let url: URL;
   try {
