@@ -15,13 +15,15 @@ export {
 } from "./client/endpoint-source.ts";
 export { type GonkaFetch, gonkaFetch } from "./client/gonka-fetch.ts";
 export { listModels } from "./client/list-models.ts";
+export type { ParticipantsTrust } from "./client/read-participants.ts";
 export { EXIT, type ZephErrorCode } from "./errors/catalogue.ts";
-export { type AttemptRecord, type Charged, ZephError } from "./errors/zeph-error.ts";
+export { type AttemptRecord, type Charged, ZephError, type ZephErrorOptions } from "./errors/zeph-error.ts";
 export type { Deadlines } from "./internal/abort.ts";
 export type { Clock } from "./internal/clock.ts";
 export { Secret } from "./internal/secret.ts";
 export { type Endpoint, normalizeBaseURL } from "./protocol/endpoint.ts";
 export type { Model } from "./protocol/models.ts";
+export type { ProofLabel } from "./protocol/proof/verify-participants.ts";
 export { RequestSigner } from "./signer/request-signer.ts";
 export { EndpointPool, type EndpointPoolOptions, type EndpointStatus } from "./transport/endpoint-pool.ts";
 export type { OnTransportEvent, TransportEvent } from "./transport/events.ts";

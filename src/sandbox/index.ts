@@ -15,8 +15,17 @@ export type {
   ReasoningForm,
   SandboxModel,
 } from "./engine.ts";
-export type { Fault } from "./faults/fault.ts";
+export type { Fault, FaultKind } from "./faults/fault.ts";
 export type { FaultControl } from "./faults/fault-plan.ts";
+export type { AccountOptions, SandboxAccount } from "./network/chain/accounts.ts";
+export type { ChainStandIn } from "./network/chain/chain.ts";
+export type { ParticipantInput } from "./network/chain/epoch-book.ts";
+export type { InferenceState, Ledger, LedgerEntry } from "./network/chain/ledger.ts";
+export type { FaultSwitch, NodeFaultPlan } from "./network/faults/fault-switch.ts";
+export type { NodeFault, NodeFaultKind } from "./network/faults/node-fault.ts";
+export type { SandboxNode } from "./network/network-node.ts";
+export type { NetworkState } from "./network/server/node-setting.ts";
+export type { RecordedRequest } from "./network/server/request-log.ts";
 export type { NetworkOptions, SandboxNetwork } from "./network/start-network.ts";
 export { type RemoteEngineOptions, remoteEngine } from "./remote-engine.ts";
 export {
