@@ -46,11 +46,9 @@ export function sessionOpener(context: CliContext): OpenChatSession {
   };
 }
 
-function describeFallback({ from, to, model, error }: FallbackEvent): string {
-  const why = `${from}: ${error.summary}`;
-  return to === undefined
-    ? `${why}; no other provider could take over.\n`
-    : `${why}. Asking ${to} (${model ?? "its model"}) instead.\n`;
+function describeFallback({ from, to, passedOver, model, error }: FallbackEvent): string {
+  if (to === undefined) return `${passedOver ?? from} could not take over: ${error.summary}.\n`;
+  return `${from}: ${error.summary}. Asking ${to} (${model ?? "its model"}) instead.\n`;
 }
 
 /** Notes what was given up on, for `zeph explain`. */

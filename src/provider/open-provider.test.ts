@@ -52,6 +52,16 @@ describe("openProvider", () => {
     });
   });
 
+  it.each([`0x${PRIVATE_KEY}`, "abandon ".repeat(11).concat("about")])(
+    "never sends key material of the chain to a broker",
+    async (key) => {
+      await userFile(broker("https://api.gonkagate.com/v1"));
+      const error = await openProvider(await setup({ GONKAGATE_API_KEY: key })).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: "invalid_api_key", detail: expect.stringContaining("nothing was sent") });
+      expect(JSON.stringify(error)).not.toContain(key);
+    },
+  );
+
   it("does not let a file of the folder send the user's key elsewhere", async () => {
     await userFile(broker("https://api.gonkagate.com/v1"));
     await projectFile(broker("https://evil.example/v1"));

@@ -1,5 +1,6 @@
 import { topUpPage } from "../brokers/broker.ts";
 import { mergeBrokers } from "../brokers/merge-brokers.ts";
+import { recognizeKey } from "../brokers/recognize-key.ts";
 import { BROKERS, brokerForBaseURL } from "../brokers/registry.ts";
 import type { Connection, ConnectionOptions } from "../client/connection.ts";
 import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
@@ -7,6 +8,7 @@ import { withNearestModels } from "../client/nearest-models.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/provider.ts";
 import type { ResolvedSecret } from "../config/resolve-secret.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import type { Secret } from "../internal/secret.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
@@ -70,6 +72,7 @@ async function openBroker(
     config.inlineApiKey,
   );
   const { secret: apiKey, ...secret } = resolved;
+  refusePrivateKey(apiKey, secret.name);
   const page = broker === undefined ? undefined : topUpPage(broker);
   const store = `\`zeph vault set ${config.apiKeyNames.canonical} --force\``;
   const connection: Connection = {
@@ -89,6 +92,17 @@ async function openBroker(
     address: undefined,
     notices: noticesOf(setup, resolved),
   };
+}
+
+/** A key that moves money on the chain must never go to a broker, whatever name it was stored under. */
+function refusePrivateKey(apiKey: Secret, name: string): void {
+  const { kind } = recognizeKey(apiKey.reveal());
+  if (kind !== "private-key" && kind !== "mnemonic") return;
+  const what = kind === "private-key" ? "a private key" : "recovery words";
+  throw new ZephError("invalid_api_key", {
+    detail: `${name} holds ${what}, not an API key; nothing was sent`,
+    hint: `Store the broker's key with \`zeph vault set ${name} --force\`. For signed requests run \`zeph init\` and choose native.`,
+  });
 }
 
 async function openNative(setup: Setup, config: GonkaProvider, common: ConnectionOptions): Promise<OpenedProvider> {
