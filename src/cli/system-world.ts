@@ -19,6 +19,7 @@ export function systemWorld(): World {
     clock: systemClock,
     random: Math.random,
     fetch: proxyAwareFetch(process.env),
+    openServerFetch: () => openServerFetch(process.env),
     signal: interruptSignal(),
   };
 }
@@ -40,10 +41,21 @@ function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
+function namesProxy(env: NodeJS.ProcessEnv): boolean {
+  return ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"].some((name) => (env[name] ?? "") !== "");
+}
+
+async function openServerFetch(env: NodeJS.ProcessEnv): Promise<FetchFunction> {
+  const [{ Agent, EnvHttpProxyAgent }, { leanFetch }] = await Promise.all([
+    import("undici"),
+    import("./lean-fetch.ts"),
+  ]);
+  return leanFetch(namesProxy(env) ? new EnvHttpProxyAgent() : new Agent());
+}
+
 /** Node 20's own fetch ignores HTTPS_PROXY; with one set, undici's agent that reads these variables is used. */
 function proxyAwareFetch(env: NodeJS.ProcessEnv): FetchFunction {
-  const names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
-  if (names.every((name) => (env[name] ?? "") === "")) return (input, init) => globalThis.fetch(input, init);
+  if (!namesProxy(env)) return (input, init) => globalThis.fetch(input, init);
   const loaded = import("undici").then(({ EnvHttpProxyAgent }) => new EnvHttpProxyAgent());
   return async (input, init) => {
     // The types of undici and of Node's own copy of it differ in spelling only.

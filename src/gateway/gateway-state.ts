@@ -1,3 +1,4 @@
+import { brokerForBaseURL } from "../brokers/registry.ts";
 import { type Clock, systemClock } from "../internal/clock.ts";
 import { NETWORK_LIMITS } from "../protocol/network-parameters.ts";
 import { type EmbeddingCheck, embeddingCheck } from "./embedding-models.ts";
@@ -18,6 +19,8 @@ export interface GatewayState {
   readonly checkHost: HostCheck;
   readonly origins: OriginCheck;
   readonly checkEmbeddings: EmbeddingCheck;
+  /** Kinds of tools besides functions that the broker serves before the network sees the request. */
+  readonly keepToolType: (type: string) => boolean;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
   draining: boolean;
@@ -45,6 +48,7 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     checkHost: hostCheck(options.allowedHosts),
     origins: originCheck(options.allowedOrigins),
     checkEmbeddings: embeddingCheck(options.upstream, clock),
+    keepToolType: toolTypesOf(options.upstream.baseURL),
     metrics,
     onEnd(record) {
       state.inFlight -= 1;
@@ -55,4 +59,10 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     inFlight: 0,
   };
   return state;
+}
+
+/** GonkaGate has tools of its own (`gonkagate:web_search` …). */
+function toolTypesOf(baseURL: string): (type: string) => boolean {
+  const id = brokerForBaseURL(baseURL)?.id;
+  return (type) => id !== undefined && type.startsWith(`${id}:`);
 }

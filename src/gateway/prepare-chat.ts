@@ -1,4 +1,3 @@
-import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { cleanChatRequest } from "./clean-up/clean-chat-request.ts";
 import type { LocalGatewayOptions } from "./local-gateway-options.ts";
@@ -15,8 +14,15 @@ export interface PreparedChat {
   readonly changed: readonly string[];
 }
 
-/** Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`. */
-export function prepareChat({ text, value }: JsonBody, options: LocalGatewayOptions): PreparedChat {
+/**
+ * Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`.
+ * @param keepToolType kinds of tools that the broker itself serves
+ */
+export function prepareChat(
+  { text, value }: JsonBody,
+  options: LocalGatewayOptions,
+  keepToolType: (type: string) => boolean,
+): PreparedChat {
   const model = chooseModel(value.model, options);
   const named = model === value.model ? value : { ...value, model };
   const { request, removed, changed } =
@@ -24,7 +30,7 @@ export function prepareChat({ text, value }: JsonBody, options: LocalGatewayOpti
       ? { request: named, removed: [], changed: [] }
       : cleanChatRequest(named, {
           access: options.access ?? "broker",
-          keepToolType: toolTypesOf(options.upstream.baseURL),
+          keepToolType,
         });
   return {
     text: request === value ? text : JSON.stringify(request),
@@ -40,10 +46,4 @@ function chooseModel(given: unknown, { aliases = {}, defaultModel }: LocalGatewa
   const named = typeof given === "string" && given.trim() !== "" ? given : defaultModel;
   if (named === undefined) throw new ZephError("model_missing", { detail: "the request names none" });
   return Object.hasOwn(aliases, named) ? (aliases[named] ?? named) : named;
-}
-
-/** GonkaGate serves tools of its own (`gonkagate:web_search` …) before the network sees the request. */
-function toolTypesOf(baseURL: string): (type: string) => boolean {
-  const id = brokerForBaseURL(baseURL)?.id;
-  return (type) => id !== undefined && type.startsWith(`${id}:`);
 }

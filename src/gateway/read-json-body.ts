@@ -48,9 +48,11 @@ function tooLarge(maxBytes: number): ZephError {
   return new ZephError("request_too_large", { detail: `more than ${maxBytes} bytes` });
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return decoder.decode(bytes);
   } catch {
     // The only complaint a fatal decoder has.
     throw new ZephError("invalid_request", { detail: "the body is not valid UTF-8" });

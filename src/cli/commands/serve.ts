@@ -21,7 +21,8 @@ import { writeResult } from "../write-result.ts";
 export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const providerName = flags.provider ?? settings.provider;
-  const setup = await setupOf(context, { provider: providerName, model: flags.model ?? settings.model });
+  const fetch = (await context.openServerFetch?.()) ?? context.fetch;
+  const setup = await setupOf({ ...context, fetch }, { provider: providerName, model: flags.model ?? settings.model });
   const choices = serveChoices(flags, settings);
   // The connection is made before the gateway that counts what it tells.
   const observer: { observe: OnTransportEvent } = { observe: () => {} };

@@ -93,14 +93,19 @@ export function gauge(
 }
 
 function boundedKeys(labelNames: readonly string[]): (labels: Labels) => string {
-  const known = new Set<string>();
-  const other = labelNames.map((name) => `${name}="${OTHER}"`).join(",");
+  /** Rendered labels by their plain values: every request asks for the same few. */
+  const known = new Map<string, string>();
+  const render = (labels: Labels) =>
+    labelNames.map((name, index) => `${name}="${escapeLabel(labels[index] ?? "")}"`).join(",");
+  const other = render(labelNames.map(() => OTHER));
   return (labels) => {
-    const key = labelNames.map((name, index) => `${name}="${escapeLabel(labels[index] ?? "")}"`).join(",");
-    if (known.has(key)) return key;
+    const plain = labels.join("\0");
+    const key = known.get(plain);
+    if (key !== undefined) return key;
     if (known.size >= MAX_LABEL_SETS) return other;
-    known.add(key);
-    return key;
+    const rendered = render(labels);
+    known.set(plain, rendered);
+    return rendered;
   };
 }
 

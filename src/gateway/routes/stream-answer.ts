@@ -12,24 +12,21 @@ import { isEventStream, streamHeaders, upstreamAnswer, watcher } from "./upstrea
  * answer begins without it, with comments that keep the connection alive, and a refusal arrives as an event.
  */
 export async function streamAnswer(context: RouteContext, text: string): Promise<Answer> {
-  const { state, exchange, request } = context;
-  const controller = new AbortController();
-  const leave = () => controller.abort(request.signal.reason);
-  if (request.signal.aborted) leave();
-  request.signal.addEventListener("abort", leave, { once: true });
-  const upstream = forwardText(context, "/chat/completions", text, controller.signal);
+  const { state } = context;
+  const upstream = forwardText(context, "/chat/completions", text);
   const first = await firstOf(upstream, state.clock, state.heartbeatMs);
   const answer =
     first === "silence"
-      ? { status: 200, headers: streamHeaders(), body: lateStream(context, upstream, controller) }
+      ? { status: 200, headers: streamHeaders(), body: lateStream(context, upstream) }
       : await upstreamAnswer(context, first);
   if (!isByteSource(answer.body)) return answer;
-  return { ...answer, body: timed(silenceBreaker(answer.body, state), () => exchange.firstByte()) };
+  return { ...answer, body: silenceBreaker(answer.body, state) };
 }
 
 /** A stream whose upstream has not answered yet. */
-function lateStream(context: RouteContext, upstream: Promise<Response>, controller: AbortController): ByteSource {
+function lateStream(context: RouteContext, upstream: Promise<Response>): ByteSource {
   let begun = false;
+  let hasLeft = false;
   let source: ByteSource | undefined;
   const { onEnd } = watcher(context);
   return {
@@ -41,16 +38,21 @@ function lateStream(context: RouteContext, upstream: Promise<Response>, controll
       try {
         source ??= await lateSource(context, await upstream);
       } catch (error) {
-        onEnd({ outcome: controller.signal.aborted ? "caller-left" : "failed", error });
+        onEnd({ outcome: hasLeft || context.request.signal.aborted ? "caller-left" : "failed", error });
         source = { next: async () => undefined, cancel: () => {} };
         return errorEvent(error);
       }
       return source.next();
     },
     cancel(reason) {
+      hasLeft = true;
       onEnd({ outcome: "caller-left" });
-      controller.abort(reason);
-      source?.cancel(reason);
+      if (source !== undefined) return source.cancel(reason);
+      // A server has aborted the request by now. Without one, what comes late is sent back.
+      upstream.then(
+        (response) => response.body?.cancel(reason),
+        () => {},
+      );
     },
   };
 }
@@ -59,22 +61,8 @@ async function lateSource(context: RouteContext, response: Response): Promise<By
   const { body } = await upstreamAnswer(context, response);
   if (isByteSource(body) && isEventStream(response)) return body;
   if (response.ok) throw new ZephError("bad_response", { detail: "no stream came where one was asked for" });
+  context.exchange.firstByte();
   context.exchange.end("failed");
   const events = [`data: ${String(body)}\n\n`];
   return { next: async () => events.shift(), cancel: () => {} };
-}
-
-function timed(source: ByteSource, onFirst: () => void): ByteSource {
-  let seen = false;
-  return {
-    async next() {
-      const piece = await source.next();
-      if (!seen && piece !== HEARTBEAT) {
-        seen = true;
-        onFirst();
-      }
-      return piece;
-    },
-    cancel: (reason) => source.cancel(reason),
-  };
 }

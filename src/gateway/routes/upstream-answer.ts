@@ -52,6 +52,7 @@ export function streamHeaders(headers: Readonly<Record<string, string>> = {}): R
 /** What a stream tells its exchange while it passes. */
 export function watcher({ exchange }: RouteContext) {
   return {
+    onPiece: exchange.firstByte,
     onUsage(usage: NonNullable<typeof exchange.record.usage>) {
       exchange.record.usage = usage;
     },

@@ -9,6 +9,8 @@ export interface StreamEnd {
 }
 
 export interface PassStreamOptions {
+  /** Called with each piece that is given out. */
+  readonly onPiece: () => void;
   /** Called with what a usage chunk says. */
   readonly onUsage: (usage: Usage) => void;
   /** Called once, when nothing more will come. */
@@ -21,7 +23,10 @@ const NEWLINE = 0x0a;
  * An event stream with its bytes as they came. Only whole lines are given out, so that what is added never lands inside
  * one: a comment when the upstream is silent, and an error event when its stream breaks off, without `[DONE]`.
  */
-export function passStream(body: ReadableStream<Uint8Array>, { onUsage, onEnd }: PassStreamOptions): ByteSource {
+export function passStream(
+  body: ReadableStream<Uint8Array>,
+  { onPiece, onUsage, onEnd }: PassStreamOptions,
+): ByteSource {
   const reader = body.getReader();
   /** The beginning of a line whose end has not come. */
   let tail: Uint8Array | undefined;
@@ -55,6 +60,7 @@ export function passStream(body: ReadableStream<Uint8Array>, { onUsage, onEnd }:
           if (lines === undefined) continue;
           const usage = usageInLines(lines);
           if (usage !== undefined) onUsage(usage);
+          onPiece();
           return lines;
         }
       } catch (error) {
