@@ -16,7 +16,9 @@ const SUBPATHS = Object.keys(manifest.exports)
 /** Packages that code imports: neither our own files nor Node's modules. */
 function specifiers(code: string): readonly string[] {
   const plain = code.replace(/\/\*[\s\S]*?\*\//g, "");
-  return [...plain.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+|createRequire\(import\.meta\.url\)\()"([^"\s]+)"/gm)]
+  return [
+    ...plain.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+|createRequire\(import\.meta\.url\)\()"([^"\s]+)"/gm),
+  ]
     .map(([, name = ""]) => name)
     .filter((name) => !name.startsWith(".") && !name.startsWith("node:"));
 }
