@@ -61,6 +61,15 @@ describe("the version", () => {
     }
   });
 
+  it.each([
+    ["hangs", { timedOut: true, exitCode: undefined }],
+    ["fails", { exitCode: 1, stderr: "panic" }],
+  ])("is unreadable when the program %s, which ends nothing", async (_how, result) => {
+    const { inferenced, runs } = program(() => result);
+    expect((await inferenced.version()).fit).toBe("unreadable");
+    expect(runs[0]?.timeLimitMs).toBeLessThanOrEqual(5_000);
+  });
+
   it("is read from either stream", async () => {
     expect(await program(() => ({ stderr: "v0.2.13\n" })).inferenced.version()).toEqual({ text: "v0.2.13", fit: "ok" });
   });

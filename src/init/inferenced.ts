@@ -44,6 +44,7 @@ export type InferencedWorld = Pick<InitWorld, "env" | "platform" | "clock" | "si
 /** A person may have to find a passphrase; a program that asks nobody answers at once. */
 const PATIENT_MS = 180_000;
 const BRIEF_MS = 30_000;
+const VERSION_MS = 5_000;
 /** 24 words, with pen and paper. */
 const WRITING_DOWN_MS = 15 * 60_000;
 
@@ -66,7 +67,8 @@ export function inferencedAt(path: string, world: InferencedWorld, run: RunProgr
       : {};
   return {
     path,
-    version: async () => judgeVersion(outputOf(await execute(["version"]))),
+    version: async () =>
+      judgeVersion(outputOf(await execute(["version"], { timeLimitMs: VERSION_MS }).catch(toSilence))),
     async list(keyring) {
       const args = ["keys", "list", "--output", "json", ...flagsOf(keyring)];
       return parseKeyList(outputOf(await succeed(args, unlocking(keyring))));
@@ -131,8 +133,14 @@ async function exportWith(
 }
 
 /** cobra prints on standard error unless a program tells it otherwise. */
-function outputOf({ stdout, stderr }: ProgramResult): string {
+function outputOf({ stdout, stderr }: Pick<ProgramResult, "stdout" | "stderr">): string {
   return stdout.trim() === "" ? stderr : stdout;
+}
+
+/** A program that does not get as far as its version is one that does not tell it. */
+function toSilence(error: unknown): Pick<ProgramResult, "stdout" | "stderr"> {
+  if (ZephError.is(error)) return { stdout: "", stderr: "" };
+  throw error;
 }
 
 export function publishKeyArgs(

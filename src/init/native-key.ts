@@ -60,7 +60,7 @@ async function givenKey(session: InitSession): Promise<Candidate | undefined> {
   if (keyName !== undefined) {
     const inferenced = await findInferenced(world);
     if (inferenced === undefined) throw new ZephError("inferenced_not_found");
-    return pickFromKeyring(session, inferenced, keyName);
+    return exportFrom(session, inferenced, keyName);
   }
   if (request.key === undefined) return undefined;
   const judged = judgePrivateKey(await readGivenKey(world, request.key));
@@ -104,14 +104,18 @@ async function askForKey(session: InitSession): Promise<NativeKeyOutcome | Candi
 /** A program that fails leaves all other ways open. */
 async function tryInferenced(session: InitSession, inferenced: Inferenced): Promise<NativeKeyOutcome | Candidate> {
   try {
-    const advice = versionAdvice(await inferenced.version());
-    if (advice !== undefined) session.tell.warn(advice);
-    return await pickFromKeyring(session, inferenced);
+    return await exportFrom(session, inferenced);
   } catch (error) {
     if (!ZephError.is(error) || error.code !== "inferenced_failed") throw error;
     session.tell.fail(error.message);
     return askForKey(session);
   }
+}
+
+async function exportFrom(session: InitSession, inferenced: Inferenced, keyName?: string): Promise<Candidate> {
+  const advice = versionAdvice(await inferenced.version());
+  if (advice !== undefined) session.tell.warn(advice);
+  return pickFromKeyring(session, inferenced, keyName);
 }
 
 /** Keys in the vault and the environment, with the address that is stored beside them. */

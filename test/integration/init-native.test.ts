@@ -498,6 +498,20 @@ describe("inferenced", () => {
     expect(result?.outcome.address).toBe(other.address);
   });
 
+  it.each([
+    ["v0.2.7", "inferenced v0.2.7 is old"],
+    ["some hash", "does not tell its version"],
+  ])("of version %s is warned about in scripts too", async (version, warning) => {
+    await withKey("alice", account.privateKeyHex);
+    const { result, screen } = await run({
+      env: inferencedEnvironment(home.path, { version }),
+      request: { path: "native", model: "auto", native: { nodes: [], sourceUrl: network.sourceUrl, keyName: "alice" } },
+    });
+    expect(screen).toContain(warning);
+    expect(screen).toContain("https://github.com/gonka-ai/gonka/releases");
+    expect(result?.outcome.address).toBe(account.address);
+  });
+
   it("that is not installed leaves pasting and the gateway open", async () => {
     const { screen } = await run({ env: { PATH: home.path }, answers: [...toNetwork(), [/Private key/, CTRL_C]] });
     expect(screen).toContain("not on the PATH: https://github.com/gonka-ai/gonka/releases");
