@@ -1,31 +1,15 @@
-// Writes the pages that the program itself knows: docs/errors.md and docs/cli.md. With --check it writes nothing and
-// fails when a page on disk differs. Reads the build (dist).
+// `npm run docs`: writes the pages that the program itself knows, and builds the site from all pages into docs/site.
+// With --check no page is written: it fails when one differs from what the program says, when a link leads nowhere, or when
+// the reference names something it does not show. --pages leaves the site out.
 import { readFileSync, writeFileSync } from "node:fs";
-import { PassThrough } from "node:stream";
-import { buildProgram } from "../dist/cli/program.js";
-import { CATALOGUE } from "../dist/errors/catalogue.js";
+import { fileURLToPath } from "node:url";
+import { generatedPages } from "./docs-pages.mjs";
 
-const EXIT_MEANINGS = {
-  0: "ok",
-  1: "failure",
-  2: "usage, missing input",
-  10: "unreachable",
-  11: "authentication",
-  12: "model",
-  13: "pricing",
-  14: "billing",
-  15: "rate limited",
-  16: "native path closed",
-  17: "config or vault",
-  130: "Ctrl-C",
-};
-
-const pages = { "docs/errors.md": errorsPage(), "docs/cli.md": cliPage() };
-const check = process.argv.includes("--check");
+const [mode] = process.argv.slice(2);
 let stale = 0;
-for (const [path, text] of Object.entries(pages)) {
+for (const [path, text] of Object.entries(generatedPages())) {
   const url = new URL(`../${path}`, import.meta.url);
-  if (!check) writeFileSync(url, text);
+  if (mode !== "--check") writeFileSync(url, text);
   else if (readOrEmpty(url) !== text) {
     stale += 1;
     console.error(`${path} is not up to date; run: npm run docs`);
@@ -33,52 +17,11 @@ for (const [path, text] of Object.entries(pages)) {
 }
 process.exitCode = stale === 0 ? 0 : 1;
 
-function errorsPage() {
-  const lines = [
-    "# Errors",
-    "",
-    "Generated from `src/errors/catalogue.ts` by `npm run docs`. Match on the code; the words may improve.",
-    "",
-    "## Exit codes",
-    "",
-    "| code | meaning |",
-    "|---|---|",
-    ...Object.entries(EXIT_MEANINGS).map(([code, meaning]) => `| ${code} | ${meaning} |`),
-    "",
-    "## Codes",
-    "",
-  ];
-  for (const [code, { summary, hint, exitCode, httpStatus, retryable }] of Object.entries(CATALOGUE)) {
-    lines.push(
-      `### ${code}`,
-      "",
-      `${summary}. ${hint}`,
-      "",
-      `Exit code ${exitCode} · HTTP ${httpStatus} · ${retryable ? "may succeed later" : "will not succeed by repeating"}`,
-      "",
-    );
-  }
-  return lines.join("\n");
-}
-
-function cliPage() {
-  const stdout = Object.assign(new PassThrough(), { columns: 100 });
-  const { program } = buildProgram({ stdout, stderr: stdout, env: {} });
-  const lines = ["# Command line", "", "Generated from the commands' own help by `npm run docs`.", ""];
-  const visit = (command, path) => {
-    lines.push(`## ${path}`, "", "```", helpOf(command), "```", "");
-    for (const each of command.commands) if (each.name() !== "help") visit(each, `${path} ${each.name()}`);
-  };
-  visit(program, "zeph");
-  return lines.join("\n");
-}
-
-/** With the texts that commander adds around the plain help. */
-function helpOf(command) {
-  const written = [];
-  command.configureOutput({ writeOut: (text) => written.push(text), getOutHelpWidth: () => 100 });
-  command.outputHelp();
-  return written.join("").trim();
+if (mode !== "--pages") {
+  const { buildSite } = await import("./docs-site.mjs");
+  const { pages, warnings } = await buildSite();
+  console.log(`${pages} pages: ${fileURLToPath(new URL("../docs/site/index.html", import.meta.url))}`);
+  if (warnings > 0) process.exitCode = 1;
 }
 
 function readOrEmpty(url) {

@@ -4,6 +4,7 @@ import { dirname, join, normalize } from "node:path";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
+import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import manifest from "../package.json" with { type: "json" };
 import { type PackedPackage, packAndInstall, ROOT } from "./support/packed-package.ts";
@@ -131,9 +132,25 @@ describe("installed from the tarball", () => {
   });
 
   it.each([
-    { name: "Node", module: "nodenext", moduleResolution: "nodenext" },
-    { name: "bundlers", module: "esnext", moduleResolution: "bundler" },
-  ])("gives every subpath its types: $name", async ({ module, moduleResolution }) => {
+    { name: "Node", moduleResolution: ts.ModuleResolutionKind.NodeNext, mode: ts.ModuleKind.ESNext as const },
+    {
+      name: "Node, from CommonJS",
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      mode: ts.ModuleKind.CommonJS as const,
+    },
+    { name: "bundlers", moduleResolution: ts.ModuleResolutionKind.Bundler, mode: ts.ModuleKind.ESNext as const },
+  ])("gives the types of every subpath to $name", ({ moduleResolution, mode }) => {
+    const from = join(packed.project, "consumer.ts");
+    const found = SUBPATHS.map((name) =>
+      ts.resolveModuleName(name, from, { moduleResolution }, ts.sys, undefined, undefined, mode),
+    ).map(({ resolvedModule }) => resolvedModule?.resolvedFileName);
+    const targets = Object.values(manifest.exports).flatMap((target) =>
+      typeof target === "string" ? [] : target.types,
+    );
+    expect(found).toEqual(targets.map((target) => join(packed.folder, target)));
+  });
+
+  it("passes a program's type check", async () => {
     const program = [
       ...SUBPATHS.map((name, index) => `import * as m${index} from "${name}";`),
       `export const modules = [${SUBPATHS.map((_, index) => `m${index}`).join(", ")}];`,
@@ -143,22 +160,16 @@ describe("installed from the tarball", () => {
       `export const id: number = createGonka({ apiKey: "none" })("model").modelId;`,
     ].join("\n");
     writeFileSync(join(packed.project, "consumer.ts"), program);
-    writeFileSync(
-      join(packed.project, `tsconfig.${moduleResolution}.json`),
-      JSON.stringify({
-        compilerOptions: {
-          noEmit: true,
-          strict: true,
-          target: "es2023",
-          module,
-          moduleResolution,
-          types: ["node"],
-          skipLibCheck: true,
-        },
-        files: ["consumer.ts"],
-      }),
-    );
-    expect(await typeFaults(`tsconfig.${moduleResolution}.json`)).toEqual([]);
+    const compilerOptions = {
+      noEmit: true,
+      strict: true,
+      target: "es2023",
+      module: "nodenext",
+      types: ["node"],
+      skipLibCheck: true,
+    };
+    writeFileSync(join(packed.project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
+    expect(await typeFaults("tsconfig.json")).toEqual([]);
   });
 
   /** Complaints about the consumer's code. */
