@@ -4,6 +4,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import { VERSION } from "../version.ts";
 import type { World } from "./context.ts";
+import { withDefaultCommand } from "./default-command.ts";
 import { addGlobalOptions, binding } from "./program/bind.ts";
 import { addChatCommands } from "./program/chat-commands.ts";
 import { addCompletionCommand } from "./program/completion-command.ts";
@@ -62,29 +63,11 @@ export function buildProgram(world: World): {
         await program.parseAsync(withDefaultCommand(program, argv), { from: "user" });
         return bound.exitCode();
       } catch (error) {
-        if (error instanceof CommanderError) return fromCommander(error);
+        if (error instanceof CommanderError) return fromCommander(error, program, argv);
         throw error;
       }
     },
   };
-}
-
-/**
- * `zeph` alone, or with options only, is a chat. A word that is no command stays an error: it may be a slip, and must
- * not be sent to a model as a question.
- */
-function withDefaultCommand(program: Command, argv: readonly string[]): string[] {
-  if (argv[0] === "--init") return ["init", ...argv.slice(1)];
-  const names = new Set([
-    "help",
-    "-h",
-    "--help",
-    "-V",
-    "--version",
-    ...program.commands.map((command) => command.name()),
-  ]);
-  const isBare = argv[0] === undefined || argv[0].startsWith("-");
-  return isBare && !argv.some((argument) => names.has(argument)) ? ["chat", ...argv] : [...argv];
 }
 
 function descendants(command: Command): readonly Command[] {
@@ -92,11 +75,33 @@ function descendants(command: Command): readonly Command[] {
 }
 
 /** Help and version come as errors too; they were printed and are no failure. */
-function fromCommander(error: CommanderError): number {
+function fromCommander(error: CommanderError, program: Command, argv: readonly string[]): number {
   if (error.exitCode === 0) return EXIT.ok;
+  if (error.code === "commander.help") throw missingCommand(program, argv);
   const [what = "", suggestion] = scrub(error.message.replace(/^error: /, "")).split(/(?=\(Did you mean)/);
   throw new ZephError("usage", {
     detail: what.trim(),
     ...(suggestion === undefined ? {} : { hint: `${suggestion.replace(/[()]/g, "")} See \`zeph --help\`.` }),
   });
+}
+
+/** `zeph vault` alone, and `zeph help` about something that is not there. */
+function missingCommand(program: Command, argv: readonly string[]): ZephError {
+  let group = program;
+  let path = "zeph";
+  let stranger: string | undefined;
+  for (const word of argv) {
+    if (word.startsWith("-") || word === "help") continue;
+    const next = group.commands.find((command) => command.name() === word);
+    if (next === undefined) {
+      stranger ??= word;
+      continue;
+    }
+    group = next;
+    path += ` ${word}`;
+  }
+  const names = group.commands.map((command) => command.name()).join(", ");
+  const detail =
+    stranger === undefined ? `\`${path}\` needs one of: ${names}` : `there is no "${scrub(stranger)}" to help with`;
+  return new ZephError("usage", { detail, hint: `See \`${path} --help\`.` });
 }

@@ -66,6 +66,36 @@ describe("the command line", () => {
   });
 
   it.each([
+    [["--json", "vualt"]],
+    [["--config", "/nonexistent/zeph.toml", "modles"]],
+    [["--color=never", "modles"]],
+    [["--vault", "env", "--verbose", "modles"]],
+  ])("takes no mistyped command for a question behind options of every command either: %j", async (argv) => {
+    const { exitCode, out, err } = await cli(argv);
+    expect(exitCode).toBe(2);
+    expect(out + err).toContain("unknown command");
+  });
+
+  it("chats with words behind an option of chat, and behind a provider called like a command", async () => {
+    for (const argv of [
+      ["-m", "x", "hello"],
+      ["--provider", "models"],
+    ]) {
+      expect((await cli(argv)).err).not.toContain("unknown");
+    }
+    expect((await cli(["--provider", "models"])).err).toContain("zeph ask");
+  });
+
+  it("names the commands of a group that stands alone, and what help does not know", async () => {
+    expect((await cli(["vault"])).err).toMatch(/`zeph vault` needs one of: init, set, get,/);
+    const json = JSON.parse((await cli(["config", "--json"])).out);
+    expect(json).toMatchObject({
+      error: { code: "usage", detail: expect.stringContaining("`zeph config` needs one of: show") },
+    });
+    expect((await cli(["help", "modles"])).err).toContain('there is no "modles" to help with');
+  });
+
+  it.each([
     [["ask", "--api-key", "gp-planted-secret-value"]],
     [["init", "--api-key=gp-planted-secret-value"]],
     [["init", "--private-key", "a1".repeat(32)]],
