@@ -160,8 +160,9 @@ describe("the inferenced stand-in", () => {
     let seen = "";
     const exited = new Promise<number>((resolve) => terminal.onExit(({ exitCode }) => resolve(exitCode)));
     terminal.onData((piece) => {
+      const wasAsked = seen.includes("attempt 1/3):");
       seen += piece;
-      if (piece.includes("attempt 1/3):")) terminal.write("open sesame\r");
+      if (!wasAsked && seen.includes("attempt 1/3):")) terminal.write("open sesame\r");
     });
     expect(await exited).toBe(0);
     expect(seen).toContain("Enter keyring passphrase (attempt 1/3):");

@@ -50,8 +50,9 @@ export async function ask(question) {
 /** On a terminal: asked on stderr and read without echo. From a pipe: read without a word. */
 export async function askPassphrase(question) {
   if (!process.stdin.isTTY) return readLine();
-  process.stderr.write(question);
+  // Before the question is on the screen: whoever answers at once must not be echoed.
   process.stdin.setRawMode(true);
+  process.stderr.write(question);
   try {
     return await readLine();
   } finally {
