@@ -23,6 +23,13 @@ export {};
 /** Where the language model is meant, not its id. */
 const ASSUMED_MODEL = /\b(?:generateText|streamText)\(\{ model, /;
 
+/** Complains when the package's declarations are not found, for then everything would be `any` and pass. */
+const CONTROL = `
+import { createGonka } from "zeph/ai-sdk";
+// @ts-expect-error a model's id is text
+export const id: number = createGonka()("model").modelId;
+`;
+
 const examples = readdirSync(join(ROOT, "examples"), { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
   .map((name) => readFileSync(join(ROOT, "examples", name), "utf8"));
@@ -48,6 +55,7 @@ it("every snippet is part of an example that runs, or passes the type check", as
     return { file: `${index}.ts`, page, line };
   });
   writeFileSync(join(folder, "assumed.d.ts"), ASSUMED);
+  writeFileSync(join(folder, "control.ts"), CONTROL);
   writeFileSync(
     join(folder, "tsconfig.json"),
     JSON.stringify({
@@ -72,4 +80,4 @@ it("every snippet is part of an example that runs, or passes the type check", as
     return place === undefined ? complaint : `${place.page}:${place.line + Number(line) - 1} ${complaint}`;
   });
   expect(told).toEqual([]);
-});
+}, 90_000);

@@ -30,7 +30,7 @@ let sandbox: SandboxWithNetwork;
 beforeAll(async () => {
   folder = transpileExamples();
   sandbox = await startSandbox({ network: true });
-});
+}, 60_000);
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   await sandbox.stop();
@@ -80,7 +80,7 @@ describe("examples/local-endpoint", () => {
     }
     baseURL = /^OPENAI_BASE_URL=(.+)$/m.exec(printed)?.[1] ?? "";
     key = /^OPENAI_API_KEY=(.+)$/m.exec(printed)?.[1] ?? "";
-  });
+  }, 60_000);
   afterAll(() => serving.kill("SIGKILL"));
 
   it.each(recorded.flatMap(({ client, requests }) => requests.map((request) => ({ ...request, client }))))(

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { promisify } from "node:util";
 import { publint } from "publint";
@@ -7,7 +7,7 @@ import { formatMessage } from "publint/utils";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import manifest from "../package.json" with { type: "json" };
-import { type PackedPackage, packAndInstall, ROOT } from "./support/packed-package.ts";
+import { type PackedPackage, packAndInstall } from "./support/packed-package.ts";
 
 const execute = promisify(execFile);
 const SUBPATHS = Object.keys(manifest.exports)
@@ -24,10 +24,13 @@ function specifiers(code: string): readonly string[] {
     .filter((name) => !name.startsWith(".") && !name.startsWith("node:"));
 }
 
+/** For npm on a machine that has other things to do. */
+const SLOW_MS = 90_000;
+
 let packed: PackedPackage;
 beforeAll(async () => {
   packed = await packAndInstall();
-});
+}, SLOW_MS);
 afterAll(() => packed.remove());
 
 describe("the tarball", () => {
@@ -149,35 +152,4 @@ describe("installed from the tarball", () => {
     );
     expect(found).toEqual(targets.map((target) => join(packed.folder, target)));
   });
-
-  it("passes a program's type check", async () => {
-    const program = [
-      ...SUBPATHS.map((name, index) => `import * as m${index} from "${name}";`),
-      `export const modules = [${SUBPATHS.map((_, index) => `m${index}`).join(", ")}];`,
-      // A type that would be `any` if the declarations were not found.
-      `import { createGonka } from "zeph/ai-sdk";`,
-      `// @ts-expect-error a model's id is text`,
-      `export const id: number = createGonka({ apiKey: "none" })("model").modelId;`,
-    ].join("\n");
-    writeFileSync(join(packed.project, "consumer.ts"), program);
-    const compilerOptions = {
-      noEmit: true,
-      strict: true,
-      target: "es2023",
-      module: "nodenext",
-      types: ["node"],
-      skipLibCheck: true,
-    };
-    writeFileSync(join(packed.project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
-    expect(await typeFaults("tsconfig.json")).toEqual([]);
-  });
-
-  /** Complaints about the consumer's code. */
-  async function typeFaults(config: string): Promise<readonly string[]> {
-    const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-    const { stdout } = await inProject(process.execPath, compiler, "-p", config, "--pretty", "false").catch(
-      (failure: { stdout: string }) => failure,
-    );
-    return stdout.split("\n").filter((line) => line.startsWith("consumer.ts"));
-  }
 });
