@@ -43,7 +43,7 @@ export interface ServeChoices {
 
 /** Throws `usage` for what cannot be meant, such as a door without a key on an address that others reach. */
 export function serveChoices(flags: ServeFlags, settings: GatewaySettings): ServeChoices {
-  const host = flags.host ?? settings.host ?? "127.0.0.1";
+  const host = (flags.host ?? settings.host ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
   const keyRequired = flags.auth !== false;
   const isPrivate = isLoopbackHost(host);
   if (!keyRequired && !isPrivate) {
@@ -68,8 +68,7 @@ export function serveChoices(flags: ServeFlags, settings: GatewaySettings): Serv
 }
 
 export function isLoopbackHost(host: string): boolean {
-  const inUrl = host.includes(":") ? `[${host.replace(/^\[|\]$/g, "")}]` : host;
-  const url = `http://${inUrl}`;
+  const url = `http://${host.includes(":") ? `[${host}]` : host}`;
   return URL.canParse(url) && isLoopback(url);
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
 import { scrub } from "../internal/redact.ts";
 import type { Route } from "./route.ts";
@@ -41,17 +42,31 @@ type Open = { -readonly [Field in keyof ExchangeRecord]: ExchangeRecord[Field] }
 export interface Exchange {
   readonly record: Open;
   firstByte(): void;
+  /** Counts bytes of the request that are held until its end. Throws `service_unavailable` when there are too many. */
+  reserve(bytes: number): void;
   /** The model as it may be shown: somebody may paste a key into this field. */
   setModel(model: string): void;
   end(outcome: ExchangeRecord["outcome"]): void;
 }
 
+/** What a record shares with all others. */
+export interface ExchangeSurroundings {
+  readonly clock: Clock;
+  readonly onEnd: (record: ExchangeRecord) => void;
+  /** Bytes of request bodies held by all requests together. */
+  readonly held: { bytes: number };
+}
+
+/** A body is held several times over while it is cleaned up; this much of them fits into a small process. */
+const MAX_HELD_BYTES = 128 * 1024 * 1024;
+
 export function openExchange(
   request: { readonly method: string; readonly route: Route["kind"] },
-  { clock, onEnd }: { readonly clock: Clock; readonly onEnd: (record: ExchangeRecord) => void },
+  { clock, onEnd, held }: ExchangeSurroundings,
 ): Exchange {
   const startedMs = clock.nowMs();
   let ended = false;
+  let reservedBytes = 0;
   const record: Open = {
     requestId: `zeph-${randomUUID()}`,
     ...request,
@@ -73,12 +88,24 @@ export function openExchange(
     firstByte() {
       record.firstByteMs ??= clock.nowMs() - startedMs;
     },
+    reserve(bytes) {
+      if (held.bytes + bytes > MAX_HELD_BYTES) {
+        throw new ZephError("service_unavailable", {
+          detail: "too many large requests at once",
+          hint: "Send fewer large requests at the same time.",
+          retryAfterMs: 1000,
+        });
+      }
+      held.bytes += bytes;
+      reservedBytes += bytes;
+    },
     setModel(model) {
       record.model = scrub(model.slice(0, MAX_MODEL_CHARS));
     },
     end(outcome) {
       if (ended) return;
       ended = true;
+      held.bytes -= reservedBytes;
       record.outcome = outcome;
       record.elapsedMs = clock.nowMs() - startedMs;
       onEnd(record);

@@ -23,6 +23,7 @@ export interface GatewayState {
   readonly keepToolType: (type: string) => boolean;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
+  readonly held: { bytes: number };
   draining: boolean;
   inFlight: number;
 }
@@ -55,6 +56,7 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
       metrics.ended(record);
       options.onRequest?.(record);
     },
+    held: { bytes: 0 },
     draining: false,
     inFlight: 0,
   };

@@ -8,9 +8,16 @@ export interface JsonBody {
   readonly value: JsonObject;
 }
 
-/** Reads a JSON object of at most `maxBytes`. Throws `request_too_large` and `invalid_request`. */
-export async function readJsonBody(request: Request, maxBytes: number): Promise<JsonBody> {
-  const text = decode(await readBytes(request, maxBytes));
+/** What reading a body may cost. */
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** Called with bytes before they are held. Throws when all requests together hold too much. */
+  readonly reserve: (bytes: number) => void;
+}
+
+/** Reads a JSON object. Throws `request_too_large`, `invalid_request`, and what `reserve` throws. */
+export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonBody> {
+  const text = decode(await readBytes(request, limits));
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -23,22 +30,28 @@ export async function readJsonBody(request: Request, maxBytes: number): Promise<
   return { text, value: object };
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+  const { maxBytes, reserve } = limits;
   const announced = request.headers.get("content-length");
-  if (announced !== null && Number(announced) > maxBytes) throw tooLarge(maxBytes);
-  if (announced === null) return readChunked(request.body, maxBytes);
+  if (announced === null) return readChunked(request.body, limits);
+  if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
+  reserve(Number(announced));
   // A server lets no more bytes pass than were announced, so the fast way of reading them is safe.
   const bytes = new Uint8Array(await request.arrayBuffer());
   if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes);
   return bytes;
 }
 
-async function readChunked(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
+async function readChunked(
+  body: ReadableStream<Uint8Array> | null,
+  { maxBytes, reserve }: BodyLimits,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body ?? []) {
     length += chunk.byteLength;
     if (length > maxBytes) throw tooLarge(maxBytes);
+    reserve(chunk.byteLength);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -14,7 +14,9 @@ let local: GatewayWorld;
 beforeAll(async () => {
   globalThis.AI_SDK_LOG_WARNINGS = false;
   sandbox = await startSandbox();
-  local = await startGateway({ baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.good });
+  // As a program of the user's own has it; the other tests use what `zeph serve` uses.
+  const fetch = (input: string | URL | Request, init?: RequestInit) => globalThis.fetch(input, init);
+  local = await startGateway({ baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.good, fetch });
 });
 afterAll(async () => {
   await local[Symbol.asyncDispose]();

@@ -148,6 +148,29 @@ describe("callers who leave", () => {
   });
 });
 
+describe("large bodies", () => {
+  it("more of them at once than memory allows are asked to come back, and do no harm", async () => {
+    const waiting: (() => void)[] = [];
+    await using endpoint = await scriptedEndpoint(async (_request, response) => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      response.writeHead(200, { "content-type": "application/json" }).end("{}");
+    });
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    const body = JSON.stringify({ ...chat, messages: [{ role: "user", content: "x".repeat(9 * 1024 * 1024) }] });
+    const answers = Array.from({ length: 16 }, () => local.ask("/chat/completions", body));
+    // 14 of 9 MiB are 126 MiB; two more would be too much.
+    await until(() => local.records.length === 2 && waiting.length === 14);
+    for (const go of waiting) go();
+    const statuses = (await Promise.all(answers)).map(({ status }) => status).sort();
+    expect(statuses).toEqual([...Array.from({ length: 14 }, () => 200), 503, 503]);
+    expect(local.records[0]).toMatchObject({ status: 503, errorCode: "service_unavailable" });
+    const small = local.ask("/chat/completions", chat);
+    await until(() => waiting.length === 15);
+    waiting[14]?.();
+    expect((await small).status).toBe(200);
+  });
+});
+
 describe("stopping", () => {
   it("lets answers under way end, refuses new ones, and says not ready", async () => {
     let release = () => {};

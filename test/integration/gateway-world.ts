@@ -1,4 +1,6 @@
 import { connect, type Socket } from "node:net";
+import { Agent } from "undici";
+import { leanFetch } from "../../src/cli/lean-fetch.ts";
 import { type GonkaFetch, gonkaFetch } from "../../src/client/gonka-fetch.ts";
 import type { ListenOptions, LocalGatewayOptions } from "../../src/gateway/index.ts";
 import {
@@ -9,6 +11,7 @@ import {
   localGateway,
 } from "../../src/gateway/index.ts";
 import { logLine } from "../../src/gateway/log-line.ts";
+import type { FetchFunction } from "../../src/transport/fetch-function.ts";
 
 /** Planted: must appear in no log, metric or answer. */
 export const LOCAL_KEY = "sk-zeph-planted-local-key-0123456789";
@@ -29,7 +32,11 @@ export interface GatewayWorld extends AsyncDisposable {
 export interface UpstreamChoice {
   readonly baseURL: string;
   readonly apiKey?: string;
+  /** Default: the one `zeph serve` uses. */
+  readonly fetch?: FetchFunction;
 }
+
+const lean = leanFetch(new Agent());
 
 export async function startGateway(
   upstream: UpstreamChoice | GonkaFetch,
@@ -40,7 +47,7 @@ export async function startGateway(
   const connection =
     typeof upstream === "function"
       ? upstream
-      : gonkaFetch({ kind: "broker", apiKey: "gp-planted-broker-key", maxAttempts: 1, ...upstream });
+      : gonkaFetch({ kind: "broker", apiKey: "gp-planted-broker-key", maxAttempts: 1, fetch: lean, ...upstream });
   const gateway = localGateway({
     upstream: connection,
     key: LOCAL_KEY,

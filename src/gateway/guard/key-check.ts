@@ -5,9 +5,11 @@ import { Secret } from "../../internal/secret.ts";
 /** Throws `local_key_refused` unless the request carries the key. */
 export type KeyCheck = (headers: Headers) => void;
 
-/** @param key what callers must send, or `none` to let everybody in */
+/** @param key what callers must send, or `none` to let everybody in. Throws `usage` for an empty one. */
 export function keyCheck(key: Secret | string | "none"): KeyCheck {
   if (key === "none") return () => {};
+  // An empty one would let everybody in who sends nothing.
+  if (Secret.from(key).reveal().trim() === "") throw new ZephError("usage", { detail: "the local key is empty" });
   const expected = Buffer.from(Secret.from(key).reveal());
   return (headers) => {
     const given = presentedKey(headers);

@@ -10,8 +10,12 @@ import { upstreamAnswer } from "./upstream-answer.ts";
 
 /** POST /v1/chat/completions: body, model, the network's rules, upstream, answer; in this order. */
 export async function chatRoute(context: RouteContext): Promise<Answer> {
-  const { state, request } = context;
-  const prepared = prepareChat(await readJsonBody(request, state.maxBodyBytes), state.options, state.keepToolType);
+  const { state, exchange, request } = context;
+  const prepared = prepareChat(
+    await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve }),
+    state.options,
+    state.keepToolType,
+  );
   record(context, prepared);
   if (prepared.stream) return streamAnswer(context, prepared.text);
   if (state.options.upstreamMode === "always-stream") return assembledAnswer(context, prepared.request);

@@ -8,7 +8,7 @@ import { upstreamAnswer } from "./upstream-answer.ts";
 /** POST /v1/embeddings, as it came, for models that the upstream lists as made for it. */
 export async function embeddingsRoute(context: RouteContext): Promise<Answer> {
   const { state, exchange, request } = context;
-  const { text, value } = await readJsonBody(request, state.maxBodyBytes);
+  const { text, value } = await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve });
   const { model } = value;
   if (typeof model !== "string") throw new ZephError("model_missing", { detail: "the request names none" });
   const { aliases = {} } = state.options;

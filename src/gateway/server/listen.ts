@@ -58,7 +58,7 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
       return RESPONSE_ALREADY_SENT;
     },
     // Request and Response of the program around us stay its own.
-    { overrideGlobalObjects: false, hostname },
+    { overrideGlobalObjects: false, hostname: "localhost" },
   );
   const server = createServer(serverOptions(options), (incoming, outgoing) => void listener(incoming, outgoing));
   const idle = idleConnections(server);
