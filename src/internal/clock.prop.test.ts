@@ -18,8 +18,10 @@ it("gives strictly increasing timestamps under any wall clock", () => {
 });
 
 it("never gives a timestamp twice, also when a correction turns it back", () => {
+  // Small ones often lead back to a time that was given before; the chance of that is what is tested.
+  const skew = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer({ min: -90_000, max: 90_000 }));
   fc.assert(
-    fc.property(fc.array(fc.integer({ min: -90_000, max: 90_000 }), { maxLength: 20 }), (corrections) => {
+    fc.property(fc.array(skew, { maxLength: 20 }), (corrections) => {
       const nowMs = 1_700_000_000_000;
       const clock = nanosClock({ nowMs: () => nowMs }, () => 0.999);
       const seen = new Set<bigint>();

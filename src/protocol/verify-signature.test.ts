@@ -1,6 +1,8 @@
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { fromBase64, fromHex, signingVectors } from "../../test/support/signing-vectors.ts";
 import { thrownBy } from "../../test/support/thrown-by.ts";
+import { signingInput } from "./signing-input/signing-input.ts";
 import { type SignatureToVerify, verifySignature } from "./verify-signature.ts";
 
 describe("verifySignature", () => {
@@ -70,6 +72,24 @@ describe("verifySignature", () => {
     },
   );
 
+  it.each(["0", "-5", "", undefined])(
+    "leaves a timestamp that is not positive out of the text, as nodes do: %s",
+    (timestamp) => {
+      const keys = generateKeyPairSync("ec", { namedCurve: "secp256k1" });
+      const { transferAddress, body } = request;
+      const signed = (text: string) => {
+        const input = signingInput({ body, timestamp: text, transferAddress });
+        const signature = sign("sha256", input, { key: keys.privateKey, dsaEncoding: "ieee-p1363" });
+        const isLow = signature[32]! <= 0x7f;
+        return isLow ? signature.toString("base64") : withHighS(signature);
+      };
+      const publicKey = compressed(keys.publicKey);
+      expect(verifySignature({ ...request, publicKey, timestamp, authorization: signed("") }).valid).toBe(true);
+      if (timestamp === undefined || timestamp === "") return;
+      expect(verifySignature({ ...request, publicKey, timestamp, authorization: signed(timestamp) }).valid).toBe(false);
+    },
+  );
+
   it("says where base64 goes wrong, as nodes do", () => {
     const authorization = control.authorization.replace(/^.{5}/, "$&_");
     expect(verifySignature({ ...request, authorization })).toEqual({
@@ -82,6 +102,11 @@ describe("verifySignature", () => {
     expect(thrownBy(() => verifySignature({ ...request, publicKey: new Uint8Array(33) })).code).toBe("internal");
   });
 });
+
+function compressed(publicKey: KeyObject): Uint8Array {
+  const point = publicKey.export({ format: "der", type: "spki" }).subarray(-64);
+  return Uint8Array.of(point[63]! % 2 === 0 ? 2 : 3, ...point.subarray(0, 32));
+}
 
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 
