@@ -58,6 +58,22 @@ function run(options: Omit<InitRunOptions, "home">) {
 }
 
 describe("the native branch with a pasted key", () => {
+  it("does not claim that a network takes signed requests which does not tell its version", async () => {
+    for (const node of network.nodes)
+      node.readFaults.plan(({ path }) => (path === "/v1/versions" ? "api-disabled" : undefined));
+    const { result, screen } = await run({
+      answers: [
+        ...toNetwork(),
+        [/Private key \(64 hex digits/, account.privateKeyHex],
+        [/Is gonka1\w{38} your account\?/, true],
+        [/^Model$/, /echo/],
+      ],
+    });
+    expect(screen).toContain("does not tell its version");
+    expect(screen).not.toContain("takes signed requests.");
+    expect(result?.outcome.reply?.text).toContain("hello");
+  });
+
   it("goes from nothing to a signed reply; key and address are in the vault, nodes in the config", async () => {
     const { result, screen, asked } = await run({
       answers: [
