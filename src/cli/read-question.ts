@@ -33,7 +33,9 @@ async function readPiped({ stdin, stderr, clock }: QuestionContext, hasWords: bo
     return "";
   }
   const cancelNotice = clock.schedule(NOTICE_AFTER_MS, () => {
-    stderr.write("Waiting for standard input to end …\n");
+    stderr.write(
+      "Waiting for standard input to end … (Ctrl-D; programs that pipe nothing in can give `< /dev/null`)\n",
+    );
   });
   try {
     return await readText(stdin);

@@ -23,7 +23,7 @@ describe("readStdinSecret", () => {
   });
 
   it("refuses nothing, too much, and what is not text", async () => {
-    await expect(read()).rejects.toMatchObject({ code: "missing_input" });
+    await expect(read()).rejects.toMatchObject({ code: "missing_input", hint: expect.stringContaining("< key.txt") });
     await expect(read("\n")).rejects.toMatchObject({ code: "missing_input" });
     await expect(read("x".repeat(65_537))).rejects.toMatchObject({ code: "usage" });
     await expect(read(new Uint8Array([0x67, 0xff, 0xfe]))).rejects.toMatchObject({ code: "usage" });

@@ -18,7 +18,12 @@ export async function readStdinSecret({ stdin }: Pick<CliContext, "stdin">): Pro
     chunks.push(bytes);
   }
   const value = decode(Buffer.concat(chunks)).replace(/\r?\n$/, "");
-  if (value === "") throw new ZephError("missing_input", { detail: "nothing came on standard input" });
+  if (value === "") {
+    throw new ZephError("missing_input", {
+      detail: "nothing came on standard input",
+      hint: "Pipe the secret in, as in `… < key.txt`; check that the file or the command before it has one.",
+    });
+  }
   return new Secret(value);
 }
 

@@ -63,12 +63,13 @@ function toSession(
   opened: OpenedProvider,
   listeners: Set<OnTransportEvent>,
   models: readonly Model[],
-  modelId: string | undefined,
+  wantedModel: string | undefined,
 ): ChatSession {
   const { config, gonka } = opened;
-  if (modelId === undefined) throw new ZephError("model_missing", { detail: `provider "${config.name}"` });
+  if (wantedModel === undefined) throw new ZephError("model_missing", { detail: `provider "${config.name}"` });
   const provider = createGonka({ connection: gonka, name: config.name });
-  const known = models.find(({ id }) => id === modelId);
+  const known = findListed(models, wantedModel);
+  const modelId = known?.id ?? wantedModel;
   const contextLengthTokens = config.contextLength ?? known?.contextLengthTokens;
   const pricing = pricingOf(config.pricing ?? known);
   // Half of a known window at most: a server adds the prompt to it, and refuses what does not fit.
@@ -92,6 +93,12 @@ function toSession(
     },
     withModel: (id) => toSession(setup, opened, listeners, models, id),
   };
+}
+
+/** Ids are case-sensitive and spelled differently per broker; where the list is remembered, letter case is no matter. */
+function findListed(models: readonly Model[], wanted: string): Model | undefined {
+  const alike = models.filter(({ id }) => id.toLowerCase() === wanted.toLowerCase());
+  return alike.find(({ id }) => id === wanted) ?? (alike.length === 1 ? alike[0] : undefined);
 }
 
 function pricingOf(given: Partial<Record<keyof Pricing, number | undefined>> | undefined): Pricing | undefined {

@@ -1,4 +1,5 @@
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
+import { isAbsolute } from "node:path";
 import { systemClock } from "../internal/clock.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import type { World } from "./context.ts";
@@ -6,15 +7,15 @@ import type { World } from "./context.ts";
 /** The real outside world, put together in this one place. */
 export function systemWorld(): World {
   // A reader that closes its end early (`zeph ask | head -1`) is no error of ours.
-  process.stdout.on("error", ignoreClosedPipe);
-  process.stderr.on("error", ignoreClosedPipe);
+  process.stdout.on("error", leaveUnwritten);
+  process.stderr.on("error", leaveUnwritten);
   return {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
     cwd: process.cwd(),
-    homeDir: homedir(),
+    homeDir: homeFolder(),
     platform: process.platform,
     clock: systemClock,
     random: Math.random,
@@ -24,9 +25,16 @@ export function systemWorld(): World {
   };
 }
 
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+function leaveUnwritten(error: NodeJS.ErrnoException): void {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  // A full disk, as a rule. Where this line cannot be written either, the exit code has to do.
+  process.stderr.write(`✗ The output could not be written (${error.code ?? error.message})\n`, () => process.exit(1));
+}
+
+/** With HOME empty or relative, keys would be looked for, and stored, in whatever folder zeph happens to run in. */
+function homeFolder(): string {
+  const folder = homedir();
+  return isAbsolute(folder) ? folder : userInfo().homedir;
 }
 
 /** The first Ctrl-C asks politely; the second leaves at once. */

@@ -33,8 +33,9 @@ async function nearestHint(
     const match = matchModel(model, ids);
     if (match.kind === "loose")
       return `It is called ${match.id} here; letter case counts. Change it with --model or /model.`;
-    const nearest = match.kind === "none" ? match.nearest : [];
-    return `Offered now: ${nearest.join(", ")}. Choose with --model, /model or \`zeph init\`.`;
+    if (match.kind !== "none")
+      return "The endpoint lists it all the same: it may be coming or going. Try again in a moment.";
+    return `Offered now: ${match.nearest.join(", ")}. Choose with --model, /model or \`zeph init\`.`;
   } catch (error) {
     // The list is an addition; the refusal itself is told in any case.
     if (ZephError.is(error)) return undefined;

@@ -14,7 +14,14 @@ export interface RefusedCall {
 /** Names a refusal by the same tables as the loop does, for responses that did not pass through it. */
 export function refusalError({ status, headers, bodyText, path }: RefusedCall): ZephError {
   const contentType = headers.get("content-type") ?? "";
-  const { code, detail, hint } = readBrokerRefusal({ status, contentType, bodyText, path });
+  const location = headers.get("location");
+  const { code, detail, hint } = readBrokerRefusal({
+    status,
+    contentType,
+    bodyText,
+    path,
+    ...(location === null ? {} : { location }),
+  });
   const requestId = requestIdOf(headers);
   return new ZephError(code, {
     status,

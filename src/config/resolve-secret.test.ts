@@ -58,6 +58,19 @@ describe("decideVaultBackend (B35)", () => {
   });
 });
 
+describe("a vault of which one file is missing", () => {
+  it("is not called absent: the secret may well be in it", async () => {
+    const decision = decideVaultBackend({ env: {}, vaultFilesExist: false, vaultIsHalf: true });
+    expect(decision).toMatchObject({ backend: "env", notice: expect.stringContaining("zeph vault check") });
+    const half = { ...lookup({ backend: "env" }), vaultIsHalf: true };
+    await expect(resolveSecret(names, half)).rejects.toMatchObject({
+      code: "secret_missing",
+      detail: expect.stringContaining("one of the two vault files is missing"),
+      hint: expect.stringContaining("zeph vault check"),
+    });
+  });
+});
+
 describe("resolveSecret (B35)", () => {
   it("takes what is stored and mentions the variable it did not use", async () => {
     const found = await resolveSecret(

@@ -23,6 +23,8 @@ export function decideVaultBackend(given: {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly configured?: string | undefined;
   readonly vaultFilesExist: boolean;
+  /** One of the two files is there without the other. */
+  readonly vaultIsHalf?: boolean;
 }): VaultBackendDecision {
   const choices = [
     ["flag --vault", given.flag],
@@ -33,6 +35,11 @@ export function decideVaultBackend(given: {
     if (name !== undefined && name.trim() !== "") return { backend: parseBackend(name, origin), origin };
   }
   if (given.vaultFilesExist) return { backend: "age", origin: "vault files" };
+  if (given.vaultIsHalf === true) {
+    const notice =
+      "One of the two vault files is missing, so secrets are read from environment variables. `zeph vault check` says which.";
+    return { backend: "env", origin: "default", notice };
+  }
   return {
     backend: "env",
     origin: "default",
@@ -63,6 +70,8 @@ export interface SecretLookup {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** A key written into the config itself. */
   readonly inline?: Secret | undefined;
+  /** One of the two vault files is there without the other: the secret may well be in there. */
+  readonly vaultIsHalf?: boolean;
   /** Whom the secret is for, in the error: `provider "gonkagate"`. */
   readonly purpose: string;
 }
@@ -127,8 +136,14 @@ async function getUnlessNoVault(name: string, lookup: SecretLookup): Promise<str
   }
 }
 
-function missing(names: SecretNames, { backend, purpose }: SecretLookup): ZephError {
+function missing(names: SecretNames, { backend, purpose, vaultIsHalf }: SecretLookup): ZephError {
   const name = names.canonical;
+  if (vaultIsHalf === true) {
+    return new ZephError("secret_missing", {
+      detail: `${name}, the secret of ${purpose}: one of the two vault files is missing, and it is not in the environment`,
+      hint: "Run `zeph vault check`: it says which file to put back.",
+    });
+  }
   const places = backend === "age" ? "neither in the vault nor in the environment" : "not in the environment";
   const hint =
     backend === "age"

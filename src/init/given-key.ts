@@ -32,7 +32,10 @@ export async function givenKey(
         hint: `Give --broker ${judged.broker.id}.`,
       });
     case "refused":
-      throw new ZephError("invalid_api_key", { detail: `what was given ${judged.reason}` });
+      throw new ZephError("invalid_api_key", {
+        detail: `what was given ${judged.reason}`,
+        hint: `Give the API key of ${access.broker.name} and nothing else. Nothing was sent or stored.`,
+      });
   }
 }
 

@@ -13,6 +13,9 @@ describe("normalizeBaseURL", () => {
     ["http://127.0.0.1:18080/v1?x=1#y", "http://127.0.0.1:18080/v1"],
     ["https://host.example/proxy/v1", "https://host.example/proxy/v1"],
     ["  host.example  ", "https://host.example/v1"],
+    ["127.0.0.1:18080", "http://127.0.0.1:18080/v1"],
+    ["localhost:8424/v1", "http://localhost:8424/v1"],
+    ["localhost.example:8424", "https://localhost.example:8424/v1"],
   ])("%s becomes %s", (typed, expected) => {
     expect(normalizeBaseURL(typed)).toBe(expected);
     expect(normalizeBaseURL(expected)).toBe(expected);

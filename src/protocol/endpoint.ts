@@ -28,7 +28,7 @@ export function isLoopback(url: string | URL): boolean {
  * exactly one `/v1` at the end. Throws `wrong_url`.
  *
  * @example normalizeBaseURL("node1.example:8000/") // "https://node1.example:8000/v1"
- * @example normalizeBaseURL("http://127.0.0.1:18080/v1/v1/") // "http://127.0.0.1:18080/v1"
+ * @example normalizeBaseURL("127.0.0.1:18080/v1/v1/") // "http://127.0.0.1:18080/v1"
  */
 export function normalizeBaseURL(text: string): string {
   if (typeof text !== "string") {
@@ -41,6 +41,8 @@ export function normalizeBaseURL(text: string): string {
   let url: URL;
   try {
     url = new URL(/^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`);
+    // Servers on this computer speak plain http; nobody types the scheme for them.
+    if (!trimmed.includes("://") && isLoopback(url)) url = new URL(`http://${trimmed}`);
   } catch (cause) {
     throw new ZephError("wrong_url", {
       detail: "not a URL",

@@ -10,7 +10,7 @@ describe("parseModels", () => {
         {
           id: "a/One",
           context_length: 128_000,
-          pricing: { prompt: "0.00000022", completion: 0.00000044 },
+          pricing: { prompt: "0.00000022", completion: 0.00000099 },
           supported_parameters: ["tools"],
         },
         { id: "two", max_model_len: "4096", pricing: { input: 0.3, output: "0.9" }, capabilities: { tools: false } },
@@ -26,7 +26,7 @@ describe("parseModels", () => {
         kind: "chat",
         contextLengthTokens: 128_000,
         promptUsdPer1M: 0.22,
-        completionUsdPer1M: 0.44,
+        completionUsdPer1M: 0.99,
         tools: true,
       },
       {

@@ -69,7 +69,8 @@ const LARGEST_USD_PER_TOKEN = 0.000_02;
 function asUsdPer1M(value: unknown): number | undefined {
   const price = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   if (typeof price !== "number" || !Number.isFinite(price) || price < 0) return undefined;
-  return price < LARGEST_USD_PER_TOKEN ? price * 1_000_000 : price;
+  // Without the last digits of binary fractions: 0.99, not 0.9900000000000001.
+  return price < LARGEST_USD_PER_TOKEN ? Number((price * 1_000_000).toPrecision(12)) : price;
 }
 
 function asCount(value: unknown): number | undefined {

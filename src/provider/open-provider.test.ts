@@ -2,9 +2,11 @@ import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { ZephError } from "../errors/zeph-error.ts";
 import { manualClock } from "../internal/manual-clock.ts";
+import { errorBehind } from "../transport/give-up.ts";
 import { openProvider } from "./open-provider.ts";
-import { loadSetup } from "./setup.ts";
+import { loadSetup, type Setup } from "./setup.ts";
 
 const PRIVATE_KEY = `${"0".repeat(63)}1`;
 const ADDRESS = "gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg6";
@@ -15,6 +17,15 @@ beforeEach(async () => {
   await mkdir(join(folder, "home/.config/zeph"), { recursive: true });
   await mkdir(join(folder, "project"));
 });
+
+/** What a broker's 401 becomes. */
+async function refusalOf(loaded: Setup): Promise<ZephError> {
+  const answer = () => Promise.resolve(new Response("{}", { status: 401 }));
+  const { gonka } = await openProvider({ ...loaded, world: { ...loaded.world, fetch: answer } });
+  const error = errorBehind(await gonka("https://api.gonkagate.com/v1/models"));
+  if (error === undefined) throw new Error("it was not refused");
+  return error;
+}
 
 function setup(env: Record<string, string>, flags: { config?: string } = {}) {
   return loadSetup({
@@ -49,6 +60,26 @@ describe("openProvider", () => {
     await expect(openProvider(await setup({}))).rejects.toMatchObject({
       code: "secret_missing",
       detail: expect.stringContaining("ZEPH_COMPATIBLE_GONKAGATE_API_KEY"),
+    });
+  });
+
+  it("says how to renew a refused key where it came from", async () => {
+    await userFile(broker("https://api.gonkagate.com/v1"));
+    const refused = await refusalOf(await setup({ GONKAGATE_API_KEY: "gp-a" }));
+    expect(refused.hint).toMatch(/environment variable \(GONKAGATE_API_KEY\)\. Set GONKAGATE_API_KEY to a good one/);
+    expect(refused.hint).not.toContain("vault set");
+    await userFile(`${broker("https://api.gonkagate.com/v1")}api_key = "gp-b"\n`);
+    expect((await refusalOf(await setup({}))).hint).toMatch(
+      /Take the api_key line out .*vault set ZEPH_COMPATIBLE_GONKAGATE/,
+    );
+  });
+
+  it("says which half of a vault is missing, not that there is none", async () => {
+    await userFile(broker("https://api.gonkagate.com/v1"));
+    await writeFile(join(folder, "home/.config/zeph/secrets.age"), "");
+    await expect(openProvider(await setup({}))).rejects.toMatchObject({
+      code: "secret_missing",
+      hint: expect.stringContaining("zeph vault check"),
     });
   });
 

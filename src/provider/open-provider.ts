@@ -74,14 +74,13 @@ async function openBroker(
   const { secret: apiKey, ...secret } = resolved;
   refusePrivateKey(apiKey, secret.name);
   const page = broker === undefined ? undefined : topUpPage(broker);
-  const store = `\`zeph vault set ${config.apiKeyNames.canonical} --force\``;
   const connection: Connection = {
     ...common,
     kind: "broker",
     baseURL: config.baseURL,
     apiKey,
     hints: {
-      invalid_api_key: `The key came from ${describeSource(secret)}. Put in a new one with ${store}, or run \`zeph init\`.`,
+      invalid_api_key: `The key came from ${describeSource(secret)}. ${renewal(secret, config.apiKeyNames.canonical)}`,
       ...(page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` }),
     },
   };
@@ -133,6 +132,13 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
 function describeSource({ source, name }: Omit<ResolvedSecret, "secret">): string {
   const places = { vault: "the vault", env: "the environment variable", config: "the config file" } as const;
   return source === "config" ? places.config : `${places[source]} (${name})`;
+}
+
+/** How to put another key where this one came from; a key stored elsewhere would not be used. */
+function renewal({ source, name }: Omit<ResolvedSecret, "secret">, canonical: string): string {
+  if (source === "env") return `Set ${name} to a good one; \`zeph init\` keeps keys in a vault.`;
+  if (source === "vault") return `Put in a new one with \`zeph vault set ${name} --force\`, or run \`zeph init\`.`;
+  return `Take the api_key line out and store a good one with \`zeph vault set ${canonical}\`, or run \`zeph init\`.`;
 }
 
 function noticesOf(setup: Setup, { notice }: ResolvedSecret): readonly string[] {

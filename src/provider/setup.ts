@@ -64,14 +64,23 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     checks: { isAddress: (text, prefix) => isAddress(text, { prefix }), isLoopback },
   });
   const paths = vaultPaths({ env, homeDir, platform, flags: vaultFlags(flags) });
+  const vaultFileCount = (await existingVaultFiles(paths)).length;
+  const vaultIsHalf = vaultFileCount === 1;
   const backend = decideVaultBackend({
     flag: flags.vaultBackend,
     env,
     configured: loaded.config.vaultBackend,
-    vaultFilesExist: (await existingVaultFiles(paths)).length === 2,
+    vaultFilesExist: vaultFileCount === 2,
+    vaultIsHalf,
   });
   const vaultGet = vaultReader(paths, world);
-  const lookup = (purpose: string) => ({ backend: backend.backend, vaultGet, env, purpose });
+  const lookup = (purpose: string) => ({
+    backend: backend.backend,
+    vaultGet,
+    env,
+    purpose,
+    vaultIsHalf: vaultIsHalf && backend.origin === "default",
+  });
   return {
     world,
     loaded,

@@ -50,7 +50,12 @@ describe("checkVault", () => {
     await copyFile(join(GOLDEN, "vault-key.txt"), paths.keyFile);
     await chmod(paths.keyFile, 0o600);
     expect((await check()).findings).toMatchObject([
-      { id: "vault.open", message: expect.stringContaining("another key") },
+      {
+        id: "vault.open",
+        message: expect.stringContaining("another key"),
+        // Not "run `zeph vault check`": that is what is being run.
+        mend: expect.stringMatching(/^Put back the files .*secrets\.age.*\.bak.*vault init --force/),
+      },
     ]);
   });
 

@@ -56,9 +56,15 @@ export async function checkVault({ paths, platform, passphrase }: CheckVaultOpti
     return { ...report, opens: true, entryCount: contents.size, passphraseProtected, findings };
   } catch (error) {
     if (!ZephError.is(error) || error.code === "cancelled") throw error;
-    findings.push({ id: "vault.open", severity: "error", message: error.message, mend: error.hint });
+    findings.push({ id: "vault.open", severity: "error", message: error.message, mend: mendOf(error, paths) });
     return { ...report, findings };
   }
+}
+
+/** The usual advice of this error is to run this check. */
+function mendOf(error: ZephError, { keyFile, vaultFile }: VaultPaths): string {
+  if (error.code !== "vault_unreadable" || !error.hint.includes("zeph vault check")) return error.hint;
+  return `Put back the files that belong together: ${shellQuote(keyFile)} and ${shellQuote(vaultFile)}; backups lie beside them with .bak in their names. To begin anew: \`zeph vault init --force\`.`;
 }
 
 async function checkModes({ keyFile, vaultFile }: VaultPaths): Promise<VaultFinding[]> {

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
+import { withNearestModels } from "../../src/client/nearest-models.ts";
 import type { ZephError } from "../../src/errors/zeph-error.ts";
 import { manualClock } from "../../src/internal/manual-clock.ts";
 import { type Fault, type Sandbox, type SandboxKeys, startSandbox } from "../../src/sandbox/index.ts";
+import { errorBehind } from "../../src/transport/give-up.ts";
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -114,6 +116,21 @@ describe("a broker in trouble", () => {
     expect(result).toMatchObject({ error: { code }, requests });
     expect(result.error?.hint).not.toBe("");
     expect(result.error?.attempts).toHaveLength(requests);
+  });
+
+  it("does not offer an empty list when the model it refuses is on it", async () => {
+    sandbox.broker.faults.next({ kind: "status", status: 404, code: "model_not_found" }, 1);
+    const gonka = withNearestModels(
+      gonkaFetch({ kind: "broker", baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.good }),
+    );
+    const response = await gonka(`${gonka.baseURL}/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: sandbox.broker.models[0]?.id, messages: [{ role: "user", content: "hi" }] }),
+    });
+    expect(errorBehind(response)).toMatchObject({
+      code: "model_not_found",
+      hint: expect.stringMatching(/lists it all the same/),
+    });
   });
 
   it("answers after two failures as if nothing had been", async () => {

@@ -240,6 +240,18 @@ describe("commands of the chat", () => {
     ["/?", "/quit"],
   ])("%s says %j", async (command, words) => expect(await run(command)).toContain(words));
 
+  it("leaves a question in between at Ctrl-C, and nothing else", async () => {
+    const chat = start({ models });
+    await chat.type(`/model${ENTER}`);
+    await chat.type(`mod${CTRL_C}`, "Number or name");
+    await chat.type(`hello${ENTER}`);
+    await chat.stderr.waitFor("1 in · 2 out");
+    chat.keyboard.write(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(questionsOf(chat.model)).toEqual(["hello"]);
+    expect(chat.screen()).not.toMatch(/leaves\.|No model is called/);
+  });
+
   it("/model lists what is offered and takes a number", async () => {
     const chat = start({ models });
     await chat.type(`/model${ENTER}`);

@@ -22,7 +22,7 @@ export interface LineInputOptions {
 export interface LineInput {
   /** The next message; `undefined` when the user leaves (Ctrl-D) or the terminal is gone. */
   readMessage(prompt: string, morePrompt: string): Promise<string | undefined>;
-  /** One plain line, for a question in between; not kept in the history. */
+  /** One plain line, for a question in between; not kept in the history. Ctrl-C answers it with an empty one. */
   readLine(prompt: string): Promise<string | undefined>;
   /** Shows something above the line that is being typed. */
   printAbove(text: string): void;
@@ -58,6 +58,7 @@ export function openLineInput(options: LineInputOptions): LineInput {
   let deliver: ((line: string | undefined) => void) | undefined;
   let recall: string[] = [];
   let isClosed = false;
+  let isQuestion = false;
   screen.write(BRACKETED_PASTE.on);
 
   editor.on("line", (line) => {
@@ -71,7 +72,11 @@ export function openLineInput(options: LineInputOptions): LineInput {
   });
   editor.on("SIGINT", () => {
     if (deliver === undefined) options.onInterrupt();
-    else if (editor.line !== "") clearTyped(editor);
+    else if (isQuestion) {
+      clearTyped(editor);
+      screen.write("\n");
+      deliver("");
+    } else if (editor.line !== "") clearTyped(editor);
     else if (message.isOpen) {
       message.reset();
       screen.write("\n");
@@ -134,7 +139,14 @@ export function openLineInput(options: LineInputOptions): LineInput {
         return pasted.expand(text);
       }
     },
-    readLine: nextLine,
+    async readLine(prompt) {
+      isQuestion = true;
+      try {
+        return await nextLine(prompt);
+      } finally {
+        isQuestion = false;
+      }
+    },
     printAbove(text) {
       if (deliver === undefined) {
         screen.write(text);

@@ -56,6 +56,26 @@ describe("readBrokerRefusal", () => {
     });
   });
 
+  it.each([
+    [
+      JSON.stringify({ error: { message: "moved." }, new_url: "https://other.example/v1" }),
+      undefined,
+      "moved. to https://other.example/v1",
+    ],
+    ["", "https://other.example/", "to https://other.example/"],
+    ["<html><title>308</title></html>", "https://other.example/", "to https://other.example/"],
+    ["", undefined, undefined],
+  ])("tells where an endpoint says it has moved", (bodyText, location, detail) => {
+    const response = {
+      status: 308,
+      contentType: "",
+      bodyText,
+      path: "",
+      ...(location === undefined ? {} : { location }),
+    };
+    expect(readBrokerRefusal(response).detail).toBe(detail);
+  });
+
   it("names the parameter the network refuses", () => {
     const bodyText = openai(undefined, 'parameter "tags" is currently rejected by the Gonka network');
     expect(readBrokerRefusal({ status: 400, bodyText, contentType: "", path: "/chat/completions" }).hint).toContain(

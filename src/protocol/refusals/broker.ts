@@ -19,7 +19,7 @@ const GATEWAY_KEY_WANTED = /requires an API key/i;
 export function readBrokerRefusal(response: RefusedResponse): Refusal {
   const body = parseErrorBody(response.bodyText, response.contentType);
   const row = brokerRow(response, body);
-  const detail = scrub(body.message);
+  const detail = scrub(row.code === "endpoint_moved" ? movedTo(response, body) : body.message);
   return { charged: "no", ...row, ...(detail === "" ? {} : { detail }) };
 }
 
@@ -53,6 +53,13 @@ function brokerRow(response: RefusedResponse, body: ErrorBody): Row {
     default:
       return readOther(status);
   }
+}
+
+/** The target is told, never followed with the key. (308 with `new_url`: network gateways.) */
+function movedTo({ location, bodyText }: RefusedResponse, { message, shape }: ErrorBody): string {
+  const target = location ?? /"new_url"\s*:\s*"([^"\\]{1,500})"/.exec(bodyText)?.[1];
+  const words = shape === "html" ? "" : message;
+  return target === undefined ? words : [words, `to ${target}`].filter((part) => part !== "").join(" ");
 }
 
 function isBilling(status: number, body: ErrorBody): boolean {
