@@ -70,7 +70,7 @@ describe("the native branch with a pasted key", () => {
       ],
     });
     expect(screen).toContain("does not tell its version");
-    expect(screen).not.toContain("takes signed requests.");
+    expect(screen).not.toContain("and takes signed requests");
     expect(result?.outcome.reply?.text).toContain("hello");
   });
 
