@@ -43,7 +43,7 @@ export interface LocalGateway {
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
   const answer = (request: Request) => answerRequest(state, request);
-  const handler = async (request: Request) => toResponse(await answer(request));
+  const handler = async (request: Request) => toResponse(await answer(request), state.clock);
   Object.defineProperties(handler, {
     draining: { get: () => state.draining },
     inFlight: { get: () => state.inFlight },

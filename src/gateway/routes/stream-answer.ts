@@ -3,8 +3,8 @@ import { type Answer, type ByteSource, isByteSource } from "../answer.ts";
 import { firstOf } from "../first-of.ts";
 import { forwardText } from "../forward-text.ts";
 import type { RouteContext } from "../gateway-state.ts";
+import { HEARTBEAT } from "../stream/fill-silence.ts";
 import { errorEvent } from "../stream/pass-stream.ts";
-import { HEARTBEAT, silenceBreaker } from "../stream/silence-breaker.ts";
 import { isEventStream, streamHeaders, upstreamAnswer, watcher } from "./upstream-answer.ts";
 
 /**
@@ -20,7 +20,7 @@ export async function streamAnswer(context: RouteContext, text: string): Promise
       ? { status: 200, headers: streamHeaders(), body: lateStream(context, upstream) }
       : await upstreamAnswer(context, first);
   if (!isByteSource(answer.body)) return answer;
-  return { ...answer, body: silenceBreaker(answer.body, state) };
+  return { ...answer, body: { ...answer.body, filler: { piece: HEARTBEAT, afterMs: state.heartbeatMs } } };
 }
 
 /** A stream whose upstream has not answered yet. */

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../internal/clock.ts";
 import { type Answer, type ByteSource, isByteSource } from "../answer.ts";
+import { fillSilence } from "../stream/fill-silence.ts";
 
 export interface WriteOptions {
   readonly clock: Clock;
@@ -28,10 +29,13 @@ export async function writeAnswer(outgoing: ServerResponse, answer: Answer, opti
 
 async function pump(outgoing: ServerResponse, source: ByteSource, options: WriteOptions): Promise<void> {
   const leave = () => source.cancel(leftReason());
+  const silence = fillSilence(options.clock, source.filler, (piece) => outgoing.write(piece));
   outgoing.once("close", leave);
   try {
     for (;;) {
+      silence.waiting();
       const piece = await source.next();
+      silence.served();
       if (outgoing.destroyed) return;
       if (piece === undefined) break;
       if (!outgoing.write(piece)) await drained(outgoing, options);
@@ -43,6 +47,8 @@ async function pump(outgoing: ServerResponse, source: ByteSource, options: Write
   } catch {
     // The answer broke off where no words can be added: a connection that ends is all that is left to say it with.
     outgoing.destroy();
+  } finally {
+    silence.stop();
   }
 }
 

@@ -83,6 +83,6 @@ export function errorEvent(error: unknown): string {
   return `\ndata: ${JSON.stringify(errorObject(toZephError(error)))}\n\n`;
 }
 
-function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
