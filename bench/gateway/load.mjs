@@ -38,7 +38,7 @@ function ask({ port, headers }, agent, body) {
         });
       },
     );
-    outgoing.on("error", reject);
+    outgoing.on("error", (cause) => reject(new Error(`port ${port}: ${cause.message}`, { cause })));
     outgoing.end(body);
   });
 }

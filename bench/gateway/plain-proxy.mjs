@@ -13,4 +13,6 @@ const server = createServer((incoming, outgoing) => {
   upstream.on("error", () => outgoing.destroy());
   incoming.pipe(upstream);
 });
+// Connections outlive the pauses between turns, so that none is closed while a request is on its way to it.
+server.keepAliveTimeout = 60_000;
 server.listen(Number(port), "127.0.0.1", () => process.send?.({ ready: true }));

@@ -41,4 +41,6 @@ const server = createServer((request, response) => {
     }, PACE_MS);
   });
 });
+// Connections outlive the pauses between turns, so that none is closed while a request is on its way to it.
+server.keepAliveTimeout = 60_000;
 server.listen(Number(process.argv[2]), "127.0.0.1", () => process.send?.({ ready: true }));

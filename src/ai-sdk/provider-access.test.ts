@@ -48,7 +48,7 @@ describe("the address", () => {
   it("is GonkaGate's, the named broker's, or the one given", () => {
     expect(providerAccess({}).baseURL).toBe("https://api.gonkagate.com/v1");
     expect(providerAccess({ broker: "joingonka" }).baseURL).toBe("https://gate.joingonka.ai/v1");
-    expect(providerAccess({ broker: "joingonka", baseURL: "127.0.0.1:9/" }).baseURL).toBe("https://127.0.0.1:9/v1");
+    expect(providerAccess({ broker: "joingonka", baseURL: "127.0.0.1:9/" }).baseURL).toBe("http://127.0.0.1:9/v1");
   });
 
   it.each([{ broker: "custom" }, { broker: "nobody" }])("must be known: %j", (settings) => {
