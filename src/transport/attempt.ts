@@ -100,11 +100,13 @@ function refusedAttempt(
   endpoint: Endpoint,
   { response, bodyText, elapsedMs }: RefusedAnswer & { readonly elapsedMs: number },
 ): Over {
+  const location = response.headers.get("location");
   const refused: RefusedResponse = {
     status: response.status,
     contentType: response.headers.get("content-type") ?? "",
     bodyText,
     path: request.path,
+    ...(location === null ? {} : { location }),
   };
   const refusal = response.ok ? webPage(options.path) : options.readRefusal(refused);
   const requestId = requestIdOf(response.headers);

@@ -123,9 +123,12 @@ describe("failover", () => {
   });
 
   it("does not follow a redirect with the key", async () => {
-    const moved = () => new Response(null, { status: 307, headers: { location: "https://evil.example/" } });
+    const location = "https://user:planted@evil.example/v1?token=planted";
+    const moved = () => new Response(null, { status: 307, headers: { location } });
     const { send, requests } = connect([moved]);
-    expect((await send()).headers.get("x-zeph-error-code")).toBe("endpoint_moved");
+    const response = await send();
+    expect(errorBehind(response)).toMatchObject({ code: "endpoint_moved", detail: "to https://evil.example/v1" });
+    expect(response.headers.get("x-zeph-error-code")).toBe("endpoint_moved");
     expect(requests.map(({ url, redirect }) => [new URL(url).host, redirect])).toEqual([["api.example", "manual"]]);
   });
 

@@ -65,6 +65,12 @@ describe("readBrokerRefusal", () => {
     ["", "https://other.example/", "to https://other.example/"],
     ["<html><title>308</title></html>", "https://other.example/", "to https://other.example/"],
     ["", undefined, undefined],
+    ["", "https://me:gp-planted@other.example/v1?key=planted#planted", "to https://other.example/v1"],
+    ["", "//me:planted@other.example/v1?key=planted", "to https://other.example/v1"],
+    ["", "/v2/chat/completions?key=planted", "to /v2/chat/completions"],
+    ["", "https://me:planted@bad host/", undefined],
+    ['{"new_url":"https://me:planted@other.example/"}', undefined, "to https://other.example/"],
+    ["Redirecting to https://other.example/?key=planted", "https://other.example/", "to https://other.example/"],
   ])("tells where an endpoint says it has moved", (bodyText, location, detail) => {
     const response = {
       status: 308,

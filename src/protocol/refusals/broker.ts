@@ -1,5 +1,6 @@
 import { scrub } from "../../internal/redact.ts";
 import { type ErrorBody, parseErrorBody } from "./error-body.ts";
+import { movedTo } from "./moved-to.ts";
 import type { Refusal, RefusedResponse, Remedy } from "./refusal.ts";
 import { readRequestFault } from "./request-fault.ts";
 
@@ -19,7 +20,7 @@ const GATEWAY_KEY_WANTED = /requires an API key/i;
 export function readBrokerRefusal(response: RefusedResponse): Refusal {
   const body = parseErrorBody(response.bodyText, response.contentType);
   const row = brokerRow(response, body);
-  const detail = scrub(row.code === "endpoint_moved" ? movedTo(response, body) : body.message);
+  const detail = scrub(row.code === "endpoint_moved" ? movedWords(response, body) : body.message);
   return { charged: "no", ...row, ...(detail === "" ? {} : { detail }) };
 }
 
@@ -55,10 +56,10 @@ function brokerRow(response: RefusedResponse, body: ErrorBody): Row {
   }
 }
 
-/** The target is told, never followed with the key. (308 with `new_url`: network gateways.) */
-function movedTo({ location, bodyText }: RefusedResponse, { message, shape }: ErrorBody): string {
-  const target = location ?? /"new_url"\s*:\s*"([^"\\]{1,500})"/.exec(bodyText)?.[1];
-  const words = shape === "html" ? "" : message;
+function movedWords(response: RefusedResponse, { message, shape }: ErrorBody): string {
+  const target = movedTo(response);
+  // A server's standard text for a redirect repeats the whole target.
+  const words = shape === "html" || (shape === "other" && target !== undefined) ? "" : message;
   return target === undefined ? words : [words, `to ${target}`].filter((part) => part !== "").join(" ");
 }
 

@@ -102,4 +102,14 @@ describe("readNativeRefusal", () => {
     const refusal = readNativeRefusal({ status, bodyText, contentType: "", path: "/chat/completions" });
     expect(refusal).toMatchObject({ code, remedy, charged });
   });
+
+  it("tells where a node says it has moved, without credentials and query", () => {
+    const location = "https://me:planted@other.example/v1?key=planted";
+    const refusal = readNativeRefusal({ status: 307, bodyText: "", contentType: "", path: "/models", location });
+    expect(refusal).toMatchObject({
+      code: "endpoint_moved",
+      remedy: "elsewhere",
+      detail: "to https://other.example/v1",
+    });
+  });
 });

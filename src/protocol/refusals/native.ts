@@ -3,6 +3,7 @@ import type { Charged } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
 import { wantsApiKey } from "./broker.ts";
 import { type ErrorBody, parseErrorBody } from "./error-body.ts";
+import { movedTo } from "./moved-to.ts";
 import { MAYBE_CHARGED_HINT, type Refusal, type RefusedResponse, type Remedy } from "./refusal.ts";
 import { readRequestFault } from "./request-fault.ts";
 
@@ -91,7 +92,8 @@ const NATIVE_ROWS: readonly NativeRow[] = [
 export function readNativeRefusal(response: RefusedResponse): Refusal {
   const body = parseErrorBody(response.bodyText, response.contentType);
   const found = NATIVE_ROWS.find(({ status, text }) => status === response.status && text.test(body.message));
-  const detail = scrub(body.message);
+  const target = found === undefined && isRedirect(response.status) ? movedTo(response) : undefined;
+  const detail = scrub(target === undefined ? body.message : `to ${target}`);
   return {
     ...(found === undefined ? otherNative(response, body) : pickRow(found, body)),
     ...(detail === "" ? {} : { detail }),
@@ -106,7 +108,7 @@ function pickRow({ status: _status, text: _text, ...refusal }: NativeRow, body: 
 function otherNative(response: RefusedResponse, body: ErrorBody): Refusal {
   const { status } = response;
   if (wantsApiKey(body)) return { code: "native_requires_api_key", remedy: "stop", charged: "no" };
-  if (status >= 300 && status < 400) return { code: "endpoint_moved", remedy: "elsewhere", charged: "no" };
+  if (isRedirect(status)) return { code: "endpoint_moved", remedy: "elsewhere", charged: "no" };
   // Nodes may ban an address that keeps sending what they refuse (fail2ban sidecar), so a plain 403 or 404 ends it.
   if (status === 403) return { code: "forbidden", remedy: "stop", charged: "no" };
   if (status === 404) return { code: notFoundCode(response.path), remedy: "stop", charged: "no" };
@@ -115,6 +117,10 @@ function otherNative(response: RefusedResponse, body: ErrorBody): Refusal {
   }
   if (status >= 500) return { code: "upstream_error", remedy: "elsewhere", charged: "maybe" };
   return { code: "bad_response", remedy: "stop", charged: "no" };
+}
+
+function isRedirect(status: number): boolean {
+  return status >= 300 && status < 400;
 }
 
 /** No node ever had a route for embeddings; asking for them is no mistake in the address. */
