@@ -5,12 +5,16 @@ import { mayFallBack } from "./may-fall-back.ts";
 import { rewriteModel } from "./rewrite-model.ts";
 
 describe("mayFallBack", () => {
-  it.each<ZephErrorCode>(["unreachable", "upstream_error", "rate_limited", "native_closed", "insufficient_quota"])(
-    "goes on after %s",
-    (code) => {
-      expect(mayFallBack(new ZephError(code))).toBe(true);
-    },
-  );
+  it.each<ZephErrorCode>([
+    "unreachable",
+    "upstream_error",
+    "rate_limited",
+    "native_closed",
+    "endpoint_gone",
+    "insufficient_quota",
+  ])("goes on after %s", (code) => {
+    expect(mayFallBack(new ZephError(code))).toBe(true);
+  });
 
   it.each<ZephErrorCode>([
     "invalid_api_key",

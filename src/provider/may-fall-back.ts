@@ -7,6 +7,7 @@ import type { ZephError } from "../errors/zeph-error.ts";
  */
 const ELSEWHERE_IS_DIFFERENT: ReadonlySet<ZephErrorCode> = new Set([
   "native_closed",
+  "endpoint_gone",
   "native_requires_api_key",
   "developer_not_allowed",
   "no_endpoints",

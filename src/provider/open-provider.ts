@@ -52,6 +52,7 @@ function connectionOptions(
     maxAttempts: config.maxAttempts,
     deadlines: { headersMs: config.requestTimeoutMs, totalMs: loaded.config.timeouts.totalMs },
     fetch: world.fetch,
+    clock: world.clock,
     random: world.random,
     ...(config.maxConcurrent === undefined ? {} : { maxConcurrent: config.maxConcurrent }),
     ...(onEvent === undefined ? {} : { onEvent }),
