@@ -152,6 +152,13 @@ export const CATALOGUE = {
     "The endpoint says it has moved; zeph does not carry a key to another host by itself",
     "Check the new address with the operator, then change base_url with `zeph init`.",
   ),
+  endpoint_gone: entry(
+    EXIT.unreachable,
+    410,
+    "final",
+    "The endpoint says that this address is gone for good",
+    "Ask its operator for the new address and set base_url, or choose another broker with `zeph init`.",
+  ),
   bad_response: entry(
     EXIT.unreachable,
     502,
@@ -386,7 +393,7 @@ export const CATALOGUE = {
     401,
     "final",
     "This endpoint takes API keys only; it does not accept signed requests",
-    "Use a broker key: run `zeph init` and choose Gonka (gateway).",
+    "Use a broker key: run `zeph init` and choose Gonka (gateway). Your own devshard gateway works the same way.",
   ),
   transfer_agent_not_allowed: entry(
     EXIT.nativeClosed,

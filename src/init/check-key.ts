@@ -45,6 +45,7 @@ function kindOf({ code }: ZephError): Exclude<KeyCheck["kind"], "good"> {
     case "wrong_url":
     case "model_not_found":
     case "endpoint_moved":
+    case "endpoint_gone":
       return "wrong-url";
     default:
       return "unclear";

@@ -76,7 +76,7 @@ describe("failover", () => {
     [402, "insufficient_quota"],
     [403, "forbidden"],
     [404, "wrong_url"],
-    [410, "native_closed"],
+    [410, "endpoint_gone"],
     [413, "request_too_large"],
   ])("makes exactly one request on %i", async (status, code) => {
     const { send, requests } = connect([json(status, { error: { message: "no" } })]);

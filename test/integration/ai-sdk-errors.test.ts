@@ -82,7 +82,7 @@ describe("every refusal has its own name and its number of requests", () => {
     [400, "context_length_exceeded", "context_length", 1],
     [413, undefined, "request_too_large", 1],
     [409, undefined, "conflict", 1],
-    [410, undefined, "native_closed", 1],
+    [410, undefined, "endpoint_gone", 1],
     [429, "transfer_agent_capacity_reached", "capacity_reached", 3],
     [500, undefined, "upstream_error", 3],
     [502, undefined, "upstream_error", 3],

@@ -98,6 +98,7 @@ describe("a broker in trouble", () => {
     ],
     ["402", { kind: "status", status: 402 }, "insufficient_quota", 1],
     ["409", { kind: "status", status: 409 }, "conflict", 1],
+    ["410", { kind: "status", status: 410 }, "endpoint_gone", 1],
     ["a connection closed without an answer", { kind: "refuse" }, "unreachable", 3],
     ["a connection reset", { kind: "refuse", how: "reset" }, "unreachable", 3],
     ["a web page with 200", { kind: "html-page", status: 200 }, "wrong_url", 1],

@@ -42,6 +42,8 @@ describe("readBrokerRefusal", () => {
     [308, JSON.stringify({ new_url: "https://other.example" }), "endpoint_moved", "stop"],
     [409, openai(undefined), "conflict", "stop"],
     [410, '{"error":"deprecated","message":"classic inference is deprecated; use devshard"}', "native_closed", "stop"],
+    [410, openai("gone"), "endpoint_gone", "stop"],
+    [410, "", "endpoint_gone", "stop"],
     [413, "", "request_too_large", "stop"],
     [500, openai(undefined), "upstream_error", "again"],
     [502, "<html><title>502 Bad Gateway</title></html>", "upstream_error", "again"],
@@ -86,6 +88,13 @@ describe("readBrokerRefusal", () => {
     const bodyText = openai(undefined, 'parameter "tags" is currently rejected by the Gonka network');
     expect(readBrokerRefusal({ status: 400, bodyText, contentType: "", path: "/chat/completions" }).hint).toContain(
       "tags",
+    );
+  });
+
+  it("says of a node of the network that it is no broker", () => {
+    const bodyText = '{"error":"deprecated","message":"classic inference is deprecated; use devshard"}';
+    expect(readBrokerRefusal({ status: 410, bodyText, contentType: "", path: "/chat/completions" }).hint).toMatch(
+      /not a broker.*base_url/,
     );
   });
 

@@ -11,6 +11,10 @@ const BILLING =
   /insufficient[ _](?:quota|balance|funds|credit)|exceeded your current quota|out of credits?|balance (?:is )?too low|payment required|top[ -]?up/i;
 const ACCOUNT_STATE = /deactivat|disabled|suspend|not verified|verify your e-?mail|unverified|expired|read-?only/i;
 const CAPACITY = /capacity/i;
+/** A node of the network since v0.2.14, reached with a broker's key. */
+const CLASSIC_RETIRED = /devshard|classic inference/i;
+const NODE_IS_NO_BROKER =
+  "This address is a node of the network, not a broker: set base_url to a broker's address, or run `zeph init`.";
 const GATEWAY_KEY_WANTED = /requires an API key/i;
 
 /**
@@ -46,7 +50,9 @@ function brokerRow(response: RefusedResponse, body: ErrorBody): Row {
     case 409:
       return { code: "conflict", remedy: "stop" };
     case 410:
-      return { code: "native_closed", remedy: "stop" };
+      return CLASSIC_RETIRED.test(body.message)
+        ? { code: "native_closed", remedy: "stop", hint: NODE_IS_NO_BROKER }
+        : { code: "endpoint_gone", remedy: "stop" };
     case 429:
       return { code: isCapacity(body) ? "capacity_reached" : "rate_limited", remedy: "again" };
     case 503:
