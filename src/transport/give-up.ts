@@ -72,8 +72,8 @@ function worstCharge(records: readonly AttemptRecord[]): Charged {
 
 /**
  * The response a caller gets when the loop gave up. An answer in OpenAI's error shape is passed on as it came; a node's
- * own dialect, a web page or nothing is put into that shape, so that SDKs show words instead of a bare number. The header
- * `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
+ * own dialect, a web page or nothing is put into that shape, so that SDKs show words instead of a bare number; so is a
+ * gateway's wish for an API key, which does not say what works instead. The header `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
  */
 export function finalResponse({ response, bodyText }: RefusedAnswer, error: ZephError): Response {
   const headers = new Headers(response.headers);
@@ -83,7 +83,7 @@ export function finalResponse({ response, bodyText }: RefusedAnswer, error: Zeph
   headers.set("x-zeph-error-code", error.code);
   const isOpenai =
     !response.ok && parseErrorBody(bodyText, response.headers.get("content-type") ?? "").shape === "openai";
-  if (isOpenai) {
+  if (isOpenai && error.code !== "native_requires_api_key") {
     const { status, statusText } = response;
     return remember(new Response(bodyText, { status, statusText, headers }), error);
   }

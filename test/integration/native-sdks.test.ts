@@ -33,6 +33,14 @@ afterEach(async () => {
 const messages = [{ role: "user" as const, content: "say hello" }];
 const charges = () => world.network.chain.ledger.entries.length;
 
+/** A network that takes no signed requests, in the three ways it tells so. */
+const CLOSED = [
+  ["an API key is wanted", "native_requires_api_key", () => world.network.nodes[0]!.faults.next("gateway-401")],
+  ["410", "native_closed", () => world.network.nodes[0]!.faults.next("retired")],
+  ["its version", "native_closed", () => Object.assign(world.network.state, { version: "0.2.14" })],
+] as const;
+const WAYS_THAT_WORK = /broker key.*`zeph init`.*devshard gateway/;
+
 describe("the official client", () => {
   const weather = {
     type: "function" as const,
@@ -111,6 +119,12 @@ describe("the official client", () => {
     expect(world.posts()).toHaveLength(1);
   });
 
+  it.each(CLOSED)("says in its message which ways work: %s", async (_name, code, arrange) => {
+    arrange();
+    const error: unknown = await client.chat.completions.create({ model: CHAT, messages }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code, message: expect.stringMatching(WAYS_THAT_WORK) });
+  });
+
   it("is told when nobody answers, in OpenAI's shape, and when the user aborts, as an abort", async () => {
     const controller = new AbortController();
     world.network.nodes[0]!.faults.next("hang");
@@ -176,6 +190,13 @@ describe("the AI SDK", () => {
     for await (const _partial of partialObjectStream) partials += 1;
     expect(partials).toBeGreaterThan(0);
     expect(await object).toEqual(output);
+  });
+
+  it.each(CLOSED)("says which ways work: %s", async (_name, code, arrange) => {
+    arrange();
+    const error: unknown = await generateText({ model: gonka(CHAT), prompt: "hi" }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ message: expect.stringContaining("signed requests") });
+    expect(toZephError(error)).toMatchObject({ code, hint: expect.stringMatching(WAYS_THAT_WORK) });
   });
 
   it("fails over inside one call, and does not ask again for what may be charged", async () => {
