@@ -5,7 +5,7 @@ import { z } from "zod";
 
 const gonka = createGonka({
   baseURL: process.env.GONKA_BASE_URL ?? "https://api.gonkagate.com/v1",
-  apiKey: process.env.GONKAGATE_API_KEY ?? "",
+  apiKey: process.env.GONKAGATE_API_KEY,
 });
 
 const result = streamText({

@@ -9,7 +9,7 @@ interface Completion {
 const gonka = gonkaFetch({
   kind: "broker",
   baseURL: process.env.GONKA_BASE_URL ?? "https://api.gonkagate.com/v1",
-  apiKey: process.env.GONKAGATE_API_KEY ?? "",
+  apiKey: process.env.GONKAGATE_API_KEY,
 });
 
 const models = await listModels(gonka);

@@ -6,7 +6,7 @@ const client = new OpenAI(
   gonkaOpenAIOptions({
     kind: "broker",
     baseURL: process.env.GONKA_BASE_URL ?? "https://api.gonkagate.com/v1",
-    apiKey: process.env.GONKAGATE_API_KEY ?? "",
+    apiKey: process.env.GONKAGATE_API_KEY,
   }),
 );
 

@@ -64,7 +64,6 @@ it("every snippet is part of an example that runs, or passes the type check", as
       compilerOptions: {
         paths: {},
         rootDir: ".",
-        exactOptionalPropertyTypes: false,
         noUnusedLocals: false,
         noUnusedParameters: false,
       },

@@ -6,7 +6,7 @@ import { listen, localGateway } from "zeph/gateway";
 const upstream = gonkaFetch({
   kind: "broker",
   baseURL: process.env.GONKA_BASE_URL ?? "https://api.gonkagate.com/v1",
-  apiKey: process.env.GONKAGATE_API_KEY ?? "",
+  apiKey: process.env.GONKAGATE_API_KEY,
 });
 
 // Callers need this key, not the broker's: that one stays in here.

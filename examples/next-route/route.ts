@@ -5,7 +5,7 @@ import { createGonka, toZephError } from "zeph/ai-sdk";
 
 const gonka = createGonka({
   baseURL: process.env.GONKA_BASE_URL ?? "https://api.gonkagate.com/v1",
-  apiKey: process.env.GONKAGATE_API_KEY ?? "",
+  apiKey: process.env.GONKAGATE_API_KEY,
 });
 
 export async function POST(request: Request): Promise<Response> {

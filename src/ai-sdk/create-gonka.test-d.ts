@@ -38,6 +38,11 @@ createGonka({ connection });
 createGonka({ connection: ready });
 createGonka({ native: { signer, endpoints } });
 createGonka({ native: { privateKey: "00", prefix: "gonka", discover: async () => endpoints, maxAttempts: 2 } });
+// Variables that may not be set, in projects with `exactOptionalPropertyTypes` too.
+declare const variable: string | undefined;
+createGonka({ broker: variable, baseURL: variable, apiKey: variable });
+createGonka({ native: { privateKey: variable, endpoints } });
+createGonka({ connection: { kind: "broker", baseURL: "https://x.example/v1", apiKey: variable } });
 // @ts-expect-error a ready connection has its key already
 createGonka({ connection, apiKey: "gp-…" });
 // @ts-expect-error signed requests use no API key

@@ -4,7 +4,11 @@ import { providerAccess } from "./provider-access.ts";
 afterEach(() => vi.unstubAllEnvs());
 
 /** The `Authorization` a provider sends. */
-async function sentKey(settings: { broker?: string; baseURL?: string }): Promise<string | null> {
+async function sentKey(settings: {
+  broker?: string;
+  baseURL?: string;
+  apiKey?: string | undefined;
+}): Promise<string | null> {
   let sent: string | null = null;
   const fetch = async (_input: string | URL | Request, init?: RequestInit) => {
     sent = new Headers(init?.headers).get("authorization");
@@ -24,6 +28,17 @@ describe("the key", () => {
     vi.stubEnv("GONKAGATE_API_KEY", "gp-own");
     expect(await sentKey({ baseURL: "https://api.gonkagate.com" })).toBe("Bearer gp-own");
   });
+
+  it.each([undefined, "", " "])(
+    "is the environment's where %j was given, as by a variable that is not set",
+    async (apiKey) => {
+      vi.stubEnv("GONKAGATE_API_KEY", "gp-own");
+      expect(await sentKey({ apiKey })).toBe("Bearer gp-own");
+      vi.stubEnv("GONKAGATE_API_KEY", "");
+      vi.stubEnv("GONKA_API_KEY", "");
+      await expect(sentKey({ apiKey })).rejects.toMatchObject({ code: "secret_missing" });
+    },
+  );
 
   it("of one broker never goes to another", async () => {
     vi.stubEnv("GONKAGATE_API_KEY", "gp-own");

@@ -1,6 +1,7 @@
 import { type BrokerFacts, brokerFacts } from "../client/broker-facts.ts";
 import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
 import { NATIVE_BASE_URL } from "../client/native-options.ts";
+import { Secret } from "../internal/secret.ts";
 import { readEnvironmentKey } from "./environment-key.ts";
 import type {
   GonkaBrokerSettings,
@@ -34,12 +35,17 @@ function brokerAccess({ apiKey, broker, baseURL, fetch, name }: GonkaBrokerSetti
       gonkaFetch({
         kind: "broker",
         baseURL: facts.baseURL,
-        apiKey: apiKey ?? readEnvironmentKey(facts.keyVariables),
+        apiKey: isGiven(apiKey) ? apiKey : readEnvironmentKey(facts.keyVariables),
         ...(fetch === undefined ? {} : { fetch }),
         ...(name === undefined ? {} : { name }),
       }),
     ),
   };
+}
+
+/** Empty text is what `process.env.X ?? ""` makes of a variable that is not set. */
+function isGiven(apiKey: string | Secret | undefined): apiKey is string | Secret {
+  return apiKey !== undefined && Secret.from(apiKey).reveal().trim() !== "";
 }
 
 function connectionAccess(given: GonkaConnectionSettings["connection"]): ProviderAccess {

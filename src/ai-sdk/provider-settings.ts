@@ -19,12 +19,13 @@ export interface GonkaBrokerSettings extends SharedSettings {
   /**
    * Default: read at the first request from the environment: the broker's own variable (`GONKAGATE_API_KEY`), then
    * `ZEPH_COMPATIBLE_<BROKER>_API_KEY`, then `GONKA_API_KEY`. The variable of one broker is not used for another.
+   * `undefined` and empty text, as variables that are not set give them, are no key.
    */
-  readonly apiKey?: string | Secret;
+  readonly apiKey?: string | Secret | undefined;
   /** Id of a known broker, such as `gonkagate` (default) or `joingonka`. */
-  readonly broker?: string;
+  readonly broker?: string | undefined;
   /** Instead of `broker`: the address, normally ending in `/v1`. Wins over `broker`. */
-  readonly baseURL?: string;
+  readonly baseURL?: string | undefined;
   /** Does the network work; keeps your proxies and agents. Default: the global one. */
   readonly fetch?: NonNullable<Connection["fetch"]>;
   readonly native?: never;

@@ -35,15 +35,16 @@ export interface BrokerConnection extends ConnectionOptions {
   readonly kind: "broker";
   /** Any form {@link normalizeBaseURL} understands. */
   readonly baseURL: string;
-  readonly apiKey: string | Secret;
+  /** `undefined`, as a variable that is not set gives it, and empty text fail at the first request: `secret_missing`. */
+  readonly apiKey: string | Secret | undefined;
 }
 
 /** Who signs: a signer made before, or a key to make one from at the first request. */
 export type SignerChoice =
   | { readonly signer: RequestSigner; readonly privateKey?: never; readonly prefix?: never }
   | {
-      /** 64 hex digits; what `RequestSigner.fromHex` takes. */
-      readonly privateKey: string | Secret;
+      /** 64 hex digits; what `RequestSigner.fromHex` takes. Without any, the first request fails: `secret_missing`. */
+      readonly privateKey: string | Secret | undefined;
       /** Address prefix of the network. Default `gonka`. */
       readonly prefix?: string;
       readonly signer?: never;

@@ -62,7 +62,7 @@ function brokerOptions(connection: BrokerConnection): { readonly baseURL: string
       hints: { ...brokerHints(baseURL), ...common.hints },
       path: "broker",
       pool: new EndpointPool([{ baseURL, name }]),
-      send: sendBearer(Secret.from(connection.apiKey), common.fetch),
+      send: sendBearer(Secret.from(connection.apiKey ?? ""), common.fetch),
       readRefusal: readBrokerRefusal,
       baseURLs: () => [baseURL],
       // Brokers charge for answers; a request that failed cost nothing.

@@ -4,9 +4,18 @@ import { isLoopback } from "../protocol/endpoint.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { type Send, transmit, withoutCredentials } from "./send.ts";
 
-/** Sends with `Authorization: Bearer`. Throws `insecure_url` rather than show the key to a network. */
+/**
+ * Sends with `Authorization: Bearer`. Throws `insecure_url` rather than show the key to a network, and `secret_missing`
+ * where there is none: a variable that is not set is told by its own name, not by the broker's 401.
+ */
 export function sendBearer(apiKey: Secret, fetch: FetchFunction): Send {
   return async (endpoint, request, signal) => {
+    if (apiKey.reveal().trim() === "") {
+      throw new ZephError("secret_missing", {
+        detail: "no API key was given",
+        hint: "Check the variable it is read from. For a server that wants none, give any text, such as `none`.",
+      });
+    }
     if (endpoint.baseURL.startsWith("http:") && !isLoopback(endpoint.baseURL)) {
       throw new ZephError("insecure_url", { detail: endpoint.baseURL });
     }

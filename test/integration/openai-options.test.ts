@@ -179,6 +179,21 @@ describe("no answer at all", () => {
     expect(error).toMatchObject({ status: 400, code: "insecure_url" });
   });
 
+  it.each([undefined, "", "\n"])("because there is no key (%j): nothing is sent", async (apiKey) => {
+    const { baseURL } = sandbox.broker;
+    const posts = () => sandbox.broker.requests.filter(({ method }) => method === "POST").length;
+    const before = posts();
+    const broker = new OpenAI(gonkaOpenAIOptions({ kind: "broker", baseURL, apiKey }));
+    const { error, requests } = await failureOf(() => broker.models.list());
+    expect(error).toMatchObject({ code: "secret_missing", message: expect.stringContaining("no API key was given") });
+    expect(requests).toBe(0);
+    const endpoints = [{ baseURL, address: "gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg6" }];
+    const signing = new OpenAI(gonkaOpenAIOptions({ kind: "native", privateKey: apiKey, endpoints }));
+    const unsigned = await failureOf(() => signing.chat.completions.create({ model: CHAT, messages }));
+    expect(unsigned.error).toMatchObject({ code: "secret_missing", message: expect.stringContaining("private key") });
+    expect(posts()).toBe(before);
+  });
+
   it("in the middle of a stream: the stream throws, the text so far was given", async () => {
     sandbox.broker.faults.next({ kind: "cut", afterFrames: 6 });
     const long = [{ role: "user" as const, content: "count to 9" }];
