@@ -1,3 +1,5 @@
+import { arch, release } from "node:os";
+import { versions } from "node:process";
 import { Command, CommanderError } from "commander";
 import { EXIT } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -63,6 +65,10 @@ export function buildProgram(world: World): {
         await program.parseAsync(withDefaultCommand(program, argv), { from: "user" });
         return bound.exitCode();
       } catch (error) {
+        if (error instanceof CommanderError && error.code === "commander.version") {
+          if (argv.includes("--verbose")) world.stdout.write(surroundings(world));
+          return EXIT.ok;
+        }
         if (error instanceof CommanderError) return fromCommander(error, program, argv);
         throw error;
       }
@@ -72,6 +78,11 @@ export function buildProgram(world: World): {
 
 function descendants(command: Command): readonly Command[] {
   return command.commands.flatMap((each) => [each, ...descendants(each)]);
+}
+
+/** What a report of a fault should say besides the version. */
+function surroundings({ platform }: World): string {
+  return `node ${versions.node}\n${platform} ${release()} ${arch()}\n`;
 }
 
 /** Help and version come as errors too; they were printed and are no failure. */

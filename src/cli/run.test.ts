@@ -33,6 +33,30 @@ describe("the command line", () => {
     expect(await cli(["--version", "--json"])).toMatchObject({ exitCode: 0, out: `${VERSION}\n` });
   });
 
+  it("names Node and the system with --verbose", async () => {
+    for (const argv of [
+      ["--version", "--verbose"],
+      ["--verbose", "-V"],
+    ]) {
+      const { exitCode, out } = await cli(argv);
+      expect(exitCode).toBe(0);
+      expect(out.split("\n")).toEqual([
+        VERSION,
+        `node ${process.versions.node}`,
+        expect.stringMatching(/^linux \S+ \S+$/),
+        "",
+      ]);
+    }
+  });
+
+  it("explains a code that an error card names, where nothing is remembered", async () => {
+    const { err } = await cli(["models"]);
+    const command = /more: zeph (explain config_not_found)/.exec(err)?.[1] ?? "";
+    expect(await cli(command.split(" "))).toMatchObject({ exitCode: 0, out: expect.stringMatching(/zeph init/) });
+    const { out } = await cli(["explain", "rate_limited", "--json"]);
+    expect(JSON.parse(out)).toMatchObject({ data: { code: "rate_limited", exitCode: 15, next: expect.any(String) } });
+  });
+
   it("names the nearest command and exits with 2", async () => {
     const { exitCode, err } = await cli(["modles"]);
     expect(exitCode).toBe(2);

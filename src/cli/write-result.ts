@@ -1,6 +1,7 @@
 import { EXIT } from "../errors/catalogue.ts";
-import type { CliContext } from "./context.ts";
+import type { CliContext, TerminalStream } from "./context.ts";
 import { renderJson } from "./render/json.ts";
+import { toTerminalPage } from "./render/terminal-text.ts";
 
 export interface CommandResult {
   /** What `--json` prints. */
@@ -19,7 +20,12 @@ export function writeResult(context: CliContext, { data, answer, notice, exitCod
     context.stdout.write(renderJson({ data }));
     return exitCode;
   }
-  if (answer !== undefined) context.stdout.write(answer);
-  if (notice !== undefined) context.stderr.write(notice);
+  if (answer !== undefined) context.stdout.write(fitFor(context.stdout, answer));
+  if (notice !== undefined) context.stderr.write(fitFor(context.stderr, notice));
   return exitCode;
+}
+
+/** Names of models, providers and servers come from outside; a file or another program gets them as they are. */
+function fitFor(stream: TerminalStream, text: string): string {
+  return stream.isTTY === true ? toTerminalPage(text) : text;
 }

@@ -178,14 +178,14 @@ export const CATALOGUE = {
     502,
     "retryable",
     "The answer broke off before its end",
-    "The text so far is kept; ask again or ask to continue.",
+    "Ask again; where part of the answer has come, you can ask to go on from there.",
   ),
   stream_error: entry(
     EXIT.unreachable,
     502,
     "retryable",
     "The endpoint reported an error in the middle of the answer",
-    "The text so far is kept; try again or choose another model.",
+    "Try again or choose another model.",
   ),
   foreign_origin: entry(
     EXIT.failure,

@@ -1,4 +1,4 @@
-import { CATALOGUE, EXIT } from "../errors/catalogue.ts";
+import { CATALOGUE, EXIT, type ZephErrorCode } from "../errors/catalogue.ts";
 import type { Charged } from "../errors/zeph-error.ts";
 import type { FailureEntry } from "./failure-entry.ts";
 
@@ -14,6 +14,12 @@ export interface FailureStory {
   readonly charged: string;
   /** What to do now. */
   readonly next: string;
+}
+
+/** What a code means, without a particular failure. */
+export interface CodeStory extends Pick<FailureStory, "what" | "meaning" | "next"> {
+  readonly again: string;
+  readonly exitCode: number;
 }
 
 /** Money or rate, key or network: what people mix up, told apart. */
@@ -35,13 +41,25 @@ const CHARGES: Readonly<Record<Charged, string>> = {
 };
 
 export function explainFailure(entry: FailureEntry): FailureStory {
-  const { summary, exitCode } = CATALOGUE[entry.code];
+  const { summary } = CATALOGUE[entry.code];
   const wait = entry.retryAfterMs === undefined ? "" : ` It asked to wait ${Math.ceil(entry.retryAfterMs / 1000)} s.`;
   return {
     what: `${summary}.`,
     serverSaid: entry.detail,
-    meaning: `${MEANINGS[exitCode] ?? "The request itself was not accepted as it was."}${wait}`,
+    meaning: `${meaningOf(entry.code)}${wait}`,
     charged: CHARGES[entry.charged],
     next: entry.hint,
   };
+}
+
+/** The same for an error code by itself, as error cards name it. */
+export function explainCode(code: ZephErrorCode): CodeStory {
+  const { summary, hint, exitCode, retryable } = CATALOGUE[code];
+  const again = retryable ? "The same request may succeed later." : "Repeating the same changes nothing.";
+  return { what: `${summary}.`, meaning: meaningOf(code), next: hint, again, exitCode };
+}
+
+function meaningOf(code: ZephErrorCode): string {
+  const { exitCode } = CATALOGUE[code];
+  return MEANINGS[exitCode] ?? "The request itself was not accepted as it was.";
 }

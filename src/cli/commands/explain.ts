@@ -1,6 +1,7 @@
 import { zephFolders } from "../../config/paths.ts";
+import { isZephErrorCode, type ZephErrorCode } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { explainFailure } from "../../journal/explain-failure.ts";
+import { explainCode, explainFailure } from "../../journal/explain-failure.ts";
 import type { FailureEntry } from "../../journal/failure-entry.ts";
 import { failureJournal } from "../../journal/failure-journal.ts";
 import { findFailure } from "../../journal/find-failure.ts";
@@ -12,7 +13,7 @@ import { toTerminalText } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
 
 export interface ExplainFlags {
-  /** Id of a failed request, ours or the server's; default the last one. */
+  /** Id of a failed request, ours or the server's, or an error code; default the last request. */
   readonly id?: string;
   /** `--last`: the last one, which is the default. */
   readonly last?: boolean;
@@ -20,6 +21,7 @@ export interface ExplainFlags {
 
 /** `zeph explain`: the story of a failed request, from this computer's own small journal. Sends nothing. */
 export const runExplain: RunCommand<ExplainFlags> = async (context, { id, last = false }) => {
+  if (isZephErrorCode(id) && !last) return writeCode(context, id);
   if (last && id !== undefined) throw new ZephError("usage", { detail: "give --last or an id, not both" });
   const path = journalPath(zephFolders(context).state);
   const entries = failureJournal({ path, clock: context.clock, random: context.random }).entries();
@@ -36,6 +38,16 @@ export const runExplain: RunCommand<ExplainFlags> = async (context, { id, last =
   return writeResult(context, { data, answer: renderStory(context, entry) });
 };
 
+/** An error card names its code; here is the rest, also where nothing was sent and nothing is remembered. */
+function writeCode(context: CliContext, code: ZephErrorCode): number {
+  const story = explainCode(code);
+  const { bold, dim, cyan } = style(context.color);
+  const { what, meaning, again, next, exitCode } = story;
+  const facts = dim(`  ${code}, exit code ${exitCode}`);
+  const answer = `${[bold(what), facts, "", meaning, again, "", `${cyan("→")} ${next}`].join("\n")}\n`;
+  return writeResult(context, { data: { code, ...story }, answer });
+}
+
 function renderStory({ color, clock }: CliContext, entry: FailureEntry): string {
   const { bold, dim, cyan } = style(color);
   const { what, serverSaid, meaning, charged, next } = explainFailure(entry);
@@ -51,7 +63,6 @@ function renderStory({ color, clock }: CliContext, entry: FailureEntry): string 
     charged,
     "",
     `${cyan("→")} ${toTerminalText(next)}`,
-    dim(`  docs/errors.md#${entry.code}`),
   ];
   return `${lines.join("\n")}\n`;
 }

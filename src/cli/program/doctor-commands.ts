@@ -12,8 +12,8 @@ export function addDoctorCommands(program: Command, { bind }: Binding): void {
   bind<ExplainFlags>(
     program
       .command("explain")
-      .description("tell the story of the last failed request")
-      .argument("[id]", "of another one: its own id, or the request id of the server")
+      .description("tell the story of the last failed request, or what an error code means")
+      .argument("[id]", "of another one: its own id, or the request id of the server; or an error code")
       .option("--last", "the last one, which is the default"),
     ["id"],
     async (context, flags) => (await import("../commands/explain.ts")).runExplain(context, flags),

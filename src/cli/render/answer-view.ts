@@ -26,7 +26,13 @@ export async function showAnswer(
   const { stdout, stderr, clock, color } = context;
   const { dim, yellow } = style(color);
   const status = startStatusLine({ stream: stderr, clock, color, providerName: session.providerName });
-  const unsubscribe = session.subscribe((event) => status.onTransportEvent(event));
+  const unsubscribe = session.subscribe((event) => {
+    if (event.type !== "notice") return status.onTransportEvent(event);
+    status.clear();
+    stderr.write(`${yellow(`! ${toTerminalText(event.text)}`)}\n`);
+    if (event.standIn !== undefined) status.waitFor(event.standIn.providerName);
+    if (isWaiting) status.resume();
+  });
   const answer = openBlock(stdout, answerRenderer(stdout, color));
   const thoughts = openBlock(stderr, thoughtsRenderer(stderr, color));
   const showsThoughts = stderr.isTTY === true && !hideReasoning;

@@ -1,5 +1,6 @@
 import type { ZephError } from "../../errors/zeph-error.ts";
 import { style } from "./style.ts";
+import { toTerminalPage } from "./terminal-text.ts";
 
 /**
  * The error card: what happened, in whose words, what to do, where to read more. One line per node comes before it when
@@ -20,6 +21,6 @@ export function renderError(error: ZephError, { color }: { readonly color: boole
   if (error.charged === "maybe") lines.push(dim("  The network may already have charged for this attempt."));
   lines.push(`  ${cyan("→")} ${error.hint}`);
   const requestId = error.requestId === undefined ? "" : `  ·  request id ${error.requestId}`;
-  lines.push(dim(`  ${error.docs}${requestId}`));
-  return `${lines.join("\n")}\n`;
+  lines.push(dim(`  more: zeph explain ${error.code}${requestId}`));
+  return toTerminalPage(`${lines.join("\n")}\n`);
 }

@@ -10,6 +10,8 @@ import { formatCount, formatSeconds } from "./usage-line.ts";
 export interface StatusLine {
   /** Starts telling; the time counts from here. */
   wait(promptTokensEstimate: number): void;
+  /** Another provider is asked from now on. */
+  waitFor(providerName: string): void;
   /** What the connection does. */
   onTransportEvent(event: TransportEvent): void;
   /** Something arrives that is not shown: hidden thoughts, an answer that goes into a file. */
@@ -47,9 +49,10 @@ type Activity =
 const BRIEF_MS = 600;
 
 /** A status line on a terminal; on anything else it says nothing. */
-export function startStatusLine({ stream, clock, color, providerName }: StatusLineOptions): StatusLine {
+export function startStatusLine({ stream, clock, color, ...options }: StatusLineOptions): StatusLine {
   const isTerminal = stream.isTTY === true;
   const { dim } = style(color);
+  let { providerName } = options;
   let activity: Activity = { type: "waiting" };
   let startMs = 0;
   let promptTokens = 0;
@@ -96,6 +99,10 @@ export function startStatusLine({ stream, clock, color, providerName }: StatusLi
       startMs = clock.nowMs();
       promptTokens = promptTokensEstimate;
       start();
+    },
+    waitFor(name) {
+      providerName = name;
+      activity = { type: "waiting" };
     },
     onTransportEvent(event) {
       const nowMs = clock.nowMs();
