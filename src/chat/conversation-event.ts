@@ -22,6 +22,9 @@ export interface FinishedEvent {
   readonly type: "finished";
   readonly text: string;
   readonly reasoning: string;
+  /** Who answered; another than the one that was asked where a fallback stood in. */
+  readonly providerName: string;
+  readonly modelId: string;
   readonly usage: TokenUsage;
   /** `undefined` means unknown, which is not 0. */
   readonly costUsd: number | undefined;

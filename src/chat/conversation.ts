@@ -4,6 +4,7 @@ import type { Clock } from "../internal/clock.ts";
 import type { Budget } from "./budget.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
 import {
+  answererOf,
   collect,
   couldNotStream,
   type Draft,
@@ -84,6 +85,10 @@ export function startConversation(options: ConversationOptions): Conversation {
       signal,
       stream,
     };
+    draft.standIn = undefined;
+    const unsubscribe = session.subscribe((event) => {
+      if (event.type === "notice") draft.standIn = event.standIn ?? draft.standIn;
+    });
     try {
       const { streamAnswer } = await loadModelCode();
       for await (const part of untilAborted(streamAnswer(request), signal)) {
@@ -97,6 +102,8 @@ export function startConversation(options: ConversationOptions): Conversation {
       return undefined;
     } catch (error) {
       return session.toZephError(error);
+    } finally {
+      unsubscribe();
     }
   }
 
@@ -112,7 +119,7 @@ export function startConversation(options: ConversationOptions): Conversation {
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
     const { question, draft } = turn;
     const { text, reasoning, usage, costUsd, toolMessages } = draft;
-    const { providerName, modelId } = session;
+    const { providerName, modelId } = answererOf(draft, session);
     const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, usage, costUsd);
@@ -139,7 +146,7 @@ export function startConversation(options: ConversationOptions): Conversation {
       await remember(turn, state);
       if (state === "finished") for (const text of closingNotices(draft)) yield { type: "notice", text };
       if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
-      else if (error === undefined) yield toFinished(draft, elapsedMs);
+      else if (error === undefined) yield toFinished(draft, session, elapsedMs);
       else yield { type: "failed", error, partialText: draft.text, elapsedMs };
     } finally {
       // Still under way: whoever asked stopped listening.

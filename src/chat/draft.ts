@@ -1,7 +1,7 @@
 import type { ModelMessage } from "ai";
 import type { ZephError } from "../errors/zeph-error.ts";
 import type { FinishedEvent } from "./conversation-event.ts";
-import type { ChatSession } from "./session.ts";
+import type { ChatSession, StandIn } from "./session.ts";
 import type { AnswerPart } from "./stream-answer.ts";
 import {
   addUsage,
@@ -26,6 +26,8 @@ export interface Draft {
   ended: boolean;
   firstByteMs: number | undefined;
   toolMessages: readonly ModelMessage[] | undefined;
+  /** Who is asked in the place of the session's provider; prices and names are then its own. */
+  standIn: StandIn | undefined;
 }
 
 export function emptyDraft(): Draft {
@@ -39,6 +41,7 @@ export function emptyDraft(): Draft {
     ended: false,
     firstByteMs: undefined,
     toolMessages: undefined,
+    standIn: undefined,
   };
 }
 
@@ -48,13 +51,18 @@ export function collect(draft: Draft, part: AnswerPart, session: ChatSession): v
   else if (part.type === "tool-messages") draft.toolMessages = part.messages;
   else if (part.type === "step") {
     const usage = toTokenUsage(part.usage);
-    const costUsd = toldCostUsd(part.metadata) ?? pricedCostUsd(usage, session.pricing);
+    const costUsd = toldCostUsd(part.metadata) ?? pricedCostUsd(usage, answererOf(draft, session).pricing);
     draft.costUsd = draft.steps === 0 ? costUsd : addBothKnown(draft.costUsd, costUsd);
     draft.usage = addUsage(draft.usage, usage);
     draft.finishReason = part.finishReason;
     draft.ended = part.rawFinishReason !== undefined || part.finishReason !== "other";
     draft.steps += 1;
   }
+}
+
+/** The stand-in where there is one, else the session itself. */
+export function answererOf({ standIn }: Draft, session: ChatSession): StandIn {
+  return standIn ?? session;
 }
 
 /** One round of unknown cost makes the cost of the answer unknown. */
@@ -85,8 +93,9 @@ export function describeEnd(draft: Draft): readonly string[] {
 
 /** What an answer without a bill has probably cost, for the daily limit. Unknown without a price. */
 export function estimateCostUsd(promptTokens: number, draft: Draft, session: ChatSession): number | undefined {
+  const { pricing } = answererOf(draft, session);
   const output = estimateTokens(draft.text.length + draft.reasoning.length);
-  return output === 0 ? undefined : pricedCostUsd({ ...UNKNOWN_USAGE, input: promptTokens, output }, session.pricing);
+  return output === 0 ? undefined : pricedCostUsd({ ...UNKNOWN_USAGE, input: promptTokens, output }, pricing);
 }
 
 /** A warning when the prompt is longer than the model can read. */
@@ -96,7 +105,19 @@ export function describeExcess(promptTokens: number, session: ChatSession): stri
   return `this is about ${promptTokens} tokens, and ${session.modelId} reads at most ${limit}; it will probably be refused`;
 }
 
-export function toFinished(draft: Draft, elapsedMs: number): FinishedEvent {
+export function toFinished(draft: Draft, session: ChatSession, elapsedMs: number): FinishedEvent {
   const { text, reasoning, usage, costUsd, firstByteMs, finishReason } = draft;
-  return { type: "finished", text, reasoning, usage, costUsd, elapsedMs, firstByteMs, finishReason };
+  const { providerName, modelId } = answererOf(draft, session);
+  return {
+    type: "finished",
+    text,
+    reasoning,
+    providerName,
+    modelId,
+    usage,
+    costUsd,
+    elapsedMs,
+    firstByteMs,
+    finishReason,
+  };
 }

@@ -1,6 +1,6 @@
 import type { LanguageModel } from "ai";
 import type { ZephError } from "../errors/zeph-error.ts";
-import type { OnTransportEvent } from "../transport/events.ts";
+import type { TransportEvent } from "../transport/events.ts";
 
 /** A model of the AI SDK's provider spec V3; never a bare id, which would go to a hosted service that is not ours. */
 export type ChatModel = Extract<LanguageModel, { specificationVersion: "v3" }>;
@@ -18,6 +18,22 @@ export interface ChatModelListing extends Partial<Pricing> {
   readonly tools?: boolean;
 }
 
+/** Another provider, which answers in the place of the one that was asked. */
+export interface StandIn {
+  readonly providerName: string;
+  readonly modelId: string;
+  /** Its own prices. Absent means unknown, which is not 0. */
+  readonly pricing?: Pricing;
+}
+
+/** What goes on below the model: attempts and waits, and sentences for the user that cannot wait for the answer. */
+export type SessionEvent =
+  | TransportEvent
+  /** With `standIn`, that one is asked from here on, until the request is over. */
+  | { readonly type: "notice"; readonly text: string; readonly standIn?: StandIn };
+
+export type OnSessionEvent = (event: SessionEvent) => void;
+
 /** A provider and a model, opened and ready. How it is reached (broker key or signed requests) does not show here. */
 export interface ChatSession {
   /** Name of the record in the config. */
@@ -31,8 +47,8 @@ export interface ChatSession {
   readonly pricing?: Pricing;
   /** Names any failure of the model: cause, hint, exit code. */
   toZephError(error: unknown): ZephError;
-  /** Follows attempts and waits of the connection; the returned function ends it. */
-  subscribe(onEvent: OnTransportEvent): () => void;
+  /** Follows what goes on below the model; the returned function ends it. */
+  subscribe(onEvent: OnSessionEvent): () => void;
   listModels(signal?: AbortSignal): Promise<readonly ChatModelListing[]>;
   /** The same provider with another model. */
   withModel(id: string): ChatSession;

@@ -1,5 +1,12 @@
 import { createGonka, toZephError } from "../ai-sdk/index.ts";
-import type { ChatModelListing, ChatSession, OpenChatSession, Pricing } from "../chat/session.ts";
+import type {
+  ChatModelListing,
+  ChatSession,
+  OnSessionEvent,
+  OpenChatSession,
+  Pricing,
+  SessionEvent,
+} from "../chat/session.ts";
 import { zephFolders } from "../config/paths.ts";
 import { chooseProvider } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -20,16 +27,21 @@ export function sessionOpener(context: CliContext): OpenChatSession {
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupOf(context, { provider, model });
-    const listeners = new Set<OnTransportEvent>([failureListener(context, setup, provider)]);
-    const onEvent: OnTransportEvent = (event) => {
+    const toJournal = failureListener(context, setup, provider);
+    const listeners = new Set<OnSessionEvent>();
+    const tell: OnSessionEvent = (event) => {
       for (const listener of listeners) listener(event);
+    };
+    const onEvent: OnTransportEvent = (event) => {
+      toJournal(event);
+      tell(event);
     };
     // Who names a provider wants that one; only the default may be stood in for.
     const opened =
       provider === undefined
         ? await fallbackProvider(setup, {
             onEvent,
-            onFallback: (event) => context.stderr.write(describeFallback(event)),
+            onFallback: async (event) => tell(await describeFallback(event, setup)),
           })
         : await openProvider(setup, { name: provider, onEvent });
     for (const notice of opened.notices) {
@@ -46,9 +58,20 @@ export function sessionOpener(context: CliContext): OpenChatSession {
   };
 }
 
-function describeFallback({ from, to, passedOver, model, error }: FallbackEvent): string {
-  if (to === undefined) return `${passedOver ?? from} could not take over: ${error.summary}.\n`;
-  return `${from}: ${error.summary}. Asking ${to} (${model ?? "its model"}) instead.\n`;
+async function describeFallback(
+  { from, to, passedOver, model: modelId, provider, error }: FallbackEvent,
+  { world }: Setup,
+): Promise<SessionEvent> {
+  if (to === undefined || modelId === undefined || provider === undefined) {
+    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error.summary}` };
+  }
+  const known = findListed(await rememberedModels(provider, world), modelId);
+  const pricing = pricingOf(provider.config.pricing ?? known);
+  return {
+    type: "notice",
+    text: `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
+    standIn: { providerName: to, modelId, ...(pricing === undefined ? {} : { pricing }) },
+  };
 }
 
 /** Notes what was given up on, for `zeph explain`. */
@@ -61,7 +84,7 @@ function failureListener({ clock, random }: CliContext, setup: Setup, provider: 
 function toSession(
   setup: Setup,
   opened: OpenedProvider,
-  listeners: Set<OnTransportEvent>,
+  listeners: Set<OnSessionEvent>,
   models: readonly Model[],
   wantedModel: string | undefined,
 ): ChatSession {

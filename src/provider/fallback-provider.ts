@@ -14,6 +14,8 @@ export interface FallbackEvent {
   readonly to: string | undefined;
   readonly passedOver?: string;
   readonly model: string | undefined;
+  /** The provider behind `to`, with its own prices. */
+  readonly provider?: OpenedProvider;
   readonly error: ZephError;
 }
 
@@ -21,7 +23,8 @@ export interface FallbackOptions {
   /** Provider to ask first; default as `openProvider`. */
   readonly name?: string | undefined;
   readonly onEvent?: OnTransportEvent;
-  readonly onFallback?: (event: FallbackEvent) => void;
+  /** The next provider is asked when what this returns is done. */
+  readonly onFallback?: (event: FallbackEvent) => void | Promise<void>;
 }
 
 /** How long a provider that failed is passed over. */
@@ -70,7 +73,8 @@ export async function fallbackProvider(setup: Setup, options: FallbackOptions = 
       if (provider === undefined) continue;
       const isFirst = provider === first;
       if (last !== undefined) {
-        onFallback({ from: last.from, to: each, model: provider.config.model, error: last.outcome.error });
+        const { model } = provider.config;
+        await onFallback({ from: last.from, to: each, model, provider, error: last.outcome.error });
       }
       const outcome = await attempt(provider, String(input), init, isFirst);
       if (outcome.error === undefined) return isFirst ? outcome.response : marked(outcome.response, each);
@@ -87,7 +91,8 @@ export async function fallbackProvider(setup: Setup, options: FallbackOptions = 
       return await open(each);
     } catch (error) {
       if (!ZephError.is(error)) throw error;
-      onFallback({ from: last?.from ?? first.config.name, to: undefined, passedOver: each, model: undefined, error });
+      const from = last?.from ?? first.config.name;
+      await onFallback({ from, to: undefined, passedOver: each, model: undefined, error });
       return undefined;
     }
   }

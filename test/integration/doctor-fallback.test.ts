@@ -58,7 +58,11 @@ model = "sandbox/thinker-1"
     random: () => 0,
     fetch: (input, init) => fetch(input, init),
   });
-  return fallbackProvider(setup, { onFallback: (event) => events.push(event) });
+  return fallbackProvider(setup, {
+    onFallback: (event) => {
+      events.push(event);
+    },
+  });
 }
 
 function ask({ gonka, config }: OpenedProvider, more: object = {}): Promise<Response> {

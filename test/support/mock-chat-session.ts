@@ -1,7 +1,6 @@
 import { MockLanguageModelV3 } from "ai/test";
-import type { ChatModel, ChatModelListing, ChatSession, Pricing } from "../../src/chat/session.ts";
+import type { ChatModel, ChatModelListing, ChatSession, OnSessionEvent, Pricing } from "../../src/chat/session.ts";
 import { ZephError } from "../../src/errors/zeph-error.ts";
-import type { OnTransportEvent } from "../../src/transport/events.ts";
 
 type StreamResult = Awaited<ReturnType<ChatModel["doStream"]>>;
 export type StreamPart = StreamResult["stream"] extends ReadableStream<infer Part> ? Part : never;
@@ -87,11 +86,11 @@ export interface MockSessionOptions {
 
 export interface MockSession extends ChatSession {
   /** Plays an event of the connection to everybody who follows. */
-  readonly emit: OnTransportEvent;
+  readonly emit: OnSessionEvent;
 }
 
 export function mockSession(options: MockSessionOptions): MockSession {
-  const listeners = new Set<OnTransportEvent>();
+  const listeners = new Set<OnSessionEvent>();
   return {
     providerName: options.providerName ?? "testbroker",
     modelId: options.modelId ?? "owner/model-a",

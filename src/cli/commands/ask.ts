@@ -43,7 +43,12 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const budget = dailyBudget(context, dependencies);
   const conversation = startConversation({ session, clock: context.clock, budget, ...settings });
   const events = conversation.ask(question, context.signal);
-  if (context.json) return writeJsonOutcome(context, session, await outcomeOf(events));
+  if (context.json) {
+    session.subscribe((event) => {
+      if (event.type === "notice") context.stderr.write(`${event.text}\n`);
+    });
+    return writeJsonOutcome(context, session, await outcomeOf(events));
+  }
   const outcome = await showAnswer(events, { context, session, hideReasoning: flags.hideReasoning === true });
   if (outcome.type === "failed") throw outcome.error;
   return outcome.type === "finished" ? EXIT.ok : EXIT.interrupted;
@@ -84,12 +89,12 @@ async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<Outc
 
 function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
   if (outcome.type === "finished") {
-    const { text, reasoning, usage, costUsd, elapsedMs, firstByteMs, finishReason } = outcome;
+    const { text, reasoning, providerName, modelId, usage, costUsd, elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
       ...(reasoning.trim() === "" ? {} : { reasoning: reasoning.trim() }),
-      model: session.modelId,
-      provider: session.providerName,
+      model: modelId,
+      provider: providerName,
       usage: {
         input: usage.input ?? null,
         output: usage.output ?? null,

@@ -1,0 +1,44 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Sandbox } from "../../src/sandbox/index.ts";
+import { type ChatWorld, chatWorld } from "./chat-world.ts";
+
+let world: ChatWorld;
+let broker: Sandbox;
+
+beforeEach(async () => {
+  world = await chatWorld();
+  broker = await world.startBroker({ costs: "no-costs" });
+});
+
+afterEach(() => world.clear());
+
+const record = (name: string, baseURL: string, more = "") =>
+  `\n[[llm.providers]]\ntype = "compatible"\nname = "${name}"\nbase_url = "${baseURL}"\nmodel = "sandbox/echo-1"\n${more}`;
+const pricing = (usd: number) => `pricing = { prompt_usd_per_1m = ${usd}, completion_usd_per_1m = ${usd} }\n`;
+
+/** Two providers; nothing listens where the first one should be. */
+async function withStandIn(firstPrice: string, secondPrice: string) {
+  await world.writeConfig(
+    `[llm]\nfallback = ["second"]\n${record("first", "http://127.0.0.1:9/v1", `default = true\n${firstPrice}`)}${record("second", broker.broker.baseURL, secondPrice)}`,
+  );
+  Object.assign(world.env, {
+    ZEPH_COMPATIBLE_FIRST_API_KEY: "gp-first-key",
+    ZEPH_COMPATIBLE_SECOND_API_KEY: broker.broker.keys.good,
+  });
+}
+
+describe("an answer of a stand-in", () => {
+  it("costs what the stand-in takes, and carries its name", async () => {
+    await withStandIn(pricing(1_000), pricing(2));
+    const { data, stderr } = await world.ask("hello");
+    const { input, output } = data.usage as { input: number; output: number };
+    expect(data.costUsd).toBeCloseTo(((input + output) * 2) / 1_000_000, 10);
+    expect(data).toMatchObject({ provider: "second", model: "sandbox/echo-1" });
+    expect(stderr).toContain("Asking second (sandbox/echo-1) instead");
+  });
+
+  it("has an unknown cost where its price is unknown, whatever the first one takes", async () => {
+    await withStandIn(pricing(1_000), "");
+    expect((await world.ask("hello")).data.costUsd).toBeNull();
+  });
+});
