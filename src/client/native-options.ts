@@ -3,7 +3,9 @@ import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { readNativeRefusal } from "../protocol/refusals/native.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { FailoverOptions } from "../transport/failover.ts";
-import { type Signing, sendSigned } from "../transport/send-signed.ts";
+import { isRead } from "../transport/outgoing.ts";
+import { requireNodeSize, type Signing, sendSigned } from "../transport/send-signed.ts";
+import { blockTime } from "./block-time.ts";
 import type { NativeConnection } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
 import { endpointSource } from "./endpoint-source.ts";
@@ -37,12 +39,20 @@ export function nativeOptions(connection: NativeConnection): {
       send: sendSigned({
         signing: signing.open,
         fetch: common.fetch,
-        admit: versionGate(common.fetch, common.clock),
         ...(connection.phase === undefined ? {} : { phase: connection.phase }),
       }),
       readRefusal: readNativeRefusal,
       baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
-      ...(discover === undefined ? {} : { prepare: async (_request, signal) => pool.replace(await discover(signal)) }),
+      async prepare(request, signal) {
+        if (!isRead(request)) {
+          requireNodeSize(request);
+          // Opened here: the clock that belongs to its key must be known before the first attempt.
+          await signing.open();
+        }
+        if (discover !== undefined) pool.replace(await discover(signal));
+      },
+      admit: versionGate(common.fetch, common.clock),
+      readNodeTime: blockTime(common.fetch, common.clock),
       correctClock: (serverNowMs) => signing.nanos()?.correct(serverNowMs),
       signingOffsetMs: () => signing.nanos()?.offsetMs ?? 0,
       retryCharged: connection.retryCharged ?? false,

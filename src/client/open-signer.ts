@@ -16,7 +16,8 @@ export async function openSigner(
   options: OpenSignerOptions = {},
 ): Promise<RequestSigner> {
   const keyHex = Secret.from(privateKey ?? "").reveal();
-  if (keyHex.trim() === "") {
+  // What is no text at all, as plain JavaScript may give, is refused by the signer.
+  if (typeof keyHex === "string" && keyHex.trim() === "") {
     throw new ZephError("secret_missing", {
       detail: "no private key was given",
       hint: "Check the variable it is read from.",

@@ -9,7 +9,7 @@ import { requestIdOf } from "../protocol/request-id.ts";
 import { readNetworkFailure } from "./network-error.ts";
 import type { OutgoingRequest } from "./outgoing.ts";
 import { chargedByFailure, type Outcome } from "./retry-policy.ts";
-import { NothingSent, type Send } from "./send.ts";
+import { FetchRejected, type Send } from "./send.ts";
 
 /** What one attempt needs to know of its connection. */
 export interface AttemptOptions {
@@ -76,12 +76,11 @@ export async function attemptOnce(
     deadline.release();
     // The caller's own reason goes back as it is; the total deadline (an error of ours) is an outcome like others.
     if (total.signal.aborted && !ZephError.is(total.signal.reason)) throw total.signal.reason;
-    // A `send` refuses by throwing a final error (insecure_url …): no attempt was made, nothing to repeat.
-    if (ZephError.is(thrown) && !aborted) throw thrown;
-    const failure =
-      aborted && ZephError.is(reason)
-        ? { error: reason, requestLeft: !(thrown instanceof NothingSent) }
-        : readNetworkFailure(thrown);
+    const timeout = aborted && ZephError.is(reason) ? reason : undefined;
+    const rejected = thrown instanceof FetchRejected ? thrown : undefined;
+    // What is not fetch's doing ends the request: a refusal of `send` itself (insecure_url …), or a fault in our code.
+    if (timeout === undefined && rejected === undefined) throw ZephError.is(thrown) ? thrown : ownFault(thrown);
+    const failure = timeout === undefined ? readNetworkFailure(rejected?.cause) : { error: timeout, requestLeft: true };
     const charged = chargedByFailure(failure.requestLeft, { path: options.path, method: request.method });
     const record: AttemptRecord = {
       endpoint: endpointLabel(endpoint),
@@ -92,6 +91,11 @@ export async function attemptOnce(
     };
     return { kind: "over", outcome: { kind: "failed", ...failure }, record };
   }
+}
+
+function ownFault(cause: unknown): ZephError {
+  // Its message may hold a key: Headers repeats a value that it does not take.
+  return new ZephError("internal", { detail: "a fault in the program, not in the network", cause });
 }
 
 function refusedAttempt(

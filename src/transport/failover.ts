@@ -8,9 +8,9 @@ import type { OnTransportEvent } from "./events.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { finalError, finalResponse, type Hints } from "./give-up.ts";
 import { guardBody } from "./guard-body.ts";
-import { type OutgoingRequest, toOutgoing } from "./outgoing.ts";
+import { isRead, type OutgoingRequest, toOutgoing } from "./outgoing.ts";
 import type { RetryBudget } from "./retry-budget.ts";
-import { classify, SANE_SKEW_MS, type Situation, type Verdict } from "./retry-policy.ts";
+import { COOLDOWN, classify, SANE_SKEW_MS, type Situation, type Verdict } from "./retry-policy.ts";
 import type { Slots } from "./slots.ts";
 
 export interface FailoverOptions extends AttemptOptions {
@@ -19,8 +19,12 @@ export interface FailoverOptions extends AttemptOptions {
   readonly baseURLs: () => readonly string[];
   /** Called before each request: brings the pool up to date (discovery), or does nothing. */
   readonly prepare?: (request: OutgoingRequest, signal: AbortSignal) => Promise<void>;
+  /** Called before a prompt is sent to an endpoint; throws `native_closed` for one that takes no signed requests. */
+  readonly admit?: (endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
   /** Takes the server's time when a node finds our timestamps wrong. */
   readonly correctClock?: (serverNowMs: number) => void;
+  /** The time a node goes by, for a refusal of our timestamp that came without a `Date`; undefined when it does not tell. */
+  readonly readNodeTime?: (endpoint: Endpoint, signal: AbortSignal) => Promise<number | undefined>;
   /** What earlier corrections add to our clock when a request is signed, milliseconds. */
   readonly signingOffsetMs?: () => number;
   readonly maxAttempts: number;
@@ -77,9 +81,9 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
   let allowedAttempts = options.maxAttempts;
 
   for (let attempt = 1; ; attempt += 1) {
-    const endpoint = pool.pick(clock.nowMs(), tried);
-    tried.add(endpoint);
-    onEvent({ type: "attempt-started", attempt, endpoint: endpointLabel(endpoint), signed: options.path === "native" });
+    const endpoint = await choose(options, request, tried, total.signal);
+    const signed = options.path === "native" && !isRead(request);
+    onEvent({ type: "attempt-started", attempt, endpoint: endpointLabel(endpoint), signed });
     const startedAtMs = clock.nowMs();
     const signedOffsetMs = options.signingOffsetMs?.() ?? 0;
     const result = await attemptOnce(options, request, endpoint, total);
@@ -89,8 +93,9 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
     records.push(result.record);
     onEvent({ type: "attempt-ended", attempt, record: result.record });
 
-    const progress = { attempt, allowedAttempts, signedAnew, signedOffsetMs, tried };
-    const situation = situationOf(options, request, result, progress);
+    const serverNowMs = await serverTime(options, result, endpoint, total.signal);
+    const progress = { attempt, allowedAttempts, signedAnew, signedOffsetMs, serverNowMs, tried };
+    const situation = situationOf(options, request, progress);
     const verdict = classify(result.outcome, situation);
     if (verdict.cooldownMs > 0) pool.fail(endpoint, clock.nowMs(), verdict.cooldownMs, result.record.code);
     if (verdict.action === "stop" || !mayGoOn(options, verdict, total)) {
@@ -105,6 +110,44 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
     if (verdict.action === "fix-clock") fixClock(options, situation, signedOffsetMs);
     else await waitBefore(options, verdict.delayMs, { attempt, allowedAttempts, reason: result.record, total });
   }
+}
+
+/** The endpoint for the next attempt. One that takes no signed requests is put aside; an error only when all are. */
+async function choose(
+  { pool, clock, admit }: FailoverOptions,
+  request: OutgoingRequest,
+  tried: Set<Endpoint>,
+  signal: AbortSignal,
+): Promise<Endpoint> {
+  const closed = new Map<Endpoint, ZephError>();
+  for (;;) {
+    const endpoint = pool.pick(clock.nowMs(), tried);
+    const error = closed.get(endpoint);
+    if (error !== undefined) throw error;
+    tried.add(endpoint);
+    if (admit === undefined || isRead(request)) return endpoint;
+    try {
+      await admit(endpoint, signal);
+      return endpoint;
+    } catch (thrown) {
+      if (!ZephError.is(thrown) || thrown.code !== "native_closed") throw thrown;
+      pool.fail(endpoint, clock.nowMs(), COOLDOWN.closedMs, thrown.code);
+      closed.set(endpoint, thrown);
+    }
+  }
+}
+
+/** What time the other side has, where that matters or costs nothing to know. */
+async function serverTime(
+  { readNodeTime }: FailoverOptions,
+  { outcome }: Over,
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (outcome.kind !== "refused") return undefined;
+  const date = Date.parse(outcome.headers.get("date") ?? "");
+  if (!Number.isNaN(date)) return date;
+  return outcome.refusal.remedy === "fix-clock" ? readNodeTime?.(endpoint, signal) : undefined;
 }
 
 function accept(
@@ -147,17 +190,17 @@ function accept(
 function situationOf(
   options: FailoverOptions,
   request: OutgoingRequest,
-  { outcome }: Over,
   state: {
     readonly attempt: number;
     readonly allowedAttempts: number;
     readonly signedAnew: boolean;
     readonly signedOffsetMs: number;
+    readonly serverNowMs: number | undefined;
     readonly tried: ReadonlySet<Endpoint>;
   },
 ): Situation {
   const nowMs = options.clock.nowMs();
-  const date = outcome.kind === "refused" ? Date.parse(outcome.headers.get("date") ?? "") : Number.NaN;
+  const { serverNowMs } = state;
   return {
     path: options.path,
     method: request.method,
@@ -165,7 +208,7 @@ function situationOf(
     maxAttempts: state.allowedAttempts,
     retryCharged: options.retryCharged,
     signedAnew: state.signedAnew,
-    skewMs: Number.isNaN(date) ? undefined : date - (nowMs + state.signedOffsetMs),
+    skewMs: serverNowMs === undefined ? undefined : serverNowMs - (nowMs + state.signedOffsetMs),
     hasFreeEndpoint: options.pool.hasFree(nowMs, state.tried),
     nowMs,
     random: options.random,

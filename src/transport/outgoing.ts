@@ -10,6 +10,11 @@ export interface OutgoingRequest {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Reads are never signed: no node looks at a signature on them. */
+export function isRead({ method }: Pick<OutgoingRequest, "method">): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 /**
  * Turns what a caller of `fetch` gave into an {@link OutgoingRequest}. Only addresses below one of `baseURLs` are taken
  * (`foreign_origin`), and only bodies that can be repeated byte for byte (`unsupported_body`).

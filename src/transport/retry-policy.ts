@@ -35,8 +35,14 @@ export type Verdict =
 export const BACKOFF = { firstMs: 500, factor: 2, maxMs: 8_000 } as const;
 /** A server that asks for a longer wait than this gets no wait at all: the user is told instead. */
 export const MAX_RETRY_AFTER_MS = 60_000;
-/** Cooldowns of the pool, as Zeph (Rust) uses them: bug-ops/zeph, native provider. */
-export const COOLDOWN = { failureMs: 30_000, timeoutMs: 60_000, capacityMs: 5_000 } as const;
+/** Cooldowns of the pool; the first three as Zeph (Rust) uses them: bug-ops/zeph, native provider. */
+export const COOLDOWN = {
+  failureMs: 30_000,
+  timeoutMs: 60_000,
+  capacityMs: 5_000,
+  /** A node that takes no signed requests any more is asked again only because a version can be set back. */
+  closedMs: 600_000,
+} as const;
 /** Below this difference a clock counts as right: a block is about 5 s, and `Date` has whole seconds. */
 export const SANE_SKEW_MS = 10_000;
 
@@ -98,6 +104,7 @@ function cooldownFor(outcome: Outcome, situation: Situation): number {
     return outcome.error.code.startsWith("timeout") ? COOLDOWN.timeoutMs : COOLDOWN.failureMs;
   }
   const { remedy, code } = outcome.refusal;
+  if (code === "native_closed") return COOLDOWN.closedMs;
   if (remedy !== "elsewhere" && remedy !== "again") return 0;
   if (code === "capacity_reached" || code === "rate_limited") {
     return retryAfterMs(outcome.headers, situation.nowMs) ?? COOLDOWN.capacityMs;

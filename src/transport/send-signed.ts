@@ -1,10 +1,10 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { NanosClock } from "../internal/clock.ts";
-import type { Endpoint } from "../protocol/endpoint.ts";
 import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { FetchFunction } from "./fetch-function.ts";
-import { NothingSent, type Send, transmit } from "./send.ts";
+import { isRead, type OutgoingRequest } from "./outgoing.ts";
+import { type Send, transmit } from "./send.ts";
 
 /** Who signs, and when. */
 export interface Signing {
@@ -18,8 +18,6 @@ export interface SendSignedOptions {
   readonly fetch: FetchFunction;
   /** Generation of the signed text. Default 3. */
   readonly phase?: SigningPhase;
-  /** Runs before a prompt leaves for this endpoint; throws to keep it here (a network that retired signed requests). */
-  readonly admit?: (endpoint: Endpoint, signal: AbortSignal) => Promise<void>;
 }
 
 /** A node reads at most this much: 10 MiB (gonka-ai/gonka `post_chat_handler.go`, since v0.2.10). */
@@ -29,24 +27,14 @@ export const MAX_NODE_BODY_BYTES = 10_485_760;
  * Signs each attempt for the one node it goes to: fresh timestamp, the exact body bytes, that node's address. Exactly
  * four headers leave; of the caller's only the content type is kept. Reads (no body) carry no sign of who asks.
  */
-export function sendSigned({ signing, fetch, phase, admit }: SendSignedOptions): Send {
+export function sendSigned({ signing, fetch, phase }: SendSignedOptions): Send {
   return async (endpoint, request, signal) => {
-    if (request.method === "GET" || request.method === "HEAD") {
-      return transmit(fetch, endpoint, request, new Headers(), signal);
-    }
+    if (isRead(request)) return transmit(fetch, endpoint, request, new Headers(), signal);
     const body = request.body ?? new Uint8Array();
-    if (body.byteLength > MAX_NODE_BODY_BYTES) {
-      throw new ZephError("request_too_large", {
-        detail: `${body.byteLength} bytes, a node takes ${MAX_NODE_BODY_BYTES}`,
-      });
-    }
     if (endpoint.address === undefined) {
       throw new ZephError("invalid_address", { detail: `the address of node ${endpoint.baseURL} is not known` });
     }
     const { signer, nanos } = await signing();
-    await admit?.(endpoint, signal).catch((thrown: unknown) => {
-      throw signal.aborted ? new NothingSent("before signing", { cause: thrown }) : thrown;
-    });
     const timestampNanos = nanos.next();
     const headers = new Headers({
       authorization: signer.sign({
@@ -61,6 +49,13 @@ export function sendSigned({ signing, fetch, phase, admit }: SendSignedOptions):
     });
     return transmit(fetch, endpoint, { ...request, body }, headers, signal);
   };
+}
+
+/** Throws `request_too_large` for what no node would read to its end. */
+export function requireNodeSize({ body }: Pick<OutgoingRequest, "body">): void {
+  const bytes = body?.byteLength ?? 0;
+  if (bytes <= MAX_NODE_BODY_BYTES) return;
+  throw new ZephError("request_too_large", { detail: `${bytes} bytes, a node takes ${MAX_NODE_BODY_BYTES}` });
 }
 
 /** Nodes want JSON; `text/plain` is only what fetch calls a string that nobody gave a type. */

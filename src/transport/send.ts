@@ -8,9 +8,9 @@ import type { OutgoingRequest } from "./outgoing.ts";
  */
 export type Send = (endpoint: Endpoint, request: OutgoingRequest, signal: AbortSignal) => Promise<Response>;
 
-/** What a `Send` throws when it was interrupted before anything left: the attempt cost nothing, whatever the signal says. */
-export class NothingSent extends Error {
-  override readonly name = "NothingSent";
+/** Fetch itself rejected; why is in `cause`. Anything else that a `Send` throws says nothing about the network. */
+export class FetchRejected extends Error {
+  override readonly name = "FetchRejected";
 }
 
 /** Headers that belong to one connection or one credential and are never taken over from the caller. */
@@ -24,18 +24,22 @@ export function withoutCredentials(headers: Headers): Headers {
 }
 
 /** The plain network step. Redirects are never followed: a key or a signature is meant for one host. */
-export function transmit(
+export async function transmit(
   fetch: FetchFunction,
   endpoint: Endpoint,
   request: OutgoingRequest,
   headers: Headers,
   signal: AbortSignal,
 ): Promise<Response> {
-  return fetch(endpoint.baseURL + request.path, {
-    method: request.method,
-    headers,
-    redirect: "manual",
-    signal,
-    ...(request.body === undefined ? {} : { body: request.body }),
-  });
+  try {
+    return await fetch(endpoint.baseURL + request.path, {
+      method: request.method,
+      headers,
+      redirect: "manual",
+      signal,
+      ...(request.body === undefined ? {} : { body: request.body }),
+    });
+  } catch (cause) {
+    throw new FetchRejected("fetch rejected", { cause });
+  }
 }

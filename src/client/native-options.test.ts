@@ -1,0 +1,177 @@
+import { describe, expect, it } from "vitest";
+import type { ZephError } from "../errors/zeph-error.ts";
+import { manualClock } from "../internal/manual-clock.ts";
+import type { Endpoint } from "../protocol/endpoint.ts";
+import { RequestSigner } from "../signer/request-signer.ts";
+import type { TransportEvent } from "../transport/events.ts";
+import { errorBehind } from "../transport/give-up.ts";
+import type { NativeConnection } from "./connection.ts";
+import { gonkaFetch } from "./gonka-fetch.ts";
+
+const KEY = `${"0".repeat(63)}1`;
+const ADDRESS = "gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg6";
+const NODES = ["a", "b", "c"].map((name): Endpoint & { address: string } => ({
+  baseURL: `https://${name}.example/v1`,
+  address: ADDRESS,
+}));
+
+/** What nodes answer, by host and path; a path that is not listed is answered with 404. */
+type Answers = Readonly<Record<string, (request: Request) => Response | Promise<Response>>>;
+
+function connect(answers: Answers, changes: object = {}) {
+  const clock = manualClock();
+  const requests: Request[] = [];
+  const events: TransportEvent[] = [];
+  const connection = {
+    kind: "native",
+    privateKey: KEY,
+    endpoints: NODES,
+    clock,
+    random: () => 0,
+    onEvent: (event: TransportEvent) => events.push(event),
+    fetch: async (input: string | URL | Request, init?: RequestInit) => {
+      const request = new Request(input, init);
+      requests.push(request);
+      const { host, pathname } = new URL(request.url);
+      const answer = answers[`${host}${pathname}`] ?? answers[pathname];
+      return answer === undefined ? new Response("{}", { status: 404 }) : answer(request);
+    },
+    ...changes,
+  };
+  const gonka = gonkaFetch(connection as NativeConnection);
+  const chat = () => gonka(`${gonka.baseURL}/chat/completions`, { method: "POST", body: "{}" });
+  const posts = () => requests.filter(({ method }) => method === "POST").map(({ url }) => new URL(url).host[0]);
+  return { gonka, chat, clock, requests, posts, events };
+}
+
+const CHAT = "/v1/chat/completions";
+const json = (body: unknown, init: ResponseInit = {}) => Response.json(body, init);
+const version = (api: string) => () => json({ api_version: { version: api } });
+const thrownBy = (work: Promise<unknown>) => work.then(() => undefined).catch((error: ZephError) => error);
+
+describe("a pool in which some nodes take no signed requests", () => {
+  it("goes on to the others, and leaves the closed node alone from then on", async () => {
+    const { chat, posts, requests, gonka } = connect({
+      "a.example/v1/versions": version("0.2.14"),
+      "/v1/versions": version("0.2.13"),
+      [CHAT]: () => json({}),
+    });
+    for (let i = 0; i < 6; i += 1) expect((await chat()).status).toBe(200);
+    expect(posts()).toEqual(["b", "c", "b", "c", "b", "c"]);
+    expect(requests.filter(({ url }) => url.startsWith("https://a.example"))).toHaveLength(1);
+    expect(gonka.endpoints()[0]).toMatchObject({ lastOutcome: "native_closed", coolsUntilMs: expect.any(Number) });
+  });
+
+  it("waits for the open node rather than call the network closed", async () => {
+    let asked = 0;
+    const busy = () => {
+      asked += 1;
+      return asked === 1 ? json({ error: "Transfer Agent capacity reached" }, { status: 429 }) : json({});
+    };
+    const { chat, posts } = connect(
+      { "a.example/v1/versions": version("0.2.14"), "/v1/versions": version("0.2.13"), [CHAT]: busy },
+      { endpoints: NODES.slice(0, 2) },
+    );
+    expect((await chat()).status).toBe(200);
+    expect(posts()).toEqual(["b", "b"]);
+  });
+
+  it("is closed when all of them are, and no prompt leaves", async () => {
+    const { chat, posts } = connect({ "/v1/versions": version("0.2.14") });
+    expect(await thrownBy(chat())).toMatchObject({ code: "native_closed", hint: expect.stringMatching(/broker/) });
+    expect(posts()).toEqual([]);
+  });
+
+  it("a 410 ends its own request, as every upgraded host answers the same, but not the next one", async () => {
+    const gone = () => json({ error: "deprecated", message: "classic inference is deprecated" }, { status: 410 });
+    const { chat, posts } = connect({ [`a.example${CHAT}`]: gone, [CHAT]: () => json({}) });
+    expect(errorBehind(await chat())).toMatchObject({ code: "native_closed" });
+    for (let i = 0; i < 3; i += 1) expect((await chat()).status).toBe(200);
+    expect(posts()).toEqual(["a", "b", "c", "b"]);
+  });
+});
+
+describe("a clock that was corrected", () => {
+  const tooOld = (headers: Record<string, string>) =>
+    json({ error: "signature is in the future" }, { status: 400, headers });
+
+  it("is known to a new connection of the same key before its first request is judged", async () => {
+    const clock = manualClock();
+    // The network's clock is 90 s behind; it refuses what is not signed near its own time.
+    const node = (request: Request) => {
+      const serverNowMs = clock.nowMs() - 90_000;
+      const signedMs = Number(request.headers.get("x-timestamp")?.slice(0, -6));
+      const date = { date: new Date(serverNowMs).toUTCString() };
+      return Math.abs(signedMs - serverNowMs) > 30_000 ? tooOld(date) : json({});
+    };
+    expect((await connect({ [CHAT]: node }, { clock }).chat()).status).toBe(200);
+    // A chain that stands still refuses a right time: told apart by the offset that the first connection found.
+    const stalled = () => tooOld({ date: new Date(clock.nowMs() - 90_000).toUTCString() });
+    const second = connect({ [CHAT]: stalled }, { clock });
+    expect(errorBehind(await second.chat())).toMatchObject({ code: "chain_stalled" });
+    expect(second.posts()).toHaveLength(1);
+  });
+
+  it("without a Date header takes the time of the node's latest block, once", async () => {
+    let blockMs = 0;
+    const status = () =>
+      json({
+        result: {
+          node_info: { network: "n" },
+          sync_info: { latest_block_time: new Date(blockMs).toISOString(), latest_block_height: "7" },
+        },
+      });
+    const node = (request: Request) => {
+      const signedMs = Number(request.headers.get("x-timestamp")?.slice(0, -6));
+      return Math.abs(signedMs - blockMs) > 30_000 ? tooOld({}) : json({});
+    };
+    const { chat, clock, posts, requests, events } = connect({ [CHAT]: node, "/chain-rpc/status": status });
+    blockMs = clock.nowMs() - 90_000;
+    expect((await chat()).status).toBe(200);
+    expect(posts()).toHaveLength(2);
+    expect(events.filter(({ type }) => type === "clock-corrected")).toMatchObject([{ offsetMs: -90_000 }]);
+    expect((await chat()).status).toBe(200);
+    expect(requests.filter(({ url }) => url.endsWith("/chain-rpc/status"))).toHaveLength(1);
+  });
+
+  it("with neither, the refusal is told as it came", async () => {
+    const { chat, posts } = connect({ [CHAT]: () => tooOld({}) });
+    expect(errorBehind(await chat())).toMatchObject({ code: "clock_skew" });
+    expect(posts()).toHaveLength(1);
+  });
+});
+
+describe("what a connection tells of an attempt", () => {
+  it("is whether it was signed", async () => {
+    const { gonka, chat, events } = connect({ [CHAT]: () => json({}), "/v1/models": () => json({ data: [] }) });
+    await gonka(`${gonka.baseURL}/models`);
+    await chat();
+    const started = events.filter((event) => event.type === "attempt-started");
+    expect(started.map(({ signed }) => signed)).toEqual([false, true]);
+  });
+});
+
+describe("a fault that is not the network's", () => {
+  it.each([
+    ["a number", 12],
+    ["an object", {}],
+    ["bytes", Buffer.from(KEY, "hex")],
+  ])("a private key that is no text is refused: %s", async (_what, privateKey) => {
+    const { chat, posts } = connect({}, { privateKey });
+    expect(await thrownBy(chat())).toMatchObject({ code: "invalid_private_key", detail: "it is not text" });
+    expect(posts()).toEqual([]);
+  });
+
+  it("no key at all is a missing secret", async () => {
+    expect(await thrownBy(connect({}, { privateKey: undefined }).chat())).toMatchObject({ code: "secret_missing" });
+  });
+
+  it("an error of our own code is not called unreachable, nor repeated", async () => {
+    const signer = RequestSigner.fromHex(KEY);
+    const broken = Object.assign(Object.create(signer), { address: ADDRESS, prefix: "gonka", sign: undefined });
+    const { chat, requests, events } = connect({}, { privateKey: undefined, signer: broken });
+    expect(await thrownBy(chat())).toMatchObject({ code: "internal", cause: expect.any(TypeError) });
+    expect(requests.filter(({ method }) => method === "POST")).toEqual([]);
+    expect(events.filter(({ type }) => type === "attempt-started")).toHaveLength(1);
+  });
+});
