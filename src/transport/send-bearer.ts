@@ -4,9 +4,13 @@ import { isLoopback } from "../protocol/endpoint.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { type Send, transmit, withoutCredentials } from "./send.ts";
 
+/** Told apart here: the error of `Headers` would repeat the key. */
+const NO_HEADER_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
+
 /**
  * Sends with `Authorization: Bearer`. Throws `insecure_url` rather than show the key to a network, and `secret_missing`
- * where there is none: a variable that is not set is told by its own name, not by the broker's 401.
+ * where there is none: a variable that is not set is told by its own name, not by the broker's 401; `invalid_api_key` for
+ * what cannot be a key.
  */
 export function sendBearer(apiKey: Secret, fetch: FetchFunction): Send {
   return async (endpoint, request, signal) => {
@@ -18,6 +22,11 @@ export function sendBearer(apiKey: Secret, fetch: FetchFunction): Send {
     }
     if (endpoint.baseURL.startsWith("http:") && !isLoopback(endpoint.baseURL)) {
       throw new ZephError("insecure_url", { detail: endpoint.baseURL });
+    }
+    if (NO_HEADER_TEXT.test(apiKey.reveal().trim())) {
+      throw new ZephError("invalid_api_key", {
+        detail: "it holds a line break, or a character that no header can hold",
+      });
     }
     const headers = withoutCredentials(request.headers);
     headers.set("authorization", `Bearer ${apiKey.reveal()}`);
