@@ -29,6 +29,16 @@ describe("EndpointPool", () => {
     expect(pool.pick(4000).name).toBe("c");
   });
 
+  it("takes one in turn again as soon as it has answered, cooled or not", () => {
+    const pool = new EndpointPool([a, b]);
+    pool.fail(a, 1000, 60_000, "unreachable");
+    pool.fail(b, 2000, 60_000, "unreachable");
+    expect(pool.pick(3000).name).toBe("a");
+    pool.succeed(a, 10);
+    expect([3000, 3000].map((now) => pool.pick(now).name)).toEqual(["a", "a"]);
+    expect(pool.status(3000)[0]).toMatchObject({ lastOutcome: "ok", coolsUntilMs: undefined });
+  });
+
   it("avoids what this request tried while another is free", () => {
     const pool = new EndpointPool([a, b]);
     expect(pool.pick(0, new Set([a])).name).toBe("b");

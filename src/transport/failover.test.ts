@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { gonkaFetch } from "../client/gonka-fetch.ts";
 import type { ZephError } from "../errors/zeph-error.ts";
@@ -159,6 +160,16 @@ describe("failover", () => {
     await expect(gonka("http://10.1.1.1/v1/models")).rejects.toMatchObject({ code: "insecure_url" });
     expect(asked).toBe(0);
   });
+
+  it.each(["gp-first\nsecond-half", "gp-\u0431"])(
+    "names a key that no header can hold, without repeating it",
+    async (apiKey) => {
+      const gonka = gonkaFetch({ kind: "broker", baseURL: "https://api.example", apiKey, fetch: async () => ok() });
+      const error = await gonka("https://api.example/v1/models").catch((thrown) => thrown);
+      expect(error).toMatchObject({ code: "invalid_api_key" });
+      expect(inspect(error, { depth: 9 })).not.toMatch(/gp-|second-half/);
+    },
+  );
 
   it("stops retrying for everybody when the budget is used up", async () => {
     const { send, requests } = connect(
