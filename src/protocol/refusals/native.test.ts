@@ -93,7 +93,7 @@ const ROWS = [
   [403, '{"error": "Access Denied", "message": "This route is currently blocked."}', "forbidden", "elsewhere", "no"],
   [403, { error: "something else" }, "forbidden", "stop", "no"],
   [404, { error: "Not Found" }, "wrong_url", "stop", "no"],
-  [405, { error: "Method Not Allowed" }, "wrong_url", "elsewhere", "no"],
+  [405, { error: "Method Not Allowed" }, "wrong_url", "stop", "no"],
 ] as const;
 
 describe("readNativeRefusal", () => {

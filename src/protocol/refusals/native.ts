@@ -80,7 +80,6 @@ const NATIVE_ROWS: readonly NativeRow[] = [
   row(502, /(?:)/, "upstream_error", "elsewhere"),
   // nginx gave up waiting for a node that did get the request.
   row(504, /(?:)/, "timeout_headers", "elsewhere", "maybe", { hint: MAYBE_CHARGED_HINT }),
-  row(405, /(?:)/, "wrong_url", "elsewhere", "no", NOT_SERVING),
   // The nginx of one host, configured to serve less than others do.
   row(404, /(?:API|RPC) Disabled/i, "wrong_url", "elsewhere", "no", NOT_SERVING),
   row(403, /Access Denied|route is currently blocked/i, "forbidden", "elsewhere", "no", {
@@ -109,9 +108,10 @@ function otherNative(response: RefusedResponse, body: ErrorBody): Refusal {
   const { status } = response;
   if (wantsApiKey(body)) return { code: "native_requires_api_key", remedy: "stop", charged: "no" };
   if (isRedirect(status)) return { code: "endpoint_moved", remedy: "elsewhere", charged: "no" };
-  // Nodes may ban an address that keeps sending what they refuse (fail2ban sidecar), so a plain 403 or 404 ends it.
+  // Nodes may ban an address that keeps sending what they refuse (fail2ban sidecar), so a plain 403 ends it. What a node's
+  // own router does not know (404) or does not take by this method (405), the same program elsewhere does not either.
   if (status === 403) return { code: "forbidden", remedy: "stop", charged: "no" };
-  if (status === 404) return { code: notFoundCode(response.path), remedy: "stop", charged: "no" };
+  if (status === 404 || status === 405) return noSuchRoute(response.path);
   if (status === 400 || status === 413 || status === 422) {
     return { ...readRequestFault(status, body), remedy: "stop", charged: "no" };
   }
@@ -124,6 +124,7 @@ function isRedirect(status: number): boolean {
 }
 
 /** No node ever had a route for embeddings; asking for them is no mistake in the address. */
-function notFoundCode(path: string): ZephErrorCode {
-  return path.startsWith("/embeddings") ? "unsupported_capability" : "wrong_url";
+function noSuchRoute(path: string): Pick<Refusal, "code" | "remedy" | "charged" | "hint"> {
+  if (path.startsWith("/embeddings")) return { code: "unsupported_capability", remedy: "stop", charged: "no" };
+  return { code: "wrong_url", remedy: "stop", charged: "no", ...NOT_SERVING };
 }
