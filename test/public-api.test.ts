@@ -147,6 +147,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "VaultOpenOptions",
       "VaultPaths",
       "VaultPathsOptions",
+      "VaultProtectOptions",
       "VaultReport",
       "VaultSetOptions",
     ],

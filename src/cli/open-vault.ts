@@ -44,7 +44,8 @@ export function asksOnTerminal(context: CliContext): boolean {
   return context.interactive && passphraseFile(context) === undefined;
 }
 
-function passphraseFile({ env }: CliContext): string | undefined {
+/** The file that a passphrase is read from in place of a prompt. */
+export function passphraseFile({ env }: CliContext): string | undefined {
   return env.ZEPH_VAULT_PASSPHRASE_FILE === "" ? undefined : env.ZEPH_VAULT_PASSPHRASE_FILE;
 }
 

@@ -2,11 +2,13 @@ import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { inspectAgeFile } from "./age-file.ts";
+import { listBackups } from "./backups.ts";
 import { openContents, type VaultContents } from "./contents.ts";
 import { type AskPassphrase, type KeyFile, readKeyFile } from "./key-file.ts";
 import { entryFault } from "./known-entries.ts";
 import type { VaultPaths } from "./paths.ts";
-import { readVaultFiles, type VaultBytes } from "./vault-files.ts";
+import { readSecretFile } from "./read-secret-file.ts";
+import { readVaultFiles, resolveLinks, type VaultBytes } from "./vault-files.ts";
 
 /** One thing that is not as it should be. No finding shows a value. */
 export interface VaultFinding {
@@ -16,6 +18,7 @@ export interface VaultFinding {
     | "vault.key_mode"
     | "vault.folder_mode"
     | "vault.format"
+    | "vault.key_backup"
     | "vault.entry";
   /** An error keeps zeph from working or a secret from being one; a warning does not. */
   readonly severity: "error" | "warning";
@@ -51,6 +54,7 @@ export async function checkVault({ paths, platform, passphrase }: CheckVaultOpti
     const keyFile = await readKeyFile(bytes.key, passphrase);
     findings.push(...checkStatedRecipient(paths, keyFile));
     const { passphraseProtected } = keyFile;
+    if (passphraseProtected) findings.push(...(await checkKeyBackups(paths, keyFile)));
     const contents = await openContents(bytes.vault, keyFile);
     findings.push(...checkEntries(contents));
     return { ...report, opens: true, entryCount: contents.size, passphraseProtected, findings };
@@ -109,6 +113,20 @@ function checkStatedRecipient({ keyFile }: VaultPaths, { recipient, statedRecipi
   return [
     { id: "vault.format", severity: "warning", message, mend: `Correct the comment to: # public key: ${recipient}` },
   ];
+}
+
+/** A passphrase protects nothing while the same key lies beside it without one. */
+async function checkKeyBackups({ keyFile }: VaultPaths, { recipient }: KeyFile): Promise<VaultFinding[]> {
+  const findings: VaultFinding[] = [];
+  for (const path of await listBackups(await resolveLinks(keyFile))) {
+    const bytes = await readSecretFile(path);
+    // Never asked for a passphrase: a protected one is no fault, and one of another key opens nothing here.
+    const backup = bytes && (await readKeyFile(bytes).catch(() => undefined));
+    if (backup?.recipient !== recipient) continue;
+    const message = `${path} is the key without its passphrase: whoever reads it can open the vault`;
+    findings.push({ id: "vault.key_backup", severity: "warning", message, mend: `rm ${shellQuote(path)}` });
+  }
+  return findings;
 }
 
 function checkEntries(contents: VaultContents): VaultFinding[] {

@@ -25,6 +25,7 @@ export {
   type VaultChange,
   type VaultInitOptions,
   type VaultOpenOptions,
+  type VaultProtectOptions,
   type VaultSetOptions,
 } from "./vault.ts";
 export { existingVaultFiles } from "./vault-files.ts";

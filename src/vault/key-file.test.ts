@@ -61,7 +61,7 @@ describe("readKeyFile", () => {
 
 describe("a key file with a passphrase", async () => {
   const passphrase = new Secret("open sesame ключ");
-  const text = await protectKeyFile(keyPair, passphrase, WORK_FACTOR);
+  const text = await protectKeyFile(new Secret(formatKeyFile(keyPair)), passphrase, WORK_FACTOR);
 
   it("is armoured and shows nothing of the key", () => {
     expect(text).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----\n[\s\S]+\n-----END AGE ENCRYPTED FILE-----\n$/);
@@ -97,6 +97,6 @@ describe("a key file with a passphrase", async () => {
   });
 
   it("must not be empty", async () => {
-    await expect(protectKeyFile(keyPair, new Secret(""))).rejects.toMatchObject({ code: "missing_input" });
+    await expect(protectKeyFile(new Secret(identity), new Secret(""))).rejects.toMatchObject({ code: "missing_input" });
   });
 });

@@ -11,6 +11,8 @@ export interface KeyPair {
 }
 
 export interface KeyFile extends KeyPair {
+  /** The whole text, comments included. */
+  readonly text: Secret;
   /** Was the file itself encrypted with a passphrase? */
   readonly passphraseProtected: boolean;
   /** What the `# public key:` comment claims. People copy it from there, so it should be true. */
@@ -32,15 +34,15 @@ export function formatKeyFile(keyPair: KeyPair): string {
 }
 
 /**
- * The key file encrypted with a passphrase, as `age -p -a` makes it. Zeph cannot open this form, `age` can.
+ * The text of a key file encrypted with a passphrase, as `age -p -a` makes it. Zeph cannot open this form, `age` can.
  *
  * @param workFactor base-2 logarithm of scrypt's cost, default 18; lower is for tests only
  */
-export async function protectKeyFile(keyPair: KeyPair, passphrase: Secret, workFactor?: number): Promise<string> {
+export async function protectKeyFile(text: Secret, passphrase: Secret, workFactor?: number): Promise<string> {
   if (passphrase.reveal() === "") throw new ZephError("missing_input", { detail: "the passphrase is empty" });
   const encrypter = new Encrypter();
   encrypter.addRecipient(passphraseRecipient(passphrase, workFactor));
-  return armor.encode(await encrypter.encrypt(formatKeyFile(keyPair)));
+  return armor.encode(await encrypter.encrypt(text.reveal()));
 }
 
 /**
@@ -76,7 +78,8 @@ async function parseKeyText(text: string, origin: Pick<KeyFile, "passphraseProte
   if (identity === undefined) throw unreadable("holds no key");
   if (!identity.startsWith("AGE-SECRET-KEY-1")) throw unreadable(`holds ${nameKind(identity)}`);
   const statedRecipient = /^#\s*public key:\s*(age1\S+)/m.exec(text)?.[1];
-  return { ...origin, identity: new Secret(identity), recipient: await toRecipient(identity), statedRecipient };
+  const recipient = await toRecipient(identity);
+  return { ...origin, text: new Secret(text), identity: new Secret(identity), recipient, statedRecipient };
 }
 
 async function toRecipient(identity: string): Promise<string> {

@@ -2,7 +2,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import { type Clock, systemClock } from "../internal/clock.ts";
 import { scrub } from "../internal/redact.ts";
-import type { Secret } from "../internal/secret.ts";
+import { Secret } from "../internal/secret.ts";
 import { pruneBackups, removeLeftovers } from "./backups.ts";
 import { openContents, sealContents, type VaultContents } from "./contents.ts";
 import { assertEntryName } from "./entry-name.ts";
@@ -10,6 +10,7 @@ import type { KeyFile } from "./key-file.ts";
 import { type AskPassphrase, formatKeyFile, generateKeyPair, protectKeyFile, readKeyFile } from "./key-file.ts";
 import type { VaultPaths } from "./paths.ts";
 import { readSecretFile } from "./read-secret-file.ts";
+import { rewriteKeyFile } from "./rewrite-key-file.ts";
 import { createVaultFiles, makeVaultFolder, readVaultFiles, resolveLinks, withVaultLock } from "./vault-files.ts";
 
 /** Backups of ordinary changes beside the vault. Those of replaced vaults and keys stay for good. */
@@ -39,15 +40,20 @@ export interface VaultSetOptions {
   readonly replace?: boolean;
 }
 
+export interface VaultProtectOptions {
+  /** Base-2 logarithm of scrypt's cost, default 18. Lower is for tests only. */
+  readonly scryptWorkFactor?: number;
+}
+
 /** What a change left behind. */
 export interface VaultChange {
-  /** The vault file as it was before. */
+  /** The file as it was before; absent when it was an empty vault. */
   readonly backupPath: string | undefined;
 }
 
 /**
  * An open age vault: names and secrets. It is a snapshot for reading; every change reads the file again under a lock,
- * keeps a backup, replaces the file in one step and reads it back. Neither printing nor `JSON.stringify` shows a value.
+ * keeps a backup (of an empty vault there is none to keep), replaces the file in one step and reads it back. Neither printing nor `JSON.stringify` shows a value.
  *
  * @example
  * ```ts
@@ -58,7 +64,7 @@ export interface VaultChange {
  */
 export class Vault {
   readonly paths: VaultPaths;
-  readonly #keyFile: KeyFile;
+  #keyFile: KeyFile;
   readonly #clock: Clock;
   #contents: VaultContents;
 
@@ -83,10 +89,11 @@ export class Vault {
   static async init({ paths, passphrase, clock = systemClock, ...options }: VaultInitOptions): Promise<Vault> {
     const keyPair = await generateKeyPair();
     const vaultBytes = await sealContents(new Map(), keyPair.recipient);
+    const plainText = formatKeyFile(keyPair);
     const keyText =
       passphrase === undefined
-        ? formatKeyFile(keyPair)
-        : await protectKeyFile(keyPair, passphrase, options.scryptWorkFactor);
+        ? plainText
+        : await protectKeyFile(new Secret(plainText), passphrase, options.scryptWorkFactor);
     await makeVaultFolder(paths);
     return withVaultLock(paths, clock, async () => {
       const existing = options.force === true ? "back-up" : "refuse";
@@ -135,14 +142,37 @@ export class Vault {
     });
   }
 
+  /**
+   * Puts the key file under this passphrase, or with `undefined` under none. The key itself, the vault and comments in
+   * the key file stay as they are; the previous key file is kept as a backup. When that one has no passphrase it opens
+   * the vault as before: delete it once the new passphrase has proven itself. Throws `missing_input` for an empty
+   * passphrase, `vault_unreadable` when another process has replaced the key, `vault_busy` and `file_unwritable`.
+   */
+  async protect(passphrase: Secret | undefined, options: VaultProtectOptions = {}): Promise<VaultChange> {
+    return withVaultLock(this.paths, this.#clock, async () => {
+      // A key that does not open the vault any more was replaced meanwhile: the new one must not be lost.
+      await this.#load();
+      const { keyFile, backupPath } = await rewriteKeyFile(this.#keyFile, passphrase, {
+        path: this.paths.keyFile,
+        clock: this.#clock,
+        ...options,
+      });
+      this.#keyFile = keyFile;
+      return { backupPath };
+    });
+  }
+
   #change(edit: (contents: Map<string, Secret>) => void): Promise<VaultChange> {
     return withVaultLock(this.paths, this.#clock, async () => {
-      const contents = new Map(await this.#load());
+      const before = await this.#load();
+      const contents = new Map(before);
       edit(contents);
       const target = await resolveLinks(this.paths.vaultFile);
       await removeLeftovers(target);
       const sealed = await sealContents(contents, this.#keyFile.recipient);
-      const { backupPath } = await writeFileAtomic(target, sealed, { backup: "timestamped", clock: this.#clock });
+      // There is nothing to lose in an empty vault.
+      const backup = before.size === 0 ? "none" : "timestamped";
+      const { backupPath } = await writeFileAtomic(target, sealed, { backup, clock: this.#clock });
       this.#contents = await this.#readBack(contents, backupPath);
       // The one just made is spared by name: after the clock was set back it looks like the oldest.
       const isExpendable = async (path: string) => path !== backupPath && (await this.#canOpen(path));
@@ -161,7 +191,7 @@ export class Vault {
     if (found.size === written.size && [...written].every(sameValue)) return found;
     throw new ZephError("vault_unreadable", {
       detail: `${this.paths.vaultFile} does not hold what was just written to it`,
-      hint: `Check the disk; the vault as it was before is ${backupPath ?? "lost"}.`,
+      hint: `Check the disk; the vault as it was before ${backupPath === undefined ? "was empty" : `is ${backupPath}`}.`,
     });
   }
 

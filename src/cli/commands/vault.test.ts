@@ -8,6 +8,7 @@ import { Secret, Vault, vaultPaths } from "../../vault/index.ts";
 import type { RunCommand } from "../context.ts";
 import { runVaultCheck, runVaultGet, runVaultInit, runVaultList, runVaultRemove, runVaultSet } from "./vault.ts";
 import { runVaultImport } from "./vault-import.ts";
+import { runVaultPassphrase } from "./vault-passphrase.ts";
 
 const PLANTED = "planted-7f3a9c";
 let homeDir: string;
@@ -299,5 +300,42 @@ describe("zeph vault import", () => {
     const faulty = await run(runVaultImport, { file: ".env" });
     expect(faulty.error).toMatchObject({ code: "usage", detail: "line 2 of the .env file is not NAME=value" });
     expect(faulty.shown).not.toContain(PLANTED);
+  });
+});
+
+describe("zeph vault passphrase", () => {
+  const twice = [
+    [/New passphrase/, `${PLANTED}\r`],
+    [/again/, "another\r"],
+    [/not the same/, `\u0015${PLANTED}\r`],
+  ] as const;
+  const current = [/Passphrase of the vault/, `${PLANTED}\r`] as const;
+
+  it("is asked for twice, protects the vault and is taken away again", async () => {
+    await given({ A: "1" });
+    const set = await run(runVaultPassphrase, {}, { keys: twice });
+    expect(set.exitCode).toBe(0);
+    expect(set.stderr).toMatch(/As it was: \S+\.bak\n.*delete it/);
+    await expect(open()).rejects.toMatchObject({ code: "vault_locked" });
+    const removed = await run(runVaultPassphrase, { remove: true }, { keys: [current] });
+    expect(removed.stderr).toContain("has no passphrase any more");
+    expect((await open()).names()).toEqual(["A"]);
+    expect(set.shown + removed.shown).not.toContain(PLANTED);
+  });
+
+  it("comes from standard input in scripts, and the old one from its file", async () => {
+    await given({ A: "1" });
+    expect((await run(runVaultPassphrase, {})).error).toMatchObject({
+      code: "not_interactive",
+      hint: expect.stringContaining("--stdin"),
+    });
+    const { stdout } = await run(runVaultPassphrase, { stdin: true }, { stdin: `${PLANTED}\n`, json: true });
+    expect(JSON.parse(stdout)).toMatchObject({ data: { passphraseProtected: true, backupPath: expect.any(String) } });
+    const env = { ZEPH_VAULT_PASSPHRASE_FILE: join(homeDir, "passphrase") };
+    await writeFile(env.ZEPH_VAULT_PASSPHRASE_FILE, PLANTED, { mode: 0o600 });
+    expect((await run(runVaultPassphrase, { remove: true }, { env })).exitCode).toBe(0);
+    expect((await open()).passphraseProtected).toBe(false);
+    const again = await run(runVaultPassphrase, { remove: true }, { json: true });
+    expect(JSON.parse(again.stdout)).toMatchObject({ data: { changed: false } });
   });
 });

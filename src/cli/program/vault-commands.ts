@@ -49,6 +49,16 @@ export function addVaultCommands(program: Command, { bind }: Binding): void {
   );
   bind(
     vault
+      .command("passphrase")
+      .description("protect the key file with a passphrase, change it, or take it away; a backup is kept")
+      .option("--stdin", "read the new passphrase from standard input")
+      .option("--remove", "take the passphrase away"),
+    [],
+    async (context, flags: object) =>
+      (await import("../commands/vault-passphrase.ts")).runVaultPassphrase(context, flags),
+  );
+  bind(
+    vault
       .command("import")
       .description("take over keys from a .env file or from known variables")
       .argument("[file]", "a .env file; without it, known variables of the environment")

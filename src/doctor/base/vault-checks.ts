@@ -132,12 +132,17 @@ function openingCode(message: string): "vault_locked" | "vault_wrong_passphrase"
 }
 
 /** A malformed entry that a chat needs fails in that provider's own check. */
-const OTHER_FINDINGS: ReadonlySet<VaultFinding["id"]> = new Set(["vault.folder_mode", "vault.format", "vault.entry"]);
+const OTHER_FINDINGS: ReadonlySet<VaultFinding["id"]> = new Set([
+  "vault.folder_mode",
+  "vault.format",
+  "vault.key_backup",
+  "vault.entry",
+]);
 
 function fromFinding({ message, mend }: VaultFinding, code: NonNullable<CheckResult["code"]>): CheckResult {
   return { status: "fail", code, detail: message, hint: commandOf(mend) };
 }
 
 function commandOf(mend: string): string {
-  return /^(?:chmod|zeph) /.test(mend) ? `Run: ${mend}` : mend;
+  return /^(?:chmod|rm|zeph) /.test(mend) ? `Run: ${mend}` : mend;
 }
