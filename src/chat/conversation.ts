@@ -17,6 +17,7 @@ import {
 import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
 import type { AnswerRequest } from "./stream-answer.ts";
+import { type Thinking, thinkingOptions } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
 import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
 
@@ -26,6 +27,9 @@ export interface ConversationOptions {
   readonly system?: string;
   readonly maxOutputTokens?: number;
   readonly temperature?: number;
+  readonly topP?: number;
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
   /** Default true. */
   readonly stream?: boolean;
   readonly tools?: ToolSet;
@@ -40,6 +44,8 @@ export interface Conversation {
   readonly session: ChatSession;
   readonly exchanges: readonly Exchange[];
   readonly total: UsageTotal;
+  /** What the user wants of the model's thinking; the same for every model. */
+  thinking: Thinking;
   /**
    * Asks, and tells what happens; never throws. Aborting `signal`, and leaving the loop early, cancel the answer; its
    * text so far stays in the history.
@@ -70,6 +76,7 @@ export function startConversation(options: ConversationOptions): Conversation {
   let total = EMPTY_TOTAL;
   let stream = options.stream ?? true;
   let toldUnknownCost = false;
+  let thinking: Thinking = {};
 
   const messagesFor = (question: string) => [
     ...toModelMessages(exchanges),
@@ -80,6 +87,7 @@ export function startConversation(options: ConversationOptions): Conversation {
   async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
     const request: AnswerRequest = {
       ...settingsOf(options, session),
+      providerOptions: { gonka: thinkingOptions(session, thinking) },
       model: session.model,
       messages: messagesFor(question),
       signal,
@@ -186,6 +194,12 @@ export function startConversation(options: ConversationOptions): Conversation {
     get total() {
       return total;
     },
+    get thinking() {
+      return thinking;
+    },
+    set thinking(wanted) {
+      thinking = wanted;
+    },
     ask,
     use(next) {
       session = next;
@@ -204,15 +218,19 @@ export function loadModelCode(): Promise<typeof import("./stream-answer.ts")> {
 
 /** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */
 function settingsOf(
-  { system, maxOutputTokens: asked, temperature, tools, maxSteps }: ConversationOptions,
+  { system, maxOutputTokens: asked, tools, maxSteps, ...options }: ConversationOptions,
   session: ChatSession,
 ) {
+  const { temperature, topP, frequencyPenalty, presencePenalty } = options;
   const maxOutputTokens = asked ?? session.maxOutputTokens;
   return {
     maxSteps: maxSteps ?? 8,
     ...(system === undefined ? {} : { system }),
     ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
     ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
+    ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+    ...(presencePenalty === undefined ? {} : { presencePenalty }),
     ...(tools === undefined ? {} : { tools }),
   };
 }

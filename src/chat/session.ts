@@ -16,6 +16,7 @@ export interface ChatModelListing extends Partial<Pricing> {
   readonly id: string;
   readonly contextLengthTokens?: number;
   readonly tools?: boolean;
+  readonly parameters?: readonly string[];
 }
 
 /** Another provider, which answers in the place of the one that was asked. */
@@ -45,6 +46,10 @@ export interface ChatSession {
   readonly maxOutputTokens?: number;
   /** Used where the endpoint does not tell what an answer cost. Absent means unknown, which is not 0. */
   readonly pricing?: Pricing;
+  /** Fields the model list says this model takes; absent where the list does not tell. */
+  readonly parameters?: readonly string[];
+  /** `reasoning_effort` of the config. */
+  readonly reasoningEffort?: string;
   /** Names any failure of the model: cause, hint, exit code. */
   toZephError(error: unknown): ZephError;
   /** Follows what goes on below the model; the returned function ends it. */

@@ -11,6 +11,8 @@ import {
 import type { ConversationEvent } from "./conversation-event.ts";
 import type { ChatModel } from "./session.ts";
 
+type ProviderOptions = NonNullable<Parameters<typeof streamText>[0]["providerOptions"]>;
+
 export interface AnswerRequest {
   readonly model: ChatModel;
   readonly messages: readonly ModelMessage[];
@@ -20,6 +22,10 @@ export interface AnswerRequest {
   readonly system?: string;
   readonly maxOutputTokens?: number;
   readonly temperature?: number;
+  readonly topP?: number;
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly providerOptions?: ProviderOptions;
   readonly tools?: ToolSet;
   /** Most rounds of tool calls in one answer. */
   readonly maxSteps: number;

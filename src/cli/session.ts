@@ -105,6 +105,8 @@ function toSession(
     maxOutputTokens,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(pricing === undefined ? {} : { pricing }),
+    ...(known?.parameters === undefined ? {} : { parameters: known.parameters }),
+    ...(config.reasoningEffort === undefined ? {} : { reasoningEffort: config.reasoningEffort }),
     toZephError,
     subscribe(onEvent) {
       listeners.add(onEvent);
@@ -131,12 +133,14 @@ function pricingOf(given: Partial<Record<keyof Pricing, number | undefined>> | u
     : { promptUsdPer1M, completionUsdPer1M };
 }
 
-function toListing({ id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools }: Model): ChatModelListing {
+function toListing(model: Model): ChatModelListing {
+  const { id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools, parameters } = model;
   return {
     id,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(promptUsdPer1M === undefined ? {} : { promptUsdPer1M }),
     ...(completionUsdPer1M === undefined ? {} : { completionUsdPer1M }),
     ...(tools === undefined ? {} : { tools }),
+    ...(parameters === undefined ? {} : { parameters }),
   };
 }

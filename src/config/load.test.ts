@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ZephError } from "../errors/zeph-error.ts";
+import { REASONING_EFFORTS } from "../protocol/network-parameters.ts";
 import { type LoadConfigOptions, loadConfig } from "./load.ts";
 import { describeOrigin } from "./origin.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "./provider.ts";
@@ -108,6 +109,14 @@ describe("loadConfig: a whole file of Zeph", () => {
     expect((chooseProvider(config) as CompatibleProvider).requestTimeoutMs).toBe(90_000);
     expect(warnings.map((warning) => warning.kind)).toEqual(["irrelevant_field"]);
     expect(warnings[0]?.message).toContain("stt_model");
+  });
+
+  it("warns of a thinking effort that no model knows, and of no other", async () => {
+    const text = (effort: string) =>
+      `[[llm.providers]]\ntype = "compatible"\nname = "b"\nbase_url = "https://b.example/v1"\nreasoning_effort = "${effort}"\n`;
+    for (const effort of REASONING_EFFORTS) expect((await load({ [USER]: text(effort) })).warnings).toEqual([]);
+    const { warnings } = await load({ [USER]: text("max") });
+    expect(warnings[0]?.message).toMatch(/reasoning_effort is none of none, minimal, low.*; it is not sent/);
   });
 
   it("refuses to run a record for another program, by name", async () => {

@@ -5,6 +5,9 @@ import type { MergedRecord } from "./merge-records.ts";
 import { isIrrelevantField, recordKind } from "./schema.ts";
 import { secretNameFor } from "./secret-names.ts";
 
+/** As the network takes them; Zeph's own values are among them. */
+const REASONING_EFFORTS: readonly string[] = ["none", "minimal", "low", "medium", "high", "xhigh"];
+
 /** What is odd about a record without keeping it from being used. */
 export function recordWarnings(
   { name, table }: MergedRecord,
@@ -23,6 +26,11 @@ export function recordWarnings(
   if (kind === "compatible" && typeof inlineKey === "string" && inlineKey.trim() !== "") {
     const store = `store it with \`zeph vault set ${secretNameFor(name)}\` and delete the line`;
     warnings.push(warn("inline_key", "api_key", `holds a key in plain text; ${store}`));
+  }
+  const effort = table.values.reasoning_effort;
+  if (kind !== "other" && typeof effort === "string" && !REASONING_EFFORTS.includes(effort.trim().toLowerCase())) {
+    const words = `is none of ${REASONING_EFFORTS.join(", ")}; it is not sent`;
+    if (effort.trim() !== "") warnings.push(warn("irrelevant_field", "reasoning_effort", words));
   }
   for (const field of Object.keys(table.values).filter((each) => isIrrelevantField(kind, each))) {
     warnings.push(warn("irrelevant_field", field, `means nothing for type ${kind}; it is kept and not used`));

@@ -28,6 +28,7 @@ describe("parseModels", () => {
         promptUsdPer1M: 0.22,
         completionUsdPer1M: 0.99,
         tools: true,
+        parameters: ["tools"],
       },
       {
         id: "two",

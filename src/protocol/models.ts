@@ -11,6 +11,8 @@ export interface Model {
   readonly completionUsdPer1M?: number;
   /** Can it call tools? */
   readonly tools?: boolean;
+  /** Fields a request may have, as far as the list names them (`supported_parameters`). */
+  readonly parameters?: readonly string[];
 }
 
 /**
@@ -44,6 +46,7 @@ function parseModel(entry: Fields): Model | undefined {
       promptUsdPer1M: asUsdPer1M(pricing.prompt ?? pricing.input),
       completionUsdPer1M: asUsdPer1M(pricing.completion ?? pricing.output),
       tools: readTools(entry),
+      parameters: readParameters(entry),
     }),
   };
 }
@@ -55,9 +58,14 @@ function isEmbedding(id: string, entry: Fields): boolean {
   return /embed/i.test(said) || /embed|(?:^|\/)bge-/i.test(id);
 }
 
+function readParameters({ supported_parameters: parameters }: Fields): readonly string[] | undefined {
+  return Array.isArray(parameters) ? parameters.filter((name) => typeof name === "string") : undefined;
+}
+
 function readTools(entry: Fields): boolean | undefined {
-  const { supported_parameters: parameters, supports_tools: supports } = entry;
-  if (Array.isArray(parameters)) return parameters.includes("tools");
+  const { supports_tools: supports } = entry;
+  const parameters = readParameters(entry);
+  if (parameters !== undefined) return parameters.includes("tools");
   if (typeof supports === "boolean") return supports;
   const { tools } = asRecord(entry.capabilities);
   return typeof tools === "boolean" ? tools : undefined;

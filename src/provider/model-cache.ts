@@ -45,7 +45,7 @@ export async function rememberedModels(
 function restore(models: readonly unknown[]): readonly Model[] {
   return parseModels({
     data: models.map((entry) => {
-      const { id, contextLengthTokens, maxOutputTokens, promptUsdPer1M, completionUsdPer1M, tools, kind } =
+      const { id, contextLengthTokens, maxOutputTokens, promptUsdPer1M, completionUsdPer1M, tools, parameters, kind } =
         entry as Model;
       return {
         id,
@@ -54,6 +54,7 @@ function restore(models: readonly unknown[]): readonly Model[] {
         max_output_length: maxOutputTokens,
         pricing: { prompt: promptUsdPer1M, completion: completionUsdPer1M },
         supports_tools: tools,
+        supported_parameters: parameters,
       };
     }),
   });

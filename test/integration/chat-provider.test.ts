@@ -42,3 +42,34 @@ describe("an answer of a stand-in", () => {
     expect((await world.ask("hello")).data.costUsd).toBeNull();
   });
 });
+
+describe("what goes over the wire", () => {
+  const only = (more = "") => world.writeConfig(`[llm]${record("only", broker.broker.baseURL, more)}`);
+  beforeEach(() => {
+    world.env.ZEPH_COMPATIBLE_ONLY_API_KEY = broker.broker.keys.good;
+  });
+
+  it("is what the user set: temperature, top-p, penalties", async () => {
+    await only();
+    const flags = { temperature: "0.5", topP: "0.9", frequencyPenalty: "-1", presencePenalty: "1.5", maxTokens: "50" };
+    await world.ask("hello", flags);
+    expect(world.questions(broker)).toMatchObject([
+      { temperature: 0.5, top_p: 0.9, frequency_penalty: -1, presence_penalty: 1.5, max_tokens: 50 },
+    ]);
+  });
+
+  it.each([{ topP: "1.1" }, { frequencyPenalty: "3" }, { presencePenalty: "x" }, { temperature: "-1" }])(
+    "is nothing when a number is out of bounds: %j",
+    async (flags) => {
+      await only();
+      await expect(world.ask("hello", flags)).rejects.toMatchObject({ code: "usage" });
+      expect(world.questions(broker)).toEqual([]);
+    },
+  );
+
+  it("is no effort of the config while nobody says that the model takes it", async () => {
+    await only('reasoning_effort = "high"\n');
+    await world.ask("hello");
+    expect(world.questions(broker)[0]).not.toHaveProperty("reasoning_effort");
+  });
+});

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chatDependencies } from "../../src/cli/chat-dependencies.ts";
 import { type AskFlags, runAsk } from "../../src/cli/commands/ask.ts";
-import { systemClock } from "../../src/internal/clock.ts";
+import type { CliContext } from "../../src/cli/context.ts";
+import { type Clock, systemClock } from "../../src/internal/clock.ts";
 import { type BrokerOptions, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { testCli } from "../support/cli-context.ts";
 
@@ -33,9 +34,9 @@ export async function chatWorld() {
     /** Bodies of the questions a broker got. */
     questions: ({ broker }: Sandbox) =>
       broker.requests.filter(({ method }) => method === "POST").map(({ body }) => body as Record<string, unknown>),
-    async ask(question: string, flags: AskFlags = {}, clock = systemClock): Promise<AskOutcome> {
+    async ask(question: string, flags: AskFlags = {}, clock: Clock = systemClock): Promise<AskOutcome> {
       const cli = testCli({ homeDir: home, env, json: true });
-      const context = { ...cli.context, clock, fetch: (input: string | URL, init?: RequestInit) => fetch(input, init) };
+      const context: CliContext = { ...cli.context, clock, fetch: (input, init) => fetch(input, init) };
       const asked = { ...flags, prompt: [question] };
       await runAsk(context, asked, await chatDependencies(context, asked, "question"));
       return { stdout: cli.stdout(), stderr: cli.stderr(), data: JSON.parse(cli.stdout()).data };

@@ -20,6 +20,9 @@ export interface AskFlags {
   readonly system?: string;
   readonly maxTokens?: string;
   readonly temperature?: string;
+  readonly topP?: string;
+  readonly frequencyPenalty?: string;
+  readonly presencePenalty?: string;
   /** `--no-stream` makes it false. */
   readonly stream?: boolean;
   readonly hideReasoning?: boolean;
@@ -64,22 +67,31 @@ export function dailyBudget({ clock }: CliContext, { stateFolder, maxDailyCents 
 
 /** Settings of the conversation that come from flags. Throws `usage` for numbers that are none. */
 export function conversationSettings(flags: AskFlags): Omit<ConversationOptions, "session" | "clock"> {
-  const { system, stream, maxTokens, temperature } = flags;
+  const { system, stream, maxTokens, temperature, topP, frequencyPenalty, presencePenalty } = flags;
   return {
     ...(system === undefined ? {} : { system }),
     ...(stream === undefined ? {} : { stream }),
-    ...(maxTokens === undefined
+    ...(maxTokens === undefined ? {} : { maxOutputTokens: toCount("--max-tokens", maxTokens) }),
+    ...(temperature === undefined ? {} : { temperature: toNumber("--temperature", temperature, 0, 2) }),
+    ...(topP === undefined ? {} : { topP: toNumber("--top-p", topP, 0, 1) }),
+    ...(frequencyPenalty === undefined
       ? {}
-      : { maxOutputTokens: toNumber("--max-tokens", maxTokens, /^[1-9]\d{0,8}$/, "a whole number above 0") }),
-    ...(temperature === undefined
+      : { frequencyPenalty: toNumber("--frequency-penalty", frequencyPenalty, -2, 2) }),
+    ...(presencePenalty === undefined
       ? {}
-      : { temperature: toNumber("--temperature", temperature, /^(?:[01](?:\.\d+)?|2(?:\.0+)?)$/, "from 0 to 2") }),
+      : { presencePenalty: toNumber("--presence-penalty", presencePenalty, -2, 2) }),
   };
 }
 
-function toNumber(flag: string, value: string, form: RegExp, wanted: string): number {
-  if (!form.test(value)) throw new ZephError("usage", { detail: `${flag} takes a number, ${wanted}` });
-  return Number(value);
+function toCount(flag: string, value: string): number {
+  if (/^[1-9]\d{0,8}$/.test(value)) return Number(value);
+  throw new ZephError("usage", { detail: `${flag} takes a number, a whole number above 0` });
+}
+
+function toNumber(flag: string, value: string, min: number, max: number): number {
+  const number = /^-?\d{1,3}(?:\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
+  if (number >= min && number <= max) return number;
+  throw new ZephError("usage", { detail: `${flag} takes a number, from ${min} to ${max}` });
 }
 
 async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<OutcomeEvent> {

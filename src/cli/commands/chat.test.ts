@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -336,5 +336,56 @@ describe("commands of the chat", () => {
     chat.keyboard.write(CTRL_C);
     chat.keyboard.write(CTRL_D);
     await chat.exitCode;
+  });
+});
+
+describe("thinking and migration", () => {
+  const optionsOf = (model: ReturnType<typeof mockModel>) =>
+    model.doStreamCalls.map(({ providerOptions }) => providerOptions?.gonka);
+
+  it("asks for the effort and the tokens that were chosen, until told otherwise", async () => {
+    const chat = start();
+    await chat.type(`/reasoning-effort HIGH${ENTER}`);
+    await chat.stderr.waitFor("high. It is sent; the model list does not say");
+    await chat.type(`/think-tokens 0${ENTER}`);
+    await chat.stderr.waitFor("Tokens for thinking: none.");
+    await chat.type(`one${ENTER}`);
+    await chat.type(`/reasoning-effort auto${ENTER}`);
+    await chat.type(`/think-tokens auto${ENTER}`);
+    await chat.type(`two${ENTER}`);
+    await chat.type(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(optionsOf(chat.model)).toEqual([
+      { reasoningEffort: "high", thinkingTokenBudget: 0, thinking: { type: "disabled" } },
+      {},
+    ]);
+  });
+
+  it("says so where the model takes neither, and what a wrong word should have been", async () => {
+    const chat = start({ models: [{ id: "owner/model-a", parameters: ["tools"] }] });
+    await chat.type(`/model 1${ENTER}`);
+    await chat.type(`/reasoning-effort low${ENTER}`);
+    await chat.stderr.waitFor("owner/model-a does not take this: it is not sent");
+    await chat.type(`/think-tokens many${ENTER}`);
+    await chat.stderr.waitFor("Say a number of tokens");
+    await chat.type(`/reasoning-effort huge${ENTER}`);
+    await chat.stderr.waitFor("Say one of: none, minimal, low, medium, high, xhigh, auto.");
+    await chat.type(`one${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(optionsOf(chat.model)).toEqual([{}]);
+  });
+
+  it("shows what a migration would change, and changes nothing", async () => {
+    const path = join(folder, ".config/zeph/config.toml");
+    const old = '[llm]\nprovider = "compatible"\n[[llm.compatible]]\nname = "b"\nbase_url = "https://b.example/v1"\n';
+    await mkdir(join(folder, ".config/zeph"), { recursive: true });
+    await writeFile(path, old);
+    const chat = start();
+    await chat.type(`/migrate-config${ENTER}`);
+    await chat.type(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(chat.stdout.text).toContain("+[[llm.providers]]");
+    expect(await readFile(path, "utf8")).toBe(old);
   });
 });

@@ -54,6 +54,9 @@ function withChatOptions(command: Command): Command {
     .option("-s, --system <text>", "instruction to the model")
     .option("--max-tokens <number>", "longest answer")
     .option("--temperature <number>", "0 to 2")
+    .option("--top-p <number>", "0 to 1; look only at the most likely words")
+    .option("--frequency-penalty <number>", "-2 to 2; above 0 repeats less")
+    .option("--presence-penalty <number>", "-2 to 2; above 0 changes the subject more")
     .option("--no-stream", "wait for the whole answer")
     .option("--hide-reasoning", "do not show the model's thinking");
 }

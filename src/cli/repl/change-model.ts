@@ -62,12 +62,13 @@ function price(usdPer1M: number | undefined): string {
 export function withListing(session: ChatSession, models: readonly ChatModelListing[]): ChatSession {
   const listing = models.find(({ id }) => id === session.modelId);
   if (listing === undefined) return session;
-  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M } = listing;
+  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M, parameters } = listing;
   return {
     ...session,
     ...(session.contextLengthTokens !== undefined || contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(session.pricing !== undefined || promptUsdPer1M === undefined || completionUsdPer1M === undefined
       ? {}
       : { pricing: { promptUsdPer1M, completionUsdPer1M } }),
+    ...(parameters === undefined ? {} : { parameters }),
   };
 }

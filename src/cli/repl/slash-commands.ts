@@ -6,6 +6,7 @@ import { changeModel } from "./change-model.ts";
 import { changeProvider } from "./change-provider.ts";
 import type { Repl } from "./repl.ts";
 import { saveConversation } from "./save-conversation.ts";
+import { EFFORT_WORDS, setReasoningEffort, setThinkTokens } from "./set-thinking.ts";
 
 export interface SlashCommand {
   readonly name: string;
@@ -44,7 +45,10 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
   command("usage", "", "tokens and cost so far", showUsage),
   command("save", "[FILE]", "write the conversation to a Markdown file", saveConversation),
   command("reasoning", "[on|off]", "show or hide what the model thinks", switchReasoning),
+  command("reasoning-effort", "[LEVEL]", "how hard the model thinks: none, low, high … auto", setReasoningEffort),
+  command("think-tokens", "[NUMBER]", "most tokens for thinking; 0 is off, auto is the model's choice", setThinkTokens),
   command("retry", "", "ask the last question again", retry),
+  command("migrate-config", "", "show what today's form would change in your config file", showMigration),
   command("help", "", "this list", showHelp),
   {
     name: "quit",
@@ -75,14 +79,25 @@ export async function runSlashCommand(repl: Repl, line: string): Promise<"stay" 
 
 /** Completions for the line editor: commands, then models and providers. */
 export function completeSlashCommand(repl: Repl, line: string): readonly [string[], string] {
-  const [, name, part] = /^\/([a-z]+)\s+(.*)$/i.exec(line) ?? [];
+  const [, name, part] = /^\/([a-z-]+)\s+(.*)$/i.exec(line) ?? [];
   if (name === undefined || part === undefined) {
     if (!line.startsWith("/")) return [[], line];
     const names = SLASH_COMMANDS.map((each) => `/${each.name}${each.takes === "" ? "" : " "}`);
     return [names.filter((each) => each.startsWith(line.toLowerCase())), line];
   }
-  const words = name === "model" ? repl.models.map(({ id }) => id) : name === "provider" ? repl.providers : [];
+  const words = wordsFor(repl, name.toLowerCase());
   return [words.filter((word) => word.toLowerCase().includes(part.toLowerCase())), part];
+}
+
+function wordsFor(repl: Repl, name: string): readonly string[] {
+  if (name === "model") return repl.models.map(({ id }) => id);
+  if (name === "provider") return repl.providers;
+  return name === "reasoning-effort" ? EFFORT_WORDS : [];
+}
+
+async function showMigration({ context }: Repl): Promise<void> {
+  const { runConfigMigrate } = await import("../commands/config-migrate.ts");
+  await runConfigMigrate(context, { diff: true });
 }
 
 async function showUsage(repl: Repl): Promise<void> {
