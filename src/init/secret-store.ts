@@ -13,6 +13,15 @@ export interface FoundSecret {
   readonly source: "vault" | "environment";
 }
 
+/** What storing has changed. */
+export interface KeptSecrets {
+  readonly stored: readonly string[];
+  /** Those of them that had another value. */
+  readonly replaced: readonly string[];
+  /** The vault as it was before, encrypted. */
+  readonly backupPath: string | undefined;
+}
+
 /** Where set-up keeps secrets: in the vault, or nowhere under the `env` backend. */
 export interface SecretStore {
   readonly backend: "age" | "env";
@@ -21,10 +30,14 @@ export interface SecretStore {
   /** What the vault has under exactly this name. */
   stored(name: string): Promise<Secret | undefined>;
   /** Stores at once and reads back, keeping a backup. Makes the vault when there is none. Under `env` it does nothing. */
-  keep(entries: ReadonlyMap<string, Secret>): Promise<void>;
+  keep(entries: ReadonlyMap<string, Secret>): Promise<KeptSecrets>;
   /** Names stored so far by this run. */
   readonly kept: readonly string[];
+  /** Names whose other value gave way in this run. */
+  readonly replaced: readonly string[];
 }
+
+const NOTHING_KEPT: KeptSecrets = { stored: [], replaced: [], backupPath: undefined };
 
 export function secretStore(
   world: InitWorld,
@@ -32,6 +45,7 @@ export function secretStore(
   opener: VaultOpener,
 ): SecretStore {
   const kept: string[] = [];
+  const replacedSoFar: string[] = [];
   let opened: Promise<Vault> | undefined;
   const usesVault = facts.backend === "age";
   // With one file of the two missing, opening says which; making a new vault beside it would lose the other.
@@ -50,6 +64,7 @@ export function secretStore(
   return {
     backend: facts.backend,
     kept,
+    replaced: replacedSoFar,
     stored,
     async find(names) {
       const found: FoundSecret[] = [];
@@ -64,12 +79,16 @@ export function secretStore(
       return found;
     },
     async keep(entries) {
-      if (!usesVault) return;
+      if (!usesVault) return NOTHING_KEPT;
       const vault = await existingOrNew();
       const changed = [...entries].filter(([name, value]) => vault.get(name)?.reveal() !== value.reveal());
-      if (changed.length === 0) return;
-      await vault.setAll(new Map(changed), { replace: true });
-      kept.push(...changed.map(([name]) => name).filter((name) => !kept.includes(name)));
+      if (changed.length === 0) return NOTHING_KEPT;
+      const names = changed.map(([name]) => name);
+      const replaced = names.filter((name) => vault.get(name) !== undefined && !kept.includes(name));
+      const { backupPath } = await vault.setAll(new Map(changed), { replace: true });
+      kept.push(...names.filter((name) => !kept.includes(name)));
+      replacedSoFar.push(...replaced);
+      return { stored: names, replaced, backupPath };
     },
   };
 }

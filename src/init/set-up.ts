@@ -20,6 +20,8 @@ export interface InitResult {
   readonly applied: AppliedInit;
   readonly outcome: ReadyOutcome;
   readonly facts: Facts;
+  /** Names in the vault whose value was replaced; the vault as it was lies beside it. */
+  readonly replacedSecrets: readonly string[];
   readonly elapsedMs: number;
   /** The vault's passphrase for whoever looks at the result next, so that it is not asked for again. */
   readonly passphrase: AskPassphrase;
@@ -46,7 +48,9 @@ export async function setUp(
     tellWhatStays(session);
     const outcome = withMore(await converse(session), await moreSettings(session));
     const applied = await applyInit(outcome.answers, { world, request, facts, opener, secrets: outcome.secrets });
-    return { applied, outcome, facts, elapsedMs: world.clock.nowMs() - startedAtMs, passphrase: opener.passphrase };
+    const elapsedMs = world.clock.nowMs() - startedAtMs;
+    const { replaced: replacedSecrets } = session.secrets;
+    return { applied, outcome, facts, replacedSecrets, elapsedMs, passphrase: opener.passphrase };
   } catch (error) {
     throw withWhatIsLeft(error, session);
   }

@@ -6,8 +6,8 @@ import { shortPath } from "./short-path.ts";
 export interface StoreSecretsOptions {
   readonly entries: ReadonlyMap<string, Secret>;
   /**
-   * How a different value under the same name may be replaced: `confirmed`, a yes is enough, and without a terminal it is
-   * taken for granted; `typed`, a word must be typed, or `--force` given.
+   * How a different value under the same name may be replaced at a terminal: `confirmed`, a yes is enough; `typed`, a word
+   * must be typed. Where nobody can be asked only `--force` does it.
    */
   readonly replacement: "confirmed" | "typed";
 }
@@ -31,8 +31,12 @@ export async function storeSecrets(session: InitSession, { entries, replacement 
     if (stored !== undefined && stored.reveal() !== value.reveal()) others.push(name);
   }
   if (others.length > 0) await confirmReplacement(session, others.join(" and "), replacement);
-  await secrets.keep(entries);
-  tell.done(`Stored as ${names.join(" and ")} in the vault ${shortPath(world.vaultPaths.vaultFile, world)}`);
+  const { stored, replaced, backupPath } = await secrets.keep(entries);
+  const place = `${names.join(" and ")} in the vault ${shortPath(world.vaultPaths.vaultFile, world)}`;
+  if (stored.length === 0) return tell.done(`Already stored as ${place}`);
+  if (replaced.length === 0) return tell.done(`Stored as ${place}`);
+  const before = backupPath === undefined ? "" : `\nBefore: ${shortPath(backupPath, world)}`;
+  tell.done(`Replaced ${place}${before}`);
 }
 
 async function confirmReplacement(
@@ -42,8 +46,10 @@ async function confirmReplacement(
 ): Promise<void> {
   if (request.force) return;
   if (ask === undefined) {
-    if (replacement === "confirmed") return;
-    throw new ZephError("vault_entry_exists", { detail: names });
+    throw new ZephError("vault_entry_exists", {
+      detail: names,
+      hint: "Add --force to replace it with the one that was given; the vault as it was is kept as a backup.",
+    });
   }
   tell.warn(`The vault has another ${names} already. An encrypted backup of it will be kept.`);
   const agreed =

@@ -279,6 +279,24 @@ describe("a key that is there already", () => {
     expect(await storedKey()).toBe(sandbox.broker.keys.good);
     expect(await storedKey("ZEPH_SECRET_OTHER")).toBe("kept");
   });
+
+  it("is replaced in a script only with --force, and the output says so", async () => {
+    const { good, unverified } = sandbox.broker.keys;
+    const vault = await Vault.init({ paths: paths() });
+    await vault.set(SECRET_NAME, new Secret(unverified));
+    const request = { ...toSandbox(), model: "auto", key: { from: "stdin" } } as const;
+    const refused = await runSetUp({ home: home.path, stdin: good, request });
+    expect(refused.error).toMatchObject({ code: "vault_entry_exists", hint: expect.stringContaining("--force") });
+    expect(await storedKey()).toBe(unverified);
+    const forced = await runSetUp({ home: home.path, stdin: good, request: { ...request, force: true } });
+    expect(forced.result?.replacedSecrets).toEqual([SECRET_NAME]);
+    const backup = /Replaced \S+ in the vault \S+\nBefore: (\S+\.bak)/.exec(forced.screen)?.[1] ?? "";
+    const vaultFile = backup.replace(/^~/, home.path);
+    expect((await Vault.open({ paths: { ...paths(), vaultFile } })).get(SECRET_NAME)?.reveal()).toBe(unverified);
+    const again = await runSetUp({ home: home.path, stdin: good, request });
+    expect(again.screen).toContain(`Already stored as ${SECRET_NAME}`);
+    expect(again.result?.replacedSecrets).toEqual([]);
+  });
 });
 
 describe("the model", () => {

@@ -32,7 +32,7 @@ export interface InitFlags {
   readonly output?: string;
   /** `--default` or `--no-default`. */
   readonly default?: boolean;
-  /** `--force`: replace a stored private key, or a config that cannot be read, without a typed confirmation. */
+  /** `--force`: replace a stored key, or a config that cannot be read, without being asked. */
   readonly force?: boolean;
   /** `--full`: ask for the settings that have a good default, too. */
   readonly full?: boolean;
@@ -101,7 +101,7 @@ function nextStep({ applied, outcome, facts }: InitResult): string {
 }
 
 /** What `--json` tells. Field names are stable. */
-function toData({ applied, outcome, facts, elapsedMs }: InitResult, doctor: CheckUp | undefined) {
+function toData({ applied, outcome, facts, replacedSecrets, elapsedMs }: InitResult, doctor: CheckUp | undefined) {
   const { answers, secrets, reply, address } = outcome;
   return {
     path: answers.path,
@@ -113,7 +113,7 @@ function toData({ applied, outcome, facts, elapsedMs }: InitResult, doctor: Chec
       : { address: address ?? null, sourceUrl: answers.sourceUrl ?? null, nodes: answers.nodes }),
     configPath: applied.configPath,
     backupPath: applied.backupPath ?? null,
-    vault: { backend: facts.vault.backend, secrets: [...secrets.keys()] },
+    vault: { backend: facts.vault.backend, secrets: [...secrets.keys()], replaced: replacedSecrets },
     test: reply ?? null,
     doctor: doctor ?? null,
     elapsedMs,

@@ -28,7 +28,7 @@ export function addInitCommand(program: Command, { bind }: Binding): void {
       .option("-o, --output <path>", "config file to write")
       .option("--default", "make it the default provider")
       .option("--no-default", "leave the default provider as it is")
-      .option("--force", "replace what is stored without a typed confirmation")
+      .option("--force", "replace a stored key, or a config that cannot be read, without asking")
       .option("--source-url <url>", "native: a node to find the others from")
       .option("--node <url[,address]>", "native: a node to use (repeatable)", collect)
       .option("--key-name <name>", "native: take this key from inferenced")
