@@ -136,7 +136,7 @@ describe("commands and flags in the documents", () => {
 
 describe("names in the documents", () => {
   it("of environment variables are read by the program", () => {
-    const known = wordsOf(`${sources} ${textOf("examples", /\.(?:ts|py|sh)$/)} GONKAGATE_API_KEY`);
+    const known = wordsOf(`${sources} ${textOf("examples", /\.(?:ts|py|sh)$/)} ${FOREIGN_VARIABLES}`);
     const check = ({ codeSpans, codeBlocks }: MarkdownPage) => {
       const code = [...codeSpans, ...codeBlocks.map((block) => block.text)].join("\n");
       return [...new Set(code.match(/\b(?:[A-Z][A-Z0-9]*_)+[A-Z0-9]+\b(?![<…])/g))]
@@ -194,6 +194,9 @@ describe("names in the documents", () => {
   });
 });
 
+/** Variables of other programs that the documents say how to set; GonkaGate's own is read by its broker's record. */
+const FOREIGN_VARIABLES = "GONKAGATE_API_KEY OPENAI_API_BASE OPENAI_API_BASE_URL";
+
 /** Names of the Gonka network's and of gonka-openai's own, which the documents explain. */
 const FOREIGN =
   "app_hash gonkaPrivateKey transferAddress selectedEndpoint resolveEndpoints endpointSelectionStrategy GonkaOpenAI";
@@ -211,6 +214,28 @@ function codeColumn(text: string): readonly string[] {
       );
   });
 }
+
+describe("what other programs are given", () => {
+  it("from curl and Python is what examples/local-endpoint has recorded, line for line", () => {
+    const recorded = new Set(textOf("examples/local-endpoint", /\.(?:py|sh)$/).split("\n"));
+    const blocks = written.flatMap(({ codeBlocks, path }) => codeBlocks.map((block) => ({ ...block, path })));
+    const lines = blocks.flatMap(({ language, text, path }) => {
+      const all = text.split("\n").filter((line) => line !== "");
+      if (language === "python") return all.map((line) => ({ path, line }));
+      if (language !== "sh") return [];
+      const first = all.findIndex((line) => line.startsWith("curl "));
+      return first === -1 ? [] : all.slice(first).map((line) => ({ path, line }));
+    });
+    expect(lines.length).toBeGreaterThan(5);
+    expect(lines.filter(({ line }) => !recorded.has(line))).toEqual([]);
+  });
+
+  it("as JSON is JSON", () => {
+    const blocks = written.flatMap(({ codeBlocks }) => codeBlocks.filter(({ language }) => language === "json"));
+    expect(blocks.length).toBeGreaterThan(0);
+    for (const { text } of blocks) expect(() => JSON.parse(text), text).not.toThrow();
+  });
+});
 
 describe("links between pages", () => {
   it("lead to files and headings that exist", () => {
