@@ -11,6 +11,8 @@ export interface ModelChoice {
   readonly previous: string | undefined;
 }
 
+const EMBEDDING_FAULT = "makes embeddings; a chat needs another model";
+
 const TYPE_IT = Symbol("type it");
 
 /**
@@ -20,6 +22,7 @@ const TYPE_IT = Symbol("type it");
  */
 export async function chooseModel(session: InitSession, { models, previous }: ModelChoice): Promise<string> {
   const listed = models?.filter((model) => model.kind === "chat") ?? [];
+  const embeddingIds = models?.filter((model) => model.kind === "embedding").map((model) => model.id) ?? [];
   const ids = listed.map((model) => model.id);
   const { request } = session;
   const isLastChoiceWanted = request.model === undefined && session.ask === undefined && previous !== undefined;
@@ -27,8 +30,12 @@ export async function chooseModel(session: InitSession, { models, previous }: Mo
   if (request.model !== undefined && ids.length === 0) return request.model;
   const match = request.model === undefined ? undefined : matchModel(request.model, ids);
   if (match !== undefined && match.kind !== "none") return match.id;
-  if (match !== undefined && session.ask === undefined) throw unknownModel(request.model ?? "", match.nearest);
-  if (match !== undefined) session.tell.warn(`The list has no model "${request.model}".`);
+  if (match !== undefined) {
+    const wanted = request.model ?? "";
+    const fault = matchModel(wanted, embeddingIds).kind === "none" ? "is not in the live list" : EMBEDDING_FAULT;
+    if (session.ask === undefined) throw unusableModel(`${wanted} ${fault}`, match.nearest);
+    session.tell.warn(`"${wanted}" ${fault}.`);
+  }
   return ids.length === 0 ? typeModel(session, []) : pickModel(session, listed, previous);
 }
 
@@ -79,9 +86,9 @@ async function typeModel(session: InitSession, ids: readonly string[]): Promise<
   });
 }
 
-function unknownModel(wanted: string, nearest: readonly string[]): ZephError {
-  const hint = `Nearest ids of the live list: ${nearest.join(", ")}. Or give --model auto.`;
-  return new ZephError("model_not_found", { detail: wanted, hint });
+function unusableModel(detail: string, nearest: readonly string[]): ZephError {
+  const hint = `Nearest chat models of the live list: ${nearest.join(", ")}. Or give --model auto.`;
+  return new ZephError("model_not_found", { detail, hint });
 }
 
 /** What people choose by, as far as the list tells: `128K context · $0.22 in, $0.44 out per 1M · tools`. */

@@ -1,13 +1,16 @@
 import { ZephError } from "../errors/zeph-error.ts";
-import type { GatewayChoice } from "./gateway-access.ts";
+import { type GatewayChoice, requireBroker } from "./gateway-access.ts";
 import type { InitRequest } from "./init-request.ts";
 import type { InitSession } from "./init-session.ts";
 import { MAIN_NETWORK } from "./main-network.ts";
 
 export type PathChoice = GatewayChoice | "native";
 
-/** Which way to the network: from flags, else from the menu. */
+/** Which way to the network: from flags, else from the menu. Throws `usage` for an unknown broker. */
 export async function choosePath(session: Pick<InitSession, "request" | "ask" | "facts">): Promise<PathChoice> {
+  const { broker } = session.request;
+  // Before anything else is missed: what a slip of the name leaves out would be asked for next.
+  if (broker !== undefined) requireBroker(broker, session.facts.brokers);
   const decided = pathOf(session.request);
   if (session.ask === undefined) requireAnswers(session, decided);
   if (decided !== undefined) return decided;

@@ -58,13 +58,12 @@ function configuredBaseURL(name: string, { facts, tell }: InitSession): string |
 
 async function chooseBroker({ request, facts, ...session }: InitSession, choice: GatewayChoice): Promise<Broker> {
   const { brokers } = facts;
-  if (request.broker !== undefined)
-    return findBroker(request.broker, brokers) ?? unknownBroker(request.broker, brokers);
+  if (request.broker !== undefined) return requireBroker(request.broker, brokers);
   if (choice === "custom") {
     const known = request.baseURL === undefined ? undefined : brokerForBaseURL(request.baseURL, brokers);
-    return known ?? findBroker("custom", brokers) ?? unknownBroker("custom", brokers);
+    return known ?? requireBroker("custom", brokers);
   }
-  if (choice === "gonkagate") return findBroker("gonkagate", brokers) ?? unknownBroker("gonkagate", brokers);
+  if (choice === "gonkagate") return requireBroker("gonkagate", brokers);
   const others = brokers.filter((broker) => broker.id !== "gonkagate" && broker.baseURL !== undefined);
   return askOr(session, "--broker").select({
     message: "Which broker?",
@@ -72,7 +71,10 @@ async function chooseBroker({ request, facts, ...session }: InitSession, choice:
   });
 }
 
-function unknownBroker(id: string, brokers: readonly Broker[]): never {
+/** The broker of this id. Throws `usage` with the nearest ids. */
+export function requireBroker(id: string, brokers: readonly Broker[]): Broker {
+  const broker = findBroker(id, brokers);
+  if (broker !== undefined) return broker;
   const ids = brokers.map((broker) => broker.id);
   throw new ZephError("usage", {
     detail: `no broker is called "${id}"`,

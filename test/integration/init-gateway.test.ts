@@ -339,6 +339,24 @@ describe("the model", () => {
   });
 });
 
+describe("a slip of a flag", () => {
+  it("in the model is named for what it is", async () => {
+    const { error } = await runSetUp({
+      home: home.path,
+      stdin: sandbox.broker.keys.good,
+      request: { ...toSandbox(), key: { from: "stdin" }, model: "embed-1" },
+    });
+    expect(error).toMatchObject({ code: "model_not_found", detail: expect.stringContaining("embeddings") });
+    expect(error?.hint).toMatch(/Nearest chat models/);
+  });
+
+  it("in the broker comes before what else is missing", async () => {
+    const { error } = await runSetUp({ home: home.path, request: { broker: "gonkagat" } });
+    expect(error).toMatchObject({ code: "usage", detail: 'no broker is called "gonkagat"' });
+    expect(error?.hint).toMatch(/^Did you mean gonkagate,/);
+  });
+});
+
 describe("--full", () => {
   it("asks for the rest, and writes what is not the default", async () => {
     const { screen } = await runSetUp({

@@ -11,6 +11,7 @@ export interface CliContextOptions {
   readonly keys?: readonly (readonly [question: RegExp, keys: string])[];
   readonly json?: boolean;
   readonly paths?: CliContext["paths"];
+  readonly fetch?: CliContext["fetch"];
 }
 
 export interface TestCli {
@@ -20,7 +21,15 @@ export interface TestCli {
 }
 
 /** A context without the outside world; a terminal when `keys` are given. */
-export function testCli({ env = {}, homeDir, stdin = "", keys, json = false, paths = {} }: CliContextOptions): TestCli {
+export function testCli({
+  env = {},
+  homeDir,
+  stdin = "",
+  keys,
+  json = false,
+  paths = {},
+  fetch,
+}: CliContextOptions): TestCli {
   const interactive = keys !== undefined;
   const input = interactive ? terminalInput() : Readable.from([Buffer.from(stdin)]);
   const stdout = new Recorder();
@@ -44,7 +53,7 @@ export function testCli({ env = {}, homeDir, stdin = "", keys, json = false, pat
     platform: process.platform,
     clock: manualClock(),
     random: () => 0.5,
-    fetch: () => Promise.reject(new Error("this test reaches no network")),
+    fetch: fetch ?? (() => Promise.reject(new Error("this test reaches no network"))),
     signal: new AbortController().signal,
     interactive,
     json,

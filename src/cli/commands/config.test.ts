@@ -117,6 +117,22 @@ describe("zeph config set", () => {
     expect((await readdir(dirname(path))).filter((name) => name.endsWith(".bak"))).toHaveLength(1);
   });
 
+  it("looks the model up: writes the list's spelling, warns and writes all the same, says nothing without a list", async () => {
+    await given(RECORD);
+    const list = { data: [{ id: "example/Model-A" }, { id: "example/model-b" }, { id: "example/embed-1" }] };
+    const fetch = () => Promise.resolve(Response.json(list));
+    const set = (value: string) => run(runConfigSet, { key: "model", value }, { fetch });
+    expect((await set("EXAMPLE/model-a")).stderr).toContain("The list spells it example/Model-A");
+    expect(await readFile(path, "utf8")).toBe(RECORD.replace("model-a", "Model-A"));
+    const { exitCode, stderr } = await set("example/model-x");
+    expect([exitCode, stderr]).toEqual([
+      0,
+      `${path} is changed.\n! gonkagate does not list example/model-x now. Nearest: example/Model-A, example/model-b.\n`,
+    ]);
+    expect(await readFile(path, "utf8")).toContain('model = "example/model-x"');
+    expect((await set("embed-1")).stderr).toContain("a chat needs another model");
+  });
+
   it("changes the default provider", async () => {
     await given(
       `${RECORD}\n[[llm.providers]]\ntype = "gonka"\nname = "gonka"\ngonka_source_url = "https://n.example"\n`,

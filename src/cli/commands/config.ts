@@ -8,6 +8,7 @@ import type { Setting } from "../../config/settings.ts";
 import { writeConfig } from "../../config/write.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import type { CliContext, RunCommand } from "../context.ts";
+import { lookUpModel } from "../look-up-model.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { setupOf } from "../setup.ts";
@@ -78,18 +79,33 @@ export interface ConfigSetFlags {
   readonly provider?: string;
 }
 
-/** `zeph config set model ID` and `zeph config set provider NAME`: changes one line of the file and keeps the rest. */
+/**
+ * `zeph config set model ID` and `zeph config set provider NAME`: changes one line of the file and keeps the rest. A model
+ * is looked up in the live list: written as the list spells it, and with a warning when it is not there.
+ */
 export const runConfigSet: RunCommand<ConfigSetFlags> = async (context, { key, value, provider }) => {
   const setup = await setupOf(context);
   const { files, config } = setup.loaded;
   const previous = files.found.find(({ path }) => path === files.writePath)?.text;
   if (previous === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
   const name = provider ?? config.providers.find(({ isDefault }) => isDefault)?.name ?? "";
-  const text = changeSetting(previous, key, value, name);
+  const { id, warning } = key === "model" ? await lookUpModel(context, name, value) : { id: value };
+  const text = changeSetting(previous, key, id, name);
   const { path, backupPath } = await writeConfig(files.writePath, text, { previous, clock: context.clock });
   return writeResult(context, {
-    data: { path, backupPath: backupPath ?? null, key, value, changed: text !== previous },
-    notice: text === previous ? `${path} says so already.\n` : `${path} is changed.\n`,
+    data: {
+      path,
+      backupPath: backupPath ?? null,
+      key,
+      value: id,
+      changed: text !== previous,
+      warning: warning ?? null,
+    },
+    notice: [
+      text === previous ? `${path} says so already.\n` : `${path} is changed.\n`,
+      id === value ? "" : `The list spells it ${id}; that is what was written.\n`,
+      warning === undefined ? "" : `! ${warning}\n`,
+    ].join(""),
   });
 };
 
