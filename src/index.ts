@@ -4,6 +4,8 @@ export type {
   ConnectionOptions,
   NativeConnection,
   NativeConnectionOptions,
+  NodeAddress,
+  Nodes,
   SignerChoice,
 } from "./client/connection.ts";
 export { type DiscoverOptions, type Discovery, discoverEndpoints } from "./client/discover-endpoints.ts";
@@ -23,7 +25,13 @@ export type { Clock } from "./internal/clock.ts";
 export { Secret } from "./internal/secret.ts";
 export { type Endpoint, normalizeBaseURL } from "./protocol/endpoint.ts";
 export type { Model } from "./protocol/models.ts";
-export type { ProofLabel } from "./protocol/proof/verify-participants.ts";
+export {
+  type ProofEvidence,
+  type ProofLabel,
+  type VerifiedParticipants,
+  type VerifyParticipantsInput,
+  verifyParticipants,
+} from "./protocol/proof/verify-participants.ts";
 export { RequestSigner } from "./signer/request-signer.ts";
 export { EndpointPool, type EndpointPoolOptions, type EndpointStatus } from "./transport/endpoint-pool.ts";
 export type { OnTransportEvent, TransportEvent } from "./transport/events.ts";

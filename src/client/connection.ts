@@ -7,6 +7,7 @@ import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
+import type { Discovery } from "./discover-endpoints.ts";
 
 /** What every kind of connection takes. */
 export interface ConnectionOptions {
@@ -50,14 +51,27 @@ export type SignerChoice =
       readonly signer?: never;
     };
 
+/** A node as the config and the official SDK write it (gonka-ai/gonka-openai, typescript/README.md). */
+export interface NodeAddress {
+  /** Any form {@link normalizeBaseURL} understands. */
+  readonly url: string;
+  /** Bech32 address of the node. */
+  readonly address: string;
+  /** Label for people; the host where none was given. */
+  readonly name?: string;
+}
+
+/** Nodes to use: each with its base URL and address, or what `discoverEndpoints` found, as it came. */
+export type Nodes = readonly (Endpoint | NodeAddress)[] | Discovery;
+
 export interface NativeConnectionOptions extends ConnectionOptions {
   readonly kind: "native";
   /** Nodes to use. Give these, `sourceUrl` or `discover`; the first of them that is given counts. */
-  readonly endpoints?: readonly Endpoint[];
+  readonly endpoints?: Nodes;
   /** A node or mirror to read the nodes from, and to keep reading them from. There is no default host. */
   readonly sourceUrl?: string;
-  /** Where nodes come from otherwise: see `endpointSource`. */
-  readonly discover?: (signal: AbortSignal) => Promise<readonly Endpoint[]>;
+  /** Where nodes come from otherwise, asked before each request: `endpointSource` keeps what it found. */
+  readonly discover?: (signal: AbortSignal) => Promise<Nodes>;
   /** Also retry where the network may already have charged for the failed attempt. Default false. */
   readonly retryCharged?: boolean;
   /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */

@@ -73,7 +73,8 @@ function freshEndpoints(cached: CachedEndpoints | undefined, nowMs: number, ttlM
   return ageMs >= 0 && ageMs < ttlMs ? cached.endpoints : undefined;
 }
 
-function usableEndpoints({ endpoints, retired, apiVersionText, skipped }: Discovery): readonly Endpoint[] {
+/** The nodes of a discovery; throws where there is none to use. */
+export function usableEndpoints({ endpoints, retired, apiVersionText, skipped }: Discovery): readonly Endpoint[] {
   if (retired) {
     throw new ZephError("native_closed", {
       detail: `the network runs ${apiVersionText ?? "a newer version"}; nothing was sent`,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { thrownBy } from "../../test/support/thrown-by.ts";
 import type { ZephError } from "../errors/zeph-error.ts";
 import { manualClock } from "../internal/manual-clock.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
@@ -6,6 +7,7 @@ import { RequestSigner } from "../signer/request-signer.ts";
 import type { TransportEvent } from "../transport/events.ts";
 import { errorBehind } from "../transport/give-up.ts";
 import type { NativeConnection } from "./connection.ts";
+import type { Discovery } from "./discover-endpoints.ts";
 import { gonkaFetch } from "./gonka-fetch.ts";
 
 const KEY = `${"0".repeat(63)}1`;
@@ -47,7 +49,7 @@ function connect(answers: Answers, changes: object = {}) {
 const CHAT = "/v1/chat/completions";
 const json = (body: unknown, init: ResponseInit = {}) => Response.json(body, init);
 const version = (api: string) => () => json({ api_version: { version: api } });
-const thrownBy = (work: Promise<unknown>) => work.then(() => undefined).catch((error: ZephError) => error);
+const rejection = (work: Promise<unknown>) => work.then(() => undefined).catch((error: ZephError) => error);
 
 describe("a pool in which some nodes take no signed requests", () => {
   it("goes on to the others, and leaves the closed node alone from then on", async () => {
@@ -78,7 +80,7 @@ describe("a pool in which some nodes take no signed requests", () => {
 
   it("is closed when all of them are, and no prompt leaves", async () => {
     const { chat, posts } = connect({ "/v1/versions": version("0.2.14") });
-    expect(await thrownBy(chat())).toMatchObject({ code: "native_closed", hint: expect.stringMatching(/broker/) });
+    expect(await rejection(chat())).toMatchObject({ code: "native_closed", hint: expect.stringMatching(/broker/) });
     expect(posts()).toEqual([]);
   });
 
@@ -88,6 +90,77 @@ describe("a pool in which some nodes take no signed requests", () => {
     expect(errorBehind(await chat())).toMatchObject({ code: "native_closed" });
     for (let i = 0; i < 3; i += 1) expect((await chat()).status).toBe(200);
     expect(posts()).toEqual(["a", "b", "c", "b"]);
+  });
+});
+
+describe("the nodes of a connection", () => {
+  const chatted = { [CHAT]: () => json({}) };
+  const discovery: Discovery = {
+    endpoints: NODES,
+    skipped: [{ address: "gonka1x", reason: "excluded" }],
+    retired: false,
+    apiVersionText: "0.2.13",
+    label: "self-consistent",
+    reasons: [],
+    epochId: 1n,
+  };
+
+  it("may be written as the config and the official SDK do, and be what a discovery found", async () => {
+    const asWritten = NODES.map(({ baseURL, address }) => ({ url: baseURL.slice(0, -"/v1".length), address }));
+    for (const changes of [
+      { endpoints: asWritten },
+      { endpoints: discovery },
+      { endpoints: undefined, discover: async () => asWritten },
+      { endpoints: undefined, discover: async () => discovery },
+    ]) {
+      const { chat, posts } = connect(chatted, changes);
+      for (let i = 0; i < 3; i += 1) expect((await chat()).status).toBe(200);
+      expect(posts()).toEqual(["a", "b", "c"]);
+    }
+  });
+
+  it("a discovery without nodes says why, when the connection is made", () => {
+    const retired = { ...discovery, endpoints: [], retired: true, apiVersionText: "0.2.14" };
+    expect(thrownBy(() => connect({}, { endpoints: retired }))).toMatchObject({ code: "native_closed" });
+    const none = { ...discovery, endpoints: [] };
+    expect(thrownBy(() => connect({}, { endpoints: none }))).toMatchObject({
+      code: "no_endpoints",
+      detail: "gonka1x: excluded",
+    });
+  });
+
+  it.each([
+    ["wrong in one character", ADDRESS.replace("w508", "w509"), {}, /^node a\.example: its checksum is wrong/],
+    ["of another network", ADDRESS, { prefix: "cosmos" }, /begin with cosmos1/],
+    ["missing", undefined, {}, /^node a\.example: it is empty/],
+  ])("an address that is %s is refused when the connection is made", (_what, address, changes, detail) => {
+    const endpoints = [{ baseURL: "https://a.example/v1", address }];
+    expect(thrownBy(() => connect({}, { endpoints, ...changes }))).toMatchObject({
+      code: "invalid_address",
+      detail: expect.stringMatching(detail),
+    });
+  });
+
+  it("a prefix that is none, and an address that is no text, are refused then as well", () => {
+    expect(thrownBy(() => connect({}, { prefix: "Gonka" })).code).toBe("invalid_prefix");
+    expect(thrownBy(() => connect({}, { endpoints: ["https://a.example"] })).code).toBe("wrong_url");
+  });
+
+  it("a signer's own prefix counts, for named nodes and for those of a source", async () => {
+    const signer = RequestSigner.fromHex(KEY, { prefix: "cosmos" });
+    const named = [{ baseURL: "https://a.example/v1", address: signer.address }];
+    expect((await connect(chatted, { privateKey: undefined, signer, endpoints: named }).chat()).status).toBe(200);
+
+    const participants = [{ index: signer.address, inference_url: "https://a.example", models: [] }];
+    const answers = {
+      ...chatted,
+      "/v1/versions": version("0.2.13"),
+      "/v1/epochs/current/participants": () => json({ active_participants: { participants, epoch_id: 7 } }),
+    };
+    const sourceUrl = "https://source.example";
+    const { chat, posts } = connect(answers, { privateKey: undefined, signer, endpoints: undefined, sourceUrl });
+    expect((await chat()).status).toBe(200);
+    expect(posts()).toEqual(["a"]);
   });
 });
 
@@ -158,19 +231,19 @@ describe("a fault that is not the network's", () => {
     ["bytes", Buffer.from(KEY, "hex")],
   ])("a private key that is no text is refused: %s", async (_what, privateKey) => {
     const { chat, posts } = connect({}, { privateKey });
-    expect(await thrownBy(chat())).toMatchObject({ code: "invalid_private_key", detail: "it is not text" });
+    expect(await rejection(chat())).toMatchObject({ code: "invalid_private_key", detail: "it is not text" });
     expect(posts()).toEqual([]);
   });
 
   it("no key at all is a missing secret", async () => {
-    expect(await thrownBy(connect({}, { privateKey: undefined }).chat())).toMatchObject({ code: "secret_missing" });
+    expect(await rejection(connect({}, { privateKey: undefined }).chat())).toMatchObject({ code: "secret_missing" });
   });
 
   it("an error of our own code is not called unreachable, nor repeated", async () => {
     const signer = RequestSigner.fromHex(KEY);
     const broken = Object.assign(Object.create(signer), { address: ADDRESS, prefix: "gonka", sign: undefined });
     const { chat, requests, events } = connect({}, { privateKey: undefined, signer: broken });
-    expect(await thrownBy(chat())).toMatchObject({ code: "internal", cause: expect.any(TypeError) });
+    expect(await rejection(chat())).toMatchObject({ code: "internal", cause: expect.any(TypeError) });
     expect(requests.filter(({ method }) => method === "POST")).toEqual([]);
     expect(events.filter(({ type }) => type === "attempt-started")).toHaveLength(1);
   });

@@ -1,5 +1,5 @@
 import { type Clock, type NanosClock, nanosClock, systemClock } from "../internal/clock.ts";
-import { normalizeBaseURL } from "../protocol/endpoint.ts";
+import { DEFAULT_PREFIX, parsePrefix } from "../protocol/parse-address.ts";
 import { readNativeRefusal } from "../protocol/refusals/native.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { FailoverOptions } from "../transport/failover.ts";
@@ -10,6 +10,7 @@ import type { NativeConnection } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
 import { endpointSource } from "./endpoint-source.ts";
 import { openSigner } from "./open-signer.ts";
+import { readNodes } from "./read-nodes.ts";
 import { versionGate } from "./version-gate.ts";
 
 /**
@@ -26,10 +27,11 @@ export function nativeOptions(connection: NativeConnection): {
   readonly options: FailoverOptions;
 } {
   const common = connectionDefaults(connection);
-  const named = connection.endpoints?.map((endpoint) => ({ ...endpoint, baseURL: normalizeBaseURL(endpoint.baseURL) }));
+  const prefix = parsePrefix(connection.signer?.prefix ?? connection.prefix ?? DEFAULT_PREFIX);
+  const named = connection.endpoints === undefined ? undefined : readNodes(connection.endpoints, prefix);
   const pool = new EndpointPool(named ?? [], connection.order === undefined ? {} : { order: connection.order });
   const signing = openSigning(connection);
-  const discover = named === undefined ? nodeList(connection) : undefined;
+  const discover = named === undefined ? nodeList(connection, prefix) : undefined;
   return {
     baseURL: NATIVE_BASE_URL,
     options: {
@@ -49,7 +51,7 @@ export function nativeOptions(connection: NativeConnection): {
           // Opened here: the clock that belongs to its key must be known before the first attempt.
           await signing.open();
         }
-        if (discover !== undefined) pool.replace(await discover(signal));
+        if (discover !== undefined) pool.replace(readNodes(await discover(signal), prefix));
       },
       admit: versionGate(common.fetch, common.clock),
       readNodeTime: blockTime(common.fetch, common.clock),
@@ -80,18 +82,14 @@ function openSigning(connection: NativeConnection) {
 }
 
 /** Discovery reads proofs, which takes much code; it is loaded when a connection names a source, and used then. */
-function nodeList({
-  sourceUrl,
-  discover,
-  prefix,
-  fetch,
-  clock,
-  random,
-}: NativeConnection): NativeConnection["discover"] {
+function nodeList(
+  { sourceUrl, discover, fetch, clock, random }: NativeConnection,
+  prefix: string,
+): NativeConnection["discover"] {
   if (sourceUrl === undefined) return discover;
   const options = {
     sourceUrl,
-    ...(prefix === undefined ? {} : { prefix }),
+    prefix,
     ...(fetch === undefined ? {} : { fetch }),
     ...(clock === undefined ? {} : { clock }),
     ...(random === undefined ? {} : { random }),

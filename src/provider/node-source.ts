@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { NativeConnection } from "../client/connection.ts";
 import { discoverEndpoints } from "../client/discover-endpoints.ts";
 import { type CachedEndpoints, type EndpointCache, endpointSource } from "../client/endpoint-source.ts";
 import { zephFolders } from "../config/paths.ts";
@@ -11,7 +10,7 @@ import { isAddress } from "../protocol/address.ts";
 import type { Setup } from "./setup.ts";
 
 /** The nodes of a provider that names only a source: discovered, and remembered between runs for a few minutes. */
-export function nodeSource({ world }: Setup, config: GonkaProvider): Pick<NativeConnection, "discover"> {
+export function nodeSource({ world }: Setup, config: GonkaProvider): { readonly discover?: ReturnType<typeof endpointSource> } {
   const { sourceUrl, chainPrefix, model, trust } = config;
   if (sourceUrl === undefined) return {};
   const { fetch, clock, random } = world;

@@ -65,15 +65,23 @@ export interface ProofEvidence {
 }
 
 /**
- * Reads the participants of an epoch and checks the proof that comes with them, step by step (signed-transport,
- * section 2.3). The participants are taken from the proven bytes, never from the readable copy beside them.
+ * Reads the participants of an epoch and checks the proof that comes with them, step by step: the record's key and bytes,
+ * the store, the application hash, the header of block H+1, its commit by more than 2/3 of the validators' power, and the
+ * pinned hash. The participants are taken from the proven bytes, never from the readable copy beside them.
+ * (gonka-ai/gonka at 8a35022b: `inference-chain/x/inference/types/key_activeparticipants.go`,
+ * `inference-chain/proto/inference/inference/activeparticipants.proto`; ICS-23 specs as in cosmos/ics23; CometBFT 0.38.)
+ * No request is made: `discoverEndpoints` reads all of this from a source and comes here.
  *
  * Throws `proof_invalid`, naming the step, as soon as anything that was offered does not hold, or when a hash is pinned
  * and the proof does not reach it; throws `bad_response` for an answer that is no list of participants.
  *
  * @example
  * ```ts
- * const { label, participants } = verifyParticipants({ response, commit, trust: { validatorsHash } });
+ * const read = async (path: string) => (await fetch(`https://node.example/${path}`)).json();
+ * const response = await read("v1/epochs/current/participants");
+ * const height = response.block.header.height;
+ * const commit = await read(`chain-rpc/commit?height=${height}`);
+ * const { label, reasons, participants } = verifyParticipants({ response, commit, trust: { validatorsHash } });
  * ```
  */
 export function verifyParticipants(input: VerifyParticipantsInput): VerifiedParticipants {
