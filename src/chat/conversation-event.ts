@@ -28,6 +28,8 @@ export interface FinishedEvent {
   readonly usage: TokenUsage;
   /** `undefined` means unknown, which is not 0. */
   readonly costUsd: number | undefined;
+  /** Given again from the answer cache; nothing was asked and nothing charged. */
+  readonly fromCache?: true;
   readonly elapsedMs: number;
   readonly firstByteMs: number | undefined;
   /** `stop`, `length`, `tool-calls`, `content-filter`, `error` or `other`. */

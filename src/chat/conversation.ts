@@ -1,6 +1,7 @@
-import type { ToolSet } from "ai";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
+import type { AnswerCache, CachedAnswer } from "./answer-cache.ts";
+import { type AnswerSettings, settingsOf } from "./answer-settings.ts";
 import type { Budget } from "./budget.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
 import {
@@ -12,29 +13,23 @@ import {
   describeExcess,
   emptyDraft,
   estimateCostUsd,
+  isWorthCaching,
   toFinished,
 } from "./draft.ts";
 import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
 import type { AnswerRequest } from "./stream-answer.ts";
-import { type Thinking, thinkingOptions } from "./thinking.ts";
+import type { Thinking } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
-import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
+import { addToTotal, EMPTY_TOTAL, estimateTokens, NO_USAGE, type UsageTotal } from "./usage.ts";
 
-export interface ConversationOptions {
+export interface ConversationOptions extends AnswerSettings {
   readonly session: ChatSession;
   readonly clock: Pick<Clock, "nowMs">;
-  readonly system?: string;
-  readonly maxOutputTokens?: number;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly frequencyPenalty?: number;
-  readonly presencePenalty?: number;
   /** Default true. */
   readonly stream?: boolean;
-  readonly tools?: ToolSet;
-  /** Most rounds of tool calls in one answer. Default 8. */
-  readonly maxSteps?: number;
+  /** Looked into before every question that asks for a whole answer and brings no tools. Streams go past it. */
+  readonly cache?: AnswerCache;
   /** Asked before every question, told after every answer. */
   readonly budget?: Budget;
 }
@@ -64,6 +59,8 @@ interface Turn {
   readonly startMs: number;
   readonly signal: AbortSignal;
   readonly promptTokensEstimate: number;
+  /** What the answer is kept under. */
+  readonly key: object;
 }
 
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
@@ -71,6 +68,7 @@ type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 /** Starts a conversation on the AI SDK. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
   const { clock, budget, system } = options;
+  const cache = options.stream === false && options.tools === undefined ? options.cache : undefined;
   let session = options.session;
   let exchanges: readonly Exchange[] = [];
   let total = EMPTY_TOTAL;
@@ -83,11 +81,25 @@ export function startConversation(options: ConversationOptions): Conversation {
     { role: "user" as const, content: question },
   ];
 
+  function cacheKey(question: string): object {
+    const { providerName, modelId } = session;
+    return { providerName, modelId, messages: messagesFor(question), ...settingsOf(options, session, thinking) };
+  }
+
+  /** An answer that was paid for before: no request, no cost, and a part of the conversation like any other. */
+  async function* giveAgain(turn: Turn, { text, reasoning }: CachedAnswer): AsyncGenerator<ConversationEvent, void> {
+    const { draft, startMs } = turn;
+    Object.assign(draft, { text, reasoning, usage: NO_USAGE, costUsd: 0, finishReason: "stop" });
+    await remember(turn, "finished");
+    if (reasoning !== "") yield { type: "reasoning", text: reasoning };
+    yield { type: "text", text };
+    yield { ...toFinished(draft, session, clock.nowMs() - startMs), fromCache: true };
+  }
+
   /** One call of the model. Returns the error it ended with, if it did. */
   async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
     const request: AnswerRequest = {
-      ...settingsOf(options, session),
-      providerOptions: { gonka: thinkingOptions(session, thinking) },
+      ...settingsOf(options, session, thinking),
       model: session.model,
       messages: messagesFor(question),
       signal,
@@ -152,6 +164,7 @@ export function startConversation(options: ConversationOptions): Conversation {
       const elapsedMs = clock.nowMs() - startMs;
       state = signal.aborted ? "cancelled" : error === undefined ? "finished" : "failed";
       await remember(turn, state);
+      if (state === "finished" && isWorthCaching(draft)) await cache?.put(turn.key, draft);
       if (state === "finished") for (const text of closingNotices(draft)) yield { type: "notice", text };
       if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
       else if (error === undefined) yield toFinished(draft, session, elapsedMs);
@@ -172,9 +185,13 @@ export function startConversation(options: ConversationOptions): Conversation {
     else outerSignal?.addEventListener("abort", onAbort, { once: true });
     try {
       const excess = describeExcess(promptTokensEstimate, session);
+      const key = cacheKey(question);
+      const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
+      const cached = await cache?.get(key);
+      if (cached !== undefined) return yield* giveAgain(turn, cached);
       if (excess !== undefined) yield { type: "notice", text: excess };
       await budget?.check();
-      yield* send({ question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate });
+      yield* send(turn);
     } catch (error) {
       const failure = ZephError.is(error) ? error : session.toZephError(error);
       yield { type: "failed", error: failure, partialText: "", elapsedMs: clock.nowMs() - startMs };
@@ -214,23 +231,4 @@ export function startConversation(options: ConversationOptions): Conversation {
 /** Loads the AI SDK, which takes a quarter of a second: call it while the user types the first question. */
 export function loadModelCode(): Promise<typeof import("./stream-answer.ts")> {
   return import("./stream-answer.ts");
-}
-
-/** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */
-function settingsOf(
-  { system, maxOutputTokens: asked, tools, maxSteps, ...options }: ConversationOptions,
-  session: ChatSession,
-) {
-  const { temperature, topP, frequencyPenalty, presencePenalty } = options;
-  const maxOutputTokens = asked ?? session.maxOutputTokens;
-  return {
-    maxSteps: maxSteps ?? 8,
-    ...(system === undefined ? {} : { system }),
-    ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topP === undefined ? {} : { topP }),
-    ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
-    ...(presencePenalty === undefined ? {} : { presencePenalty }),
-    ...(tools === undefined ? {} : { tools }),
-  };
 }

@@ -18,6 +18,9 @@ export const UNKNOWN_USAGE: TokenUsage = {
   reasoning: undefined,
 };
 
+/** Of an answer from the cache. */
+export const NO_USAGE: TokenUsage = { input: 0, output: 0, cached: undefined, reasoning: undefined };
+
 export function toTokenUsage(usage: LanguageModelUsage): TokenUsage {
   return {
     input: usage.inputTokens,

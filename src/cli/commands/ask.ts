@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
 import { type ConversationOptions, loadModelCode, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
@@ -35,6 +36,8 @@ export interface ChatDependencies {
   readonly stateFolder: string;
   /** `[cost] max_daily_cents`; 0 or absent means no limit. */
   readonly maxDailyCents?: number;
+  /** Present when `[llm] response_cache_enabled` says so. */
+  readonly cache?: AnswerCache;
 }
 
 /** `zeph ask`: one question, one answer; nothing but the answer on standard output. */
@@ -44,7 +47,14 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   // Both take a moment to load; neither waits for the other.
   const [session] = await Promise.all([dependencies.openSession(sessionChoice(flags)), loadModelCode()]);
   const budget = dailyBudget(context, dependencies);
-  const conversation = startConversation({ session, clock: context.clock, budget, ...settings });
+  const { cache } = dependencies;
+  const conversation = startConversation({
+    session,
+    clock: context.clock,
+    budget,
+    ...settings,
+    ...(cache === undefined ? {} : { cache }),
+  });
   const events = conversation.ask(question, context.signal);
   if (context.json) {
     session.subscribe((event) => {
@@ -101,7 +111,8 @@ async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<Outc
 
 function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
   if (outcome.type === "finished") {
-    const { text, reasoning, providerName, modelId, usage, costUsd, elapsedMs, firstByteMs, finishReason } = outcome;
+    const { text, reasoning, providerName, modelId, usage, costUsd, fromCache } = outcome;
+    const { elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
       ...(reasoning.trim() === "" ? {} : { reasoning: reasoning.trim() }),
@@ -114,6 +125,7 @@ function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome:
         reasoning: usage.reasoning ?? null,
       },
       costUsd: costUsd ?? null,
+      ...(fromCache === undefined ? {} : { fromCache }),
       elapsedMs,
       firstByteMs: firstByteMs ?? null,
       finishReason,

@@ -4,8 +4,10 @@ import type { TokenUsage, UsageTotal } from "../../chat/usage.ts";
 export function renderUsage(answer: {
   readonly usage: TokenUsage;
   readonly costUsd: number | undefined;
+  readonly fromCache?: true;
   readonly elapsedMs: number;
 }): string {
+  if (answer.fromCache === true) return `from cache, nothing charged · ${formatSeconds(answer.elapsedMs)}`;
   return [...tokenWords(answer.usage), costWords(answer.costUsd), formatSeconds(answer.elapsedMs)].join(" · ");
 }
 
