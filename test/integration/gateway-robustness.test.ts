@@ -46,12 +46,27 @@ describe("connections that say nothing", () => {
     await until(() => local.gateway.inFlight === 0);
   });
 
-  it("more than are allowed are closed", async () => {
+  it("make room for those that speak when there are more than are allowed", async () => {
     await using local = await startGateway(broker(), {}, { maxConnections: 5 });
     const sockets = await Promise.all(Array.from({ length: 20 }, () => openSocket(local.listening.port)));
     for (const socket of sockets) socket.on("error", () => {}).resume();
     await until(() => sockets.filter(({ closed }) => closed).length === 15);
+    expect((await local.ask("/models")).status).toBe(200);
+    await until(() => sockets.filter(({ closed }) => closed).length === 16);
     for (const socket of sockets) socket.destroy();
+  });
+
+  it("are closed where every other has a request under way", async () => {
+    await using local = await startGateway(broker(), {}, { maxConnections: 2 });
+    sandbox.broker.faults.next({ kind: "hang-mid-stream", afterFrames: 1 }, 2);
+    const leaving = new AbortController();
+    const [first, second] = await Promise.all(
+      [1, 2].map(() => local.ask("/chat/completions", { ...chat, stream: true }, { signal: leaving.signal })),
+    );
+    expect([first?.status, second?.status]).toEqual([200, 200]);
+    const third = (await openSocket(local.listening.port)).on("error", () => {}).resume();
+    await until(() => third.closed);
+    leaving.abort();
     await until(async () => (await local.ask("/models").catch(() => undefined))?.status === 200);
   });
 });

@@ -7,13 +7,28 @@ export interface IdleConnections {
   close(): void;
 }
 
-/** Node's own `closeIdleConnections` leaves those open that never sent anything, such as a browser's spare ones. */
-export function idleConnections(server: Server): IdleConnections {
+/**
+ * Node's own `closeIdleConnections` leaves those open that never sent anything, such as a browser's spare ones; and its
+ * `maxConnections` turns the newest away, so that a program which opens and forgets connections would shut out all others.
+ * @param maxConnections beyond it the connection that has been idle longest makes room; a new one is closed when none is
+ */
+export function idleConnections(server: Server, maxConnections: number): IdleConnections {
+  /** The one that has been idle longest stands first. */
   const idle = new Set<Socket>();
+  let open = 0;
   let isClosing = false;
   server.on("connection", (socket) => {
-    idle.add(socket);
-    socket.once("close", () => idle.delete(socket));
+    open += 1;
+    socket.once("close", () => {
+      open -= 1;
+      idle.delete(socket);
+    });
+    if (open > maxConnections) {
+      const [longestIdle = socket] = idle;
+      idle.delete(longestIdle);
+      longestIdle.destroy();
+    }
+    if (!socket.destroyed) idle.add(socket);
   });
   server.on("request", ({ socket }, outgoing) => {
     idle.delete(socket);

@@ -21,7 +21,7 @@ export interface ListenOptions {
   readonly keepAliveMs?: number;
   /** How long a caller may take no byte of its answer. Default 120 000. */
   readonly stallMs?: number;
-  /** Connections at once; further ones are closed. Default 8192. */
+  /** Connections at once; for a further one, the one that has been idle longest is closed. Default 8192. */
   readonly maxConnections?: number;
   readonly clock?: Clock;
 }
@@ -61,8 +61,7 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
     { overrideGlobalObjects: false, hostname: "localhost" },
   );
   const server = createServer(serverOptions(options), (incoming, outgoing) => void listener(incoming, outgoing));
-  const idle = idleConnections(server);
-  server.maxConnections = options.maxConnections ?? 8192;
+  const idle = idleConnections(server, options.maxConnections ?? 8192);
   await started(server, port, hostname);
   const address = server.address() as AddressInfo;
   const host = address.family === "IPv6" ? `[${address.address}]` : address.address;

@@ -47,6 +47,7 @@ describe("messages that fit", () => {
       ],
     ],
     ["thoughts that are played back", [user, { role: "assistant", content: "a", reasoning_content: "hm" }, user]],
+    ["thoughts with details", [user, { role: "assistant", content: "a", reasoning_details: [{ text: "hm" }] }, user]],
     ["thoughts in tags", [user, { role: "assistant", content: "<think>hm</think>a" }, user]],
     ["names of speakers", [{ ...user, name: "ann" }]],
     ["an id that comes again in a later turn", [user, asks(call("a")), result("a"), asks(call("a")), result("a")]],
