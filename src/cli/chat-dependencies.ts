@@ -14,15 +14,16 @@ import { setupOf } from "./setup.ts";
  */
 export async function chatDependencies(
   context: CliContext,
-  choice: { readonly provider?: string; readonly model?: string },
+  choice: { readonly provider?: string; readonly model?: string; readonly debugDump?: string },
   kind: "conversation" | "question",
 ): Promise<ReplDependencies> {
-  const { loaded } = await setupOf(context, choice);
+  const { loaded } = await setupOf(context, { provider: choice.provider, model: choice.model });
   const { config } = loaded;
   const stateFolder = zephFolders(context).state;
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
-  const open = sessionOpener(context);
+  const { debugDump } = choice;
+  const open = sessionOpener(context, debugDump === undefined ? {} : { debugDump });
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined;
   const last = follows ? await readName(lastProvider) : undefined;
   const remembered = runnable.find(({ name }) => name === last)?.name;

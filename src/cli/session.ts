@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { createGonka, toZephError } from "../ai-sdk/index.ts";
 import type {
   ChatModelListing,
@@ -14,16 +15,23 @@ import { failureJournal } from "../journal/failure-journal.ts";
 import { journalPath } from "../journal/journal-path.ts";
 import { recordFailures } from "../journal/record-failures.ts";
 import type { Model } from "../protocol/models.ts";
+import { dumpRequests } from "../provider/dump-requests.ts";
 import { type FallbackEvent, fallbackProvider } from "../provider/fallback-provider.ts";
 import { refreshModels, rememberedModels } from "../provider/model-cache.ts";
 import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
+import { withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { CliContext } from "./context.ts";
 import { setupOf } from "./setup.ts";
 
+export interface SessionOptions {
+  /** Folder for the requests, one file each. */
+  readonly debugDump?: string;
+}
+
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-export function sessionOpener(context: CliContext): OpenChatSession {
+export function sessionOpener(context: CliContext, { debugDump }: SessionOptions = {}): OpenChatSession {
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupOf(context, { provider, model });
@@ -48,15 +56,30 @@ export function sessionOpener(context: CliContext): OpenChatSession {
       if (!told.has(notice)) context.stderr.write(`${notice}\n`);
       told.add(notice);
     }
+    const dumping =
+      debugDump === undefined
+        ? opened.gonka
+        : dumpRequests(opened.gonka, {
+            folder: resolve(context.cwd, debugDump),
+            providerName: opened.config.name,
+            clock: context.clock,
+          });
+    // Outermost: what is written down is what leaves.
+    const gonka = withoutSecrets(dumping, await setup.knownSecrets(), () => tell(SECRET_REMOVED));
     return toSession(
       setup,
-      opened,
+      { ...opened, gonka },
       listeners,
       await rememberedModels(opened, setup.world),
       model ?? opened.config.model,
     );
   };
 }
+
+const SECRET_REMOVED: SessionEvent = {
+  type: "notice",
+  text: "one of your secrets stands in this conversation; [redacted] is sent in its place",
+};
 
 async function describeFallback(
   { from, to, passedOver, model: modelId, provider, error }: FallbackEvent,
@@ -96,7 +119,8 @@ function toSession(
   const contextLengthTokens = config.contextLength ?? known?.contextLengthTokens;
   const pricing = pricingOf(config.pricing ?? known);
   // Half of a known window at most: a server adds the prompt to it, and refuses what does not fit.
-  const roomTokens = contextLengthTokens === undefined ? Number.POSITIVE_INFINITY : Math.floor(contextLengthTokens / 2);
+  const roomTokens =
+    contextLengthTokens === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(contextLengthTokens / 2));
   const maxOutputTokens = Math.min(config.maxTokens, known?.maxOutputTokens ?? config.maxTokens, roomTokens);
   return {
     providerName: config.name,

@@ -9,7 +9,7 @@ import {
 } from "../config/resolve-secret.ts";
 import type { SecretNames } from "../config/secret-names.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { Secret } from "../internal/secret.ts";
+import { Secret } from "../internal/secret.ts";
 import { isAddress } from "../protocol/address.ts";
 import { isLoopback } from "../protocol/endpoint.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
@@ -46,6 +46,11 @@ export interface Setup {
   secret(names: SecretNames, purpose: string, inline?: Secret): Promise<ResolvedSecret>;
   /** As `secret`, for those one can do without. */
   optionalSecret(names: SecretNames, purpose: string): Promise<ResolvedSecret | undefined>;
+  /**
+   * What must not stand in a prompt: secrets that were resolved, everything in the vault if it was opened, and keys in
+   * the environment. Addresses are public.
+   */
+  knownSecrets(): Promise<readonly Secret[]>;
 }
 
 /**
@@ -73,10 +78,15 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     vaultFilesExist: vaultFileCount === 2,
     vaultIsHalf,
   });
-  const vaultGet = vaultReader(paths, world);
+  const vault = vaultReader(paths, world);
+  const resolved: Secret[] = [];
+  const known = <Found extends { readonly secret: Secret } | undefined>(found: Found): Found => {
+    if (found !== undefined) resolved.push(found.secret);
+    return found;
+  };
   const lookup = (purpose: string) => ({
     backend: backend.backend,
-    vaultGet,
+    vaultGet: vault.get,
     env,
     purpose,
     vaultIsHalf: vaultIsHalf && backend.origin === "default",
@@ -86,8 +96,9 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     loaded,
     vaultPaths: paths,
     vaultBackend: backend,
-    secret: (names, purpose, inline) => resolveSecret(names, { ...lookup(purpose), inline }),
+    secret: async (names, purpose, inline) => known(await resolveSecret(names, { ...lookup(purpose), inline })),
     optionalSecret: (names, purpose) => findSecret(names, lookup(purpose)),
+    knownSecrets: async () => [...resolved, ...(await vault.all()), ...secretsIn(env)],
   };
 }
 
@@ -98,11 +109,27 @@ function vaultFlags({ vaultKey, vaultFile }: NonNullable<SetupWorld["flags"]>) {
   };
 }
 
+/** Variables that hold keys, ours and those of brokers' own tools. `ZEPH_VAULT_KEY` is a path. */
+const SECRET_VARIABLE = /^(?:ZEPH|GONKA)\w*_(?:API_KEY|PRIVATE_KEY|TOKEN)$|^ZEPH_SECRET_/;
+
+function secretsIn(env: SetupWorld["env"]): readonly Secret[] {
+  return Object.entries(env).flatMap(([name, value]) =>
+    SECRET_VARIABLE.test(name) && value !== undefined ? [new Secret(value)] : [],
+  );
+}
+
 /** Opens the vault at most once, and only when a secret is looked for in it. */
 function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
   let opened: Promise<Vault> | undefined;
-  return async (name: string) => {
-    opened ??= Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
-    return (await opened).get(name);
+  return {
+    async get(name: string) {
+      opened ??= Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+      return (await opened).get(name);
+    },
+    async all(): Promise<readonly Secret[]> {
+      const vault = await opened;
+      const names = vault?.names().filter((name) => !name.endsWith("_ADDRESS")) ?? [];
+      return names.flatMap((name) => vault?.get(name) ?? []);
+    },
   };
 }

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/internal/clock.ts";
 import type { Sandbox } from "../../src/sandbox/index.ts";
@@ -128,5 +128,47 @@ describe("the response cache", () => {
     );
     for (const flags of [whole, whole]) await world.ask("hello", flags);
     expect(world.questions(broker)).toHaveLength(2);
+  });
+});
+
+describe("secrets and prompts", () => {
+  const PLANTED = "planted/secret+of.the*user";
+  const NATIVE_KEY = "0x5f".concat("A1".repeat(31));
+  beforeEach(async () => {
+    await world.writeConfig(`[llm]${record("only", broker.broker.baseURL)}`);
+    Object.assign(world.env, {
+      ZEPH_COMPATIBLE_ONLY_API_KEY: broker.broker.keys.good,
+      ZEPH_SECRET_GITHUB: PLANTED,
+      ZEPH_GONKA_PRIVATE_KEY: NATIVE_KEY,
+    });
+  });
+
+  it("never leave with it, whatever their form, and the user is told", async () => {
+    const key = broker.broker.keys.good;
+    const hex = NATIVE_KEY.slice(2).toLowerCase();
+    const { stderr, data } = await world.ask(`a ${key} b ${PLANTED} c ${hex} d`, { system: `mine is ${PLANTED}` });
+    const sent = JSON.stringify(world.questions(broker));
+    for (const secret of [key, PLANTED, hex, NATIVE_KEY]) expect(sent).not.toContain(secret);
+    expect(sent).toContain("a [redacted] b [redacted] c [redacted] d");
+    expect(stderr).toContain("one of your secrets stands in this conversation");
+    expect(data.provider).toBe("only");
+  });
+
+  it("leave other prompts as they are", async () => {
+    const { stderr } = await world.ask("is planted/secret a secret? gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg6");
+    expect(JSON.stringify(world.questions(broker))).toContain("planted/secret a secret? gonka1w508d6");
+    expect(stderr).not.toContain("secrets stands");
+  });
+
+  it("stay out of a debug dump too, which holds what was sent and no header", async () => {
+    await world.ask(`a ${PLANTED} b`, { debugDump: "dump" });
+    const folder = `${world.home}/dump`;
+    const [file = "", ...others] = await readdir(folder);
+    const text = await readFile(`${folder}/${file}`, "utf8");
+    expect(others).toEqual([]);
+    expect(JSON.parse(text)).toMatchObject({ provider: "only", body: { ...world.questions(broker)[0] } });
+    expect(text).toContain("a [redacted] b");
+    for (const secret of [PLANTED, broker.broker.keys.good, "authorization"]) expect(text).not.toContain(secret);
+    if (process.platform !== "win32") expect((await stat(`${folder}/${file}`)).mode & 0o777).toBe(0o600);
   });
 });

@@ -58,5 +58,6 @@ function withChatOptions(command: Command): Command {
     .option("--frequency-penalty <number>", "-2 to 2; above 0 repeats less")
     .option("--presence-penalty <number>", "-2 to 2; above 0 changes the subject more")
     .option("--no-stream", "wait for the whole answer")
-    .option("--hide-reasoning", "do not show the model's thinking");
+    .option("--hide-reasoning", "do not show the model's thinking")
+    .option("--debug-dump <folder>", "write each request there as JSON, without keys and known secrets");
 }

@@ -1,0 +1,38 @@
+import type { GonkaFetch } from "../client/gonka-fetch.ts";
+import type { Secret } from "../internal/secret.ts";
+
+/** Shorter ones could be words of an ordinary sentence. */
+const MIN_SECRET_CHARS = 12;
+const MASK = "[redacted]";
+
+/**
+ * The same connection for prompts that may hold secrets of the user's own: where one stands in a body, `[redacted]` is
+ * sent. `onRemoved` is called for each such request.
+ */
+export function withoutSecrets(gonka: GonkaFetch, secrets: readonly Secret[], onRemoved: () => void): GonkaFetch {
+  const pattern = secretPattern(secrets);
+  if (pattern === undefined) return gonka;
+  return Object.assign(
+    (input: string | URL | Request, init?: RequestInit) => {
+      const { body } = init ?? {};
+      if (typeof body !== "string") return gonka(input, init);
+      const clean = body.replace(pattern, MASK);
+      if (clean === body) return gonka(input, init);
+      onRemoved();
+      return gonka(input, { ...init, body: clean });
+    },
+    { baseURL: gonka.baseURL, endpoints: gonka.endpoints },
+  );
+}
+
+/** Hex keys are written in either case; nothing else that is this long is alike but for its case. */
+function secretPattern(secrets: readonly Secret[]): RegExp | undefined {
+  const forms = secrets
+    .map((secret) => secret.reveal().trim())
+    .filter((value) => value.length >= MIN_SECRET_CHARS)
+    // As it stands inside a JSON text.
+    .map((value) => JSON.stringify(value.replace(/^0x(?=[0-9a-f]{64}$)/i, "")).slice(1, -1))
+    .sort((a, b) => b.length - a.length);
+  if (forms.length === 0) return undefined;
+  return new RegExp(forms.map((form) => form.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|"), "gi");
+}
