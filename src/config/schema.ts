@@ -101,6 +101,7 @@ export const gonkaRecord = z.looseObject({
   gonka_chain_prefix: text
     .regex(CHAIN_PREFIX, { error: "must be an address prefix in lower case, such as gonka" })
     .optional(),
+  gonka_signing_phase: z.literal([1, 3], { error: "must be 3, or 1 for networks before v0.2.6" }).optional(),
   gonka_source_url: httpUrl.optional(),
   gonka_chain_id: text.optional(),
   gonka_trusted_header_hash: hash.optional(),
@@ -137,6 +138,7 @@ const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
   compatible: new Set([
     "gonka_nodes",
     "gonka_chain_prefix",
+    "gonka_signing_phase",
     "gonka_source_url",
     "gonka_chain_id",
     "gonka_trusted_header_hash",

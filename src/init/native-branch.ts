@@ -61,13 +61,15 @@ export async function nativeBranch(
 async function firstReply(session: InitSession, { signer }: NativeKey, nodes: readonly CompleteNode[]) {
   const { world, tell, facts } = session;
   const { fetch, clock, random, signal } = world;
-  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random });
+  const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
+  const recorded = existing?.type === "gonka" ? existing : undefined;
+  // A network before v0.2.6 signs otherwise; nothing on the wire tells, so only the record can.
+  const phase = recorded === undefined ? {} : { phase: recorded.signingPhase };
+  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random, ...phase });
   const models = await tell.work("Reading the list of models", () =>
     readModels(session, () => listModels(gonka, signal)),
   );
-  const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
-  const previous = existing?.type === "gonka" ? existing.model : undefined;
-  const model = await chooseModel(session, { models, previous });
+  const model = await chooseModel(session, { models, previous: recorded?.model });
   const send = () => sendTestMessage(gonka, { model, clock, signal });
   const reply = await passesTest(session, { model, send, keyIsReplaceable: false });
   return { model, reply: reply === "another-key" ? undefined : reply };

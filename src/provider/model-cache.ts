@@ -45,11 +45,11 @@ export async function rememberedModels(
 function restore(models: readonly unknown[]): readonly Model[] {
   return parseModels({
     data: models.map((entry) => {
-      const { id, contextLengthTokens, maxOutputTokens, promptUsdPer1M, completionUsdPer1M, tools, parameters, kind } =
+      const { id, contextLengthTokens, maxOutputTokens, promptUsdPer1M, completionUsdPer1M, tools, parameters } =
         entry as Model;
       return {
         id,
-        type: kind,
+        type: (entry as Model).saysEmbedding === true ? "embedding" : undefined,
         context_length: contextLengthTokens,
         max_output_length: maxOutputTokens,
         pricing: { prompt: promptUsdPer1M, completion: completionUsdPer1M },

@@ -10,7 +10,10 @@ import { isAddress } from "../protocol/address.ts";
 import type { Setup } from "./setup.ts";
 
 /** The nodes of a provider that names only a source: discovered, and remembered between runs for a few minutes. */
-export function nodeSource({ world }: Setup, config: GonkaProvider): { readonly discover?: ReturnType<typeof endpointSource> } {
+export function nodeSource(
+  { world }: Setup,
+  config: GonkaProvider,
+): { readonly discover?: ReturnType<typeof endpointSource> } {
   const { sourceUrl, chainPrefix, model, trust } = config;
   if (sourceUrl === undefined) return {};
   const { fetch, clock, random } = world;
