@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { memoryFile } from "../../test/support/memory-file.ts";
 import { manualClock } from "../internal/manual-clock.ts";
-import { localDay, openBudget } from "./budget.ts";
+import { localDay } from "../journal/spending.ts";
+import { openBudget } from "./budget.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 

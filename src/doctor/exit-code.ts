@@ -18,6 +18,9 @@ const WORST_FIRST: readonly number[] = [
   EXIT.failure,
 ];
 
+/** Found before anything is sent. */
+const EARLY: ReadonlySet<ZephErrorCode> = new Set(["budget_reached"]);
+
 /** Nodes compare timestamps after everything else (refusal row 13), so a wrong clock shows last. */
 const LATE: ReadonlySet<ZephErrorCode> = new Set(["clock_skew", "chain_stalled"]);
 
@@ -32,6 +35,7 @@ export function worstExitCode(reports: readonly CheckReport[]): number {
 
 function rankOf(exitCode: number, code: ZephErrorCode | undefined): number {
   if (code !== undefined && LATE.has(code)) return WORST_FIRST.indexOf(EXIT.billing) + 0.5;
+  if (code !== undefined && EARLY.has(code)) return WORST_FIRST.indexOf(EXIT.configOrVault) + 0.5;
   const rank = WORST_FIRST.indexOf(exitCode);
   return rank === -1 ? WORST_FIRST.length : rank;
 }

@@ -23,18 +23,35 @@ export function judgeModel(setup: Setup, config: RunnableConfig, models: readonl
   if (models.length === 0) return warned(`the list is empty, so ${model} cannot be compared with it`);
   const match = matchModel(model, chatIds);
   if (match.kind === "exact") return passed(model, { data: { model } });
-  if (models.some(({ id }) => id === model)) {
-    return warned(`${model} seems to be no chat model`, { hint: "See `zeph models`.", data: { model } });
-  }
+  const listed = models.find(({ id }) => id === model);
+  if (listed !== undefined) return judgeEmbedding(setup, config, listed, chatIds);
   const nearest = match.kind === "loose" ? [match.id] : match.nearest;
   const detail =
     match.kind === "loose"
       ? `${model} is called ${match.id} here; letter case counts`
       : `${model} is not offered any more; nearest: ${nearest.join(", ")}`;
-  const [best] = nearest;
+  return notOffered(setup, config, detail, nearest);
+}
+
+/** A name that looks like an embedding model's is a guess; a list that says so itself is not. */
+function judgeEmbedding(
+  setup: Setup,
+  config: RunnableConfig,
+  { id, saysEmbedding }: Model,
+  chatIds: readonly string[],
+): CheckResult {
+  if (saysEmbedding !== true) {
+    return warned(`${id} seems to be no chat model`, { hint: "See `zeph models`.", data: { model: id } });
+  }
+  return notOffered(setup, config, `${id} makes embeddings; for chat there are: ${someOf(chatIds)}`, chatIds);
+}
+
+function notOffered(setup: Setup, config: RunnableConfig, detail: string, better: readonly string[]): CheckResult {
+  const [best] = better;
   const change =
     best === undefined ? { hint: CATALOGUE.model_not_found.hint } : changeField(setup, config, "model", best);
-  return { status: "fail", code: "model_not_found", detail, data: { model, nearest }, ...change };
+  const data = { model: config.model, nearest: better.slice(0, 3) };
+  return { status: "fail", code: "model_not_found", detail, data, ...change };
 }
 
 function someOf(ids: readonly string[]): string {

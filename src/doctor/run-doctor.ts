@@ -13,6 +13,7 @@ import { vaultChecks } from "./base/vault-checks.ts";
 import { brokerChecks } from "./broker/broker-checks.ts";
 import type { Check, CheckReport } from "./check.ts";
 import { clockCheck } from "./clock-check.ts";
+import { dailyLimitChecks } from "./daily-limit-check.ts";
 import { newFacts } from "./facts.ts";
 import { gonkaConfigCheck, nativeChecks } from "./native/native-checks.ts";
 import { type DoctorReport, toReport } from "./report.ts";
@@ -98,7 +99,7 @@ async function remainingChecks(
     after: [...signed, ...brokers].filter(({ name }) => !name.endsWith(".smoke")).map(({ name }) => name),
     signedBy: native.find(({ name }) => chain.includes(name))?.name ?? native[0]?.name,
   });
-  return [...general, ...gonka, clock, ...signed, ...brokers];
+  return [...general, ...dailyLimitChecks(setup), ...gonka, clock, ...signed, ...brokers];
 }
 
 /** The providers whose failure would be a chat's failure: for `native` those that sign, whatever the default is. */

@@ -39,7 +39,7 @@ describe("parseModels", () => {
         tools: false,
       },
       { id: "BAAI/bge-m3", kind: "embedding" },
-      { id: "x", kind: "embedding", maxOutputTokens: 8192 },
+      { id: "x", kind: "embedding", saysEmbedding: true, maxOutputTokens: 8192 },
     ]);
   });
 

@@ -5,6 +5,8 @@ export interface Model {
   /** Exactly as listed; letter case counts. */
   readonly id: string;
   readonly kind: "chat" | "embedding";
+  /** The list itself says that it embeds; without this, an embedding model was known by its name only. */
+  readonly saysEmbedding?: boolean;
   readonly contextLengthTokens?: number;
   readonly maxOutputTokens?: number;
   readonly promptUsdPer1M?: number;
@@ -35,10 +37,12 @@ function parseModel(entry: Fields): Model | undefined {
   if (id === undefined) return undefined;
   const pricing = asRecord(entry.pricing);
   const provider = asRecord(entry.top_provider);
+  const saysEmbedding = statesEmbedding(entry) ? true : undefined;
   return {
     id,
-    kind: isEmbedding(id, entry) ? "embedding" : "chat",
+    kind: saysEmbedding || EMBEDDING_NAME.test(id) ? "embedding" : "chat",
     ...defined({
+      saysEmbedding,
       contextLengthTokens:
         asCount(entry.context_length) ?? asCount(entry.max_model_len) ?? asCount(entry.context_window),
       maxOutputTokens:
@@ -53,9 +57,10 @@ function parseModel(entry: Fields): Model | undefined {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function isEmbedding(id: string, entry: Fields): boolean {
-  const said = [entry.type, entry.task, asRecord(entry.architecture).modality].map(asText).join(" ");
-  return /embed/i.test(said) || /embed|(?:^|\/)bge-/i.test(id);
+const EMBEDDING_NAME = /embed|(?:^|\/)bge-/i;
+
+function statesEmbedding({ type, task, architecture }: Fields): boolean {
+  return [type, task, asRecord(architecture).modality].some((said) => /embed/i.test(asText(said) ?? ""));
 }
 
 function readParameters({ supported_parameters: parameters }: Fields): readonly string[] | undefined {

@@ -1,7 +1,8 @@
-import { chmod, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { localDay } from "../../src/journal/spending.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../../src/sandbox/index.ts";
 import { checkOf, doctorJson, newStage, type Stage } from "./doctor-stage.ts";
 
@@ -80,6 +81,13 @@ async function addInlineKey(): Promise<void> {
   await stage.writeConfig(text.replace("default = true", `default = true\napi_key = "${sandbox.broker.keys.good}"`));
 }
 
+/** What an answer of today cost. */
+async function spend(usd: number): Promise<void> {
+  const folder = join(stage.home, ".local/state/zeph");
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "spent.jsonl"), `${JSON.stringify({ day: localDay(Date.now()), usd })}\n`);
+}
+
 const LIST = `llm.${NAME}`;
 
 const SITUATIONS: readonly Situation[] = [
@@ -155,6 +163,15 @@ const SITUATIONS: readonly Situation[] = [
     check: `${LIST}.model`,
     code: "model_not_found",
     says: /called sandbox\/echo-1 here; letter case counts/,
+    exitCode: 12,
+    mend: follow,
+  },
+  {
+    name: "an embedding model, as the list says",
+    healthy: { model: "sandbox/embed-1" },
+    check: `${LIST}.model`,
+    code: "model_not_found",
+    says: /makes embeddings; for chat there are: sandbox\/echo-1/,
     exitCode: 12,
     mend: follow,
   },
@@ -254,7 +271,6 @@ const SITUATIONS: readonly Situation[] = [
     code: "bad_response",
     says: /not JSON/,
     exitCode: 10,
-    chat: { exitCode: 0, because: "the answer has the form of one; only its reader finds out" },
   },
   {
     name: "a broker that closes the connection",
@@ -478,6 +494,30 @@ const SITUATIONS: readonly Situation[] = [
     check: "llm.spare.reach",
     code: "unreachable",
     says: /a chat would not use spare now/,
+    exitCode: 0,
+  },
+  {
+    name: "a context window of one token, which leaves room for one",
+    healthy: { more: "context_length = 1\n" },
+    check: `${LIST}.model`,
+    says: /sandbox\/echo-1/,
+    exitCode: 0,
+  },
+  {
+    name: "a daily limit that is used up",
+    healthy: { more: "[cost]\nenabled = true\nmax_daily_cents = 10\n" },
+    arrange: () => spend(0.11),
+    check: "cost.daily_limit",
+    code: "budget_reached",
+    says: /11\.0 of 10 cents are spent today/,
+    exitCode: 14,
+  },
+  {
+    name: "a daily limit that is not used up",
+    healthy: { more: "[cost]\nenabled = true\nmax_daily_cents = 10\n" },
+    arrange: () => spend(0.09),
+    check: "cost.daily_limit",
+    says: /9\.0 of 10 cents are spent today/,
     exitCode: 0,
   },
   {

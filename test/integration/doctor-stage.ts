@@ -4,12 +4,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { World } from "../../src/cli/context.ts";
 import { runCli } from "../../src/cli/run.ts";
-import { errorBehind } from "../../src/client/error-response.ts";
-import { ZephError } from "../../src/errors/zeph-error.ts";
 import { type Clock, systemClock } from "../../src/internal/clock.ts";
 import { Secret } from "../../src/internal/secret.ts";
-import { fallbackProvider } from "../../src/provider/fallback-provider.ts";
-import { loadSetup, type SetupWorld } from "../../src/provider/setup.ts";
 import type { FetchFunction } from "../../src/transport/fetch-function.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { memoryOutput } from "../support/memory-terminal.ts";
@@ -28,7 +24,7 @@ export interface Stage {
   store(name: string, value: string): Promise<void>;
   /** Runs a command line, as a user would type it without the first word. */
   run(line: string | readonly string[], stdin?: string): Promise<{ exitCode: number; stdout: string; stderr: string }>;
-  /** What a chat would do: one question through the configured provider and its fallbacks. */
+  /** `zeph ask hello`. */
   chat(): Promise<{ exitCode: number; code: string; text: string }>;
   clear(): Promise<void>;
 }
@@ -105,27 +101,11 @@ function clockOf(stage: Stage): Clock {
   return { ...systemClock, nowMs: () => systemClock.nowMs() + stage.clockOffsetMs };
 }
 
+/** The real command: another program's answer to "would a chat work?" proves nothing. */
 async function ask(stage: Stage): Promise<{ exitCode: number; code: string; text: string }> {
-  try {
-    const world: SetupWorld = worldOf(stage);
-    const opened = await fallbackProvider(await loadSetup(world));
-    if (opened.config.model === undefined) throw new ZephError("model_missing");
-    const response = await opened.gonka(`${opened.gonka.baseURL}/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        model: opened.config.model,
-        messages: [{ role: "user", content: "hello" }],
-        max_tokens: opened.config.maxTokens,
-      }),
-    });
-    const text = await response.text();
-    if (response.ok) return { exitCode: 0, code: "ok", text };
-    throw errorBehind(response) ?? new ZephError("bad_response", { status: response.status });
-  } catch (error) {
-    if (!ZephError.is(error)) throw error;
-    return { exitCode: error.exitCode, code: error.code, text: error.message };
-  }
+  const { exitCode, stdout } = await stage.run("ask hello --json");
+  const { data, error } = JSON.parse(stdout) as { data?: { text: string }; error?: { code: string; message: string } };
+  return { exitCode, code: error?.code ?? "ok", text: error?.message ?? data?.text ?? "" };
 }
 
 /** The doctor's JSON, and the bare facts of it that tests compare. */

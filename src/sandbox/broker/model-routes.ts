@@ -45,6 +45,7 @@ function modelEntry(model: SandboxModel, isBare: boolean): object {
     ...(isBare
       ? {}
       : {
+          ...(model.kind === "embedding" ? { type: "embedding" } : {}),
           name: model.id.split("/").at(-1),
           description: `A made-up ${model.kind} model of the zeph sandbox.`,
           context_length: model.contextLengthTokens,
