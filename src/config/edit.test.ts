@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { parse } from "smol-toml";
 import { describe, expect, it } from "vitest";
 import { removeProvider, setDefaultProvider, setModel, upsertProvider } from "./edit.ts";
 import { loadConfig } from "./load.ts";
@@ -248,5 +249,14 @@ describe("removeProvider", () => {
 
   it("takes the last one", () => {
     expect(removeProvider(read("native-record.toml"), "gonka").trim()).toBe("");
+  });
+});
+
+describe("a name with control signs", () => {
+  it("is written with escapes, and read back the same", () => {
+    const model = "m/\u001b[2J\u009b31m\u202eevil";
+    const text = setModel('[[llm.providers]]\ntype = "compatible"\nname = "a"\n', "a", model);
+    expect(text).not.toMatch(/[\p{Cf}]|[^\P{Cc}\n]/u);
+    expect(parse(text)).toMatchObject({ llm: { providers: [{ model }] } });
   });
 });

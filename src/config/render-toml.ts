@@ -1,6 +1,12 @@
 import { stringify } from "smol-toml";
 import { isTable, type Table } from "./layer.ts";
 
+/**
+ * Signs that TOML allows as they are and that would steer the terminal, or mislead the eyes, of whoever looks at the file.
+ * Only strings can hold them, and strings are rendered with escapes.
+ */
+const HIDDEN_SIGNS = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
 /** `key = value` on one line; tables inside become inline tables. */
 export function renderField(key: string, value: unknown): string {
   return `${renderKey(key)} = ${renderValue(value)}`;
@@ -29,7 +35,8 @@ export function renderValue(value: unknown): string {
   }
   return stringify({ value })
     .replace(/^value = /, "")
-    .trimEnd();
+    .trimEnd()
+    .replace(HIDDEN_SIGNS, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function renderKey(key: string): string {

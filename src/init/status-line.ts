@@ -1,5 +1,6 @@
 import type { Clock } from "../internal/clock.ts";
 import type { InitWorld } from "./init-world.ts";
+import { printableLine } from "./printable.ts";
 
 /** Shorter waits are not worth a line. */
 const SHOW_AFTER_MS = 200;
@@ -23,7 +24,7 @@ export async function withStatusLine<T>(
   const draw = () => {
     isShown = true;
     const seconds = ((clock.nowMs() - startedAtMs) / 1000).toFixed(1);
-    const line = `${FRAMES[frame++ % FRAMES.length]}  ${label} … ${seconds} s`;
+    const line = `${FRAMES[frame++ % FRAMES.length]}  ${printableLine(label)} … ${seconds} s`;
     stderr.write(`${ERASE_LINE}${line.slice(0, Math.max(20, (stderr.columns ?? 80) - 1))}`);
     cancel = clock.schedule(REDRAW_MS, draw);
   };

@@ -1,4 +1,5 @@
 import type { InitWorld } from "./init-world.ts";
+import { printable } from "./printable.ts";
 
 /** Progress and findings, for whoever watches. */
 export interface Tell {
@@ -10,10 +11,13 @@ export interface Tell {
   work<T>(label: string, task: () => Promise<T>): Promise<T>;
 }
 
+/** More than the longest report of a doctor. */
+const MAX_CHARS = 20_000;
+
 /** Plain lines on standard error, for runs without questions. */
 export function plainTell({ stderr }: Pick<InitWorld, "stderr">): Tell {
   const line = (sign: string) => (text: string) => {
-    stderr.write(`${sign} ${text.replaceAll("\n", "\n  ")}\n`);
+    stderr.write(`${sign} ${printable(text, MAX_CHARS).replaceAll("\n", "\n  ")}\n`);
   };
   return { info: line("·"), done: line("✓"), warn: line("!"), fail: line("✗"), work: (_label, task) => task() };
 }

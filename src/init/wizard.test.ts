@@ -2,6 +2,7 @@ import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { memoryKeyboard, memoryOutput } from "../../test/support/memory-terminal.ts";
 import { manualClock } from "../internal/manual-clock.ts";
+import { plainTell } from "./tell.ts";
 import { terminalWizard } from "./wizard.ts";
 
 function terminal(columns = 80) {
@@ -49,6 +50,18 @@ describe("the wizard", () => {
     keyboard.write("abcdef\r");
     expect((await secret).reveal()).toBe("abcdef");
     expect(stderr.text).not.toContain("abc");
+  });
+
+  it("lets no name from outside steer the terminal", async () => {
+    const { ask, tell, keyboard, stderr } = terminal();
+    const hostile = "m/\u001b]0;owned\u0007\u001b[2J\u009b31m\u202eevil\n";
+    const chosen = ask.select({ message: hostile, choices: [{ value: hostile, label: hostile, hint: hostile }] });
+    await stderr.waitFor("evil");
+    keyboard.write("\r");
+    expect(await chosen).toBe(hostile);
+    for (const say of [tell.info, tell.done, tell.warn, tell.fail]) say(hostile);
+    plainTell({ stderr }).warn(hostile);
+    expect(stderr.text).not.toMatch(/\u001b\]|\u0007|\u001b\[2J|[\u0080-\u009f\u202e]/);
   });
 
   it("is cancelled by Ctrl-C and by the program's signal", async () => {

@@ -3,6 +3,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import type { Ask } from "./ask.ts";
 import type { InitWorld } from "./init-world.ts";
+import { printable, printableLine } from "./printable.ts";
 import { withStatusLine } from "./status-line.ts";
 import type { Tell } from "./tell.ts";
 
@@ -17,13 +18,16 @@ export interface Wizard {
 /** Width of `│` and the blanks beside it. */
 const GUIDE_COLUMNS = 4;
 
+/** More than the longest report of a doctor. */
+const MAX_WORDS_CHARS = 20_000;
+
 /** More lines than this scroll. */
 const MAX_CHOICES_SHOWN = 12;
 
 export function terminalWizard(world: Pick<InitWorld, "stdin" | "stderr" | "signal" | "clock">): Wizard {
   const output = { output: world.stderr };
   const wrapped = (show: (words: string, options: typeof output) => void) => (words: string) =>
-    show(wrapWords(words, (world.stderr.columns ?? 80) - GUIDE_COLUMNS), output);
+    show(wrapWords(printable(words, MAX_WORDS_CHARS), (world.stderr.columns ?? 80) - GUIDE_COLUMNS), output);
   return {
     ask: terminalAsk(world),
     tell: {
@@ -75,26 +79,32 @@ function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask
     async select({ message, choices, initial }) {
       const options = choices.map(({ label, hint }, index) => ({
         value: index,
-        label,
-        ...(hint === undefined ? {} : { hint }),
+        label: printableLine(label),
+        ...(hint === undefined ? {} : { hint: printableLine(hint) }),
       }));
       const initialValue = Math.max(
         0,
         choices.findIndex(({ value }) => value === initial),
       );
-      const shown = { message, options, initialValue, maxItems: MAX_CHOICES_SHOWN, showInstructions: false };
+      const shown = {
+        message: printable(message),
+        options,
+        initialValue,
+        maxItems: MAX_CHOICES_SHOWN,
+        showInstructions: false,
+      };
       const chosen = choices[await asking(world, (streams) => select({ ...streams, ...shown }))];
       if (chosen === undefined) throw new ZephError("internal", { detail: "a choice that was not offered" });
       return chosen.value;
     },
     async hidden({ message, check }) {
       const validate = (value = "") => (value.trim() === "" ? "Nothing was typed." : check?.(new Secret(value)));
-      const shown = { message, validate, clearOnError: true };
+      const shown = { message: printable(message), validate, clearOnError: true };
       return new Secret(await asking(world, (streams) => password({ ...streams, ...shown })));
     },
     async text({ message, initial, placeholder, check }) {
       const shown = {
-        message,
+        message: printable(message),
         validate: (value = "") => check?.(value.trim()),
         ...(initial === undefined ? {} : { initialValue: initial }),
         ...(placeholder === undefined ? {} : { placeholder }),
@@ -104,7 +114,7 @@ function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask
       return (answer ?? "").trim();
     },
     async confirm({ message, initial = false }) {
-      return asking(world, (streams) => confirm({ ...streams, message, initialValue: initial }));
+      return asking(world, (streams) => confirm({ ...streams, message: printable(message), initialValue: initial }));
     },
   };
 }
