@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
 import { type ConversationOptions, loadModelCode, startConversation } from "../../chat/conversation.ts";
@@ -7,6 +6,7 @@ import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
 import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { spendingPath } from "../../journal/spending.ts";
 import type { CliContext } from "../context.ts";
 import { readQuestion } from "../read-question.ts";
 import { showAnswer } from "../render/answer-view.ts";
@@ -27,6 +27,7 @@ export interface AskFlags {
   /** `--no-stream` makes it false. */
   readonly stream?: boolean;
   readonly hideReasoning?: boolean;
+  readonly debugDump?: string;
 }
 
 /** What the two commands need and do not make themselves. */
@@ -72,7 +73,7 @@ export function sessionChoice({ provider, model }: AskFlags): { provider?: strin
 }
 
 export function dailyBudget({ clock }: CliContext, { stateFolder, maxDailyCents = 0 }: ChatDependencies): Budget {
-  return openBudget({ maxDailyCents, file: stateFile(join(stateFolder, "spent.jsonl")), clock });
+  return openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder)), clock });
 }
 
 /** Settings of the conversation that come from flags. Throws `usage` for numbers that are none. */
