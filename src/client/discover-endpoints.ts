@@ -42,6 +42,8 @@ export interface Discovery {
   /** Why the label is not a better one, in sentences. */
   readonly reasons: readonly string[];
   readonly epochId: bigint | undefined;
+  /** When the network made the block that proves the list, milliseconds since 1970; absent without a proof. */
+  readonly provenAtMs?: number;
 }
 
 const DEFAULT_WANTED = 8;
@@ -84,6 +86,7 @@ export async function discoverEndpoints(options: DiscoverOptions): Promise<Disco
     label: list.label,
     reasons: list.reasons,
     epochId: list.epochId,
+    ...(list.provenAtMs === undefined ? {} : { provenAtMs: list.provenAtMs }),
   };
 }
 

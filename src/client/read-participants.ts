@@ -16,6 +16,8 @@ export interface ParticipantsList {
   readonly epochId: bigint;
   readonly label: ProofLabel;
   readonly reasons: readonly string[];
+  /** When the network made the block that proves the list, milliseconds since 1970. An old proof is still a true one. */
+  readonly provenAtMs?: number;
 }
 
 const PAGE_SIZE = 100;
@@ -44,13 +46,14 @@ export async function readParticipants(
           readValidators(rpc, height, reading),
         ]);
   const { chainId, ...pinned } = trust;
-  return verifyParticipants({
+  const list = verifyParticipants({
     response,
     ...(commit === undefined ? {} : { commit }),
     ...(validators === undefined ? {} : { validators }),
     ...(chainId === undefined ? {} : { chainId }),
     trust: pinned,
   });
+  return list.evidence === undefined ? list : { ...list, provenAtMs: list.evidence.headerTimeMs };
 }
 
 /** All pages of the validator set, or undefined when the chain RPC does not give them. */

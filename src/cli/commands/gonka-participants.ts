@@ -1,6 +1,7 @@
 import { readVersions } from "../../client/discover-endpoints.ts";
 import { readParticipants } from "../../client/read-participants.ts";
 import { readChainFacts } from "../../doctor/native/network-reads.ts";
+import { proofAge, provenAt } from "../../doctor/native/proof-age.ts";
 import { redactUrl } from "../../internal/redact.ts";
 import { isTransferAgentAllowed } from "../../protocol/chain-params.ts";
 import type { ProofLabel } from "../../protocol/proof/verify-participants.ts";
@@ -38,12 +39,12 @@ export const runGonkaParticipants: RunCommand<NetworkFlags> = async (context, fl
       source: redactUrl(source),
       apiVersion: versions?.apiVersionText ?? null,
       epoch: list.epochId,
-      proof: { label: list.label, reasons: list.reasons },
+      proof: { label: list.label, provenAt: provenAt(list), reasons: list.reasons },
       participants,
       excluded: list.excluded,
     },
     answer: renderTable([["address", "weight", "may serve", "url", ""].map(dim), ...rows]),
-    notice: `Epoch ${list.epochId}: ${WORDS[list.label]}.\n`,
+    notice: `Epoch ${list.epochId}: ${WORDS[list.label]}${proofAge(list, context.clock.nowMs())}.\n`,
   });
 };
 

@@ -7,6 +7,7 @@ import type { Check, CheckResult } from "../check.ts";
 import type { DoctorFacts } from "../facts.ts";
 import { failed, passed, warned } from "../results.ts";
 import { type NativeSighting, readingOf, sourceOf } from "./native-sighting.ts";
+import { proofAge, provenAt } from "./proof-age.ts";
 
 /** For a provider that names only a source: which nodes would a chat find there? Each is asked who it is. */
 export function discoveryCheck(sighting: NativeSighting, sourceUrl: string): Check {
@@ -76,8 +77,15 @@ export function proofCheck(sighting: NativeSighting): Check {
         const list = await readParticipants(sourceOf(sighting), readingOf(facts, signal), config.trust);
         const active = new Set(list.participants.map(({ address }) => address));
         const strangers = nodes.filter(({ address }) => address !== undefined && !active.has(address));
-        const data = { label: list.label, epoch: list.epochId, participants: active.size, reasons: list.reasons };
-        const words = `${active.size} participants of epoch ${list.epochId}: ${LABELS[list.label]}`;
+        const data = {
+          label: list.label,
+          provenAt: provenAt(list),
+          epoch: list.epochId,
+          participants: active.size,
+          reasons: list.reasons,
+        };
+        const age = proofAge(list, facts.world.clock.nowMs());
+        const words = `${active.size} participants of epoch ${list.epochId}: ${LABELS[list.label]}${age}`;
         if (strangers.length > 0) {
           const named = strangers.map(({ address }) => address).join(", ");
           return warned(`${words}; not among them: ${named}`, {
