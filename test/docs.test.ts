@@ -195,7 +195,7 @@ describe("names in the documents", () => {
 });
 
 /** Variables of other programs that the documents say how to set; GonkaGate's own is read by its broker's record. */
-const FOREIGN_VARIABLES = "GONKAGATE_API_KEY OPENAI_API_BASE OPENAI_API_BASE_URL";
+const FOREIGN_VARIABLES = "GONKAGATE_API_KEY OPENAI_API_BASE OPENAI_API_BASE_URL GONKA_VERIFY_PROOF";
 
 /** Names of the Gonka network's and of gonka-openai's own, which the documents explain. */
 const FOREIGN =

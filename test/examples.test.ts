@@ -17,6 +17,7 @@ const EXAMPLES = fileURLToPath(new URL("../examples", import.meta.url));
 const PRINTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   "ai-sdk-tool.js": ["tool: weather in Oslo", /"celsius":21/, /\d+ tokens, 0\.0000\d+ USD/],
   "broker-fetch.js": ["models: sandbox/echo-1", "answer: 1, 2, 3, 4, 5 (12 tokens)", "data: [DONE]"],
+  "from-gonka-openai.js": ["sandbox/echo-1: 1, 2, 3, 4, 5\n"],
   "next-route/call-route.js": ["200 text/event-stream\n1, 2, 3, 4, 5\n"],
   "openai-sdk.js": ["6 * 7 = 42\n1, 2, 3, 4, 5\n5 tokens\n404 model_not_found\n"],
   "sign-by-hand.js": ["200 signed\n"],
