@@ -46,19 +46,35 @@ export function unknownFlag(stderr: string, extras: readonly string[]): string |
   return complaint === undefined ? undefined : extras.find((flag) => complaint.includes(flag));
 }
 
-/** Passes text on as it comes, but for lines that are a key. What might become such a line waits for its end. */
-export function withoutKeys(write: (text: string) => void): (text: string) => void {
+const FLAG_COMPLAINT = /unknown (?:shorthand )?flag: /;
+
+/**
+ * Passes on what a user has to see while a program runs, as it comes: no line that is a key, and nothing from the
+ * complaint about a flag onwards, which is an answer to us. What might become such a line waits for its end.
+ */
+export function forUser(write: (text: string) => void): (text: string) => void {
   let line = "";
+  let isMuted = false;
   return (text) => {
+    if (isMuted) return;
     const lines = (line + text).split("\n");
     line = lines.pop() ?? "";
-    const shown = lines.filter((each) => !KEY_LINE.test(each.trim())).map((each) => `${each}\n`);
-    if (!/^[0-9a-f]*$/i.test(line.trim())) {
+    const complaint = lines.findIndex((each) => FLAG_COMPLAINT.test(each));
+    isMuted = complaint >= 0;
+    const shown = (isMuted ? lines.slice(0, complaint) : lines)
+      .filter((each) => !KEY_LINE.test(each.trim()))
+      .map((each) => `${each}\n`);
+    if (!isMuted && !mustWait(line.trim().toLowerCase())) {
       shown.push(line);
       line = "";
     }
     if (shown.length > 0) write(shown.join(""));
   };
+}
+
+/** The beginning of a key, or of an error that may be about a flag. */
+function mustWait(start: string): boolean {
+  return /^[0-9a-f]*$/.test(start) || "error".startsWith(start) || start.startsWith("error");
 }
 
 export function lastLine(text: string): string | undefined {

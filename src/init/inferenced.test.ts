@@ -146,6 +146,21 @@ describe("the export", () => {
     expect(shown.join("")).toBe("Enter keyring passphrase:\nthe end\n");
   });
 
+  it("shows the user nothing of the flags that were tried", async () => {
+    const { inferenced, runs, shown } = program(({ args, onStderr }) => {
+      if (args.includes("--indiscreet")) {
+        const complaint = ["Err", "or: unknown flag: --indiscreet\nUsage:\n", "  inferenced keys export <name>\n"];
+        for (const text of complaint) onStderr?.(text);
+        return { exitCode: 1, stderr: complaint.join("") };
+      }
+      onStderr?.("Enter keyring passphrase:\n");
+      return { stdout: `${KEY}\n` };
+    }, true);
+    expect((await inferenced.exportKey({ backend: "file" }, "a")).reveal()).toBe(KEY);
+    expect(runs).toHaveLength(2);
+    expect(shown.join("")).toBe("Enter keyring passphrase:\n");
+  });
+
   it("ends in time and says what to run by hand", async () => {
     const { inferenced } = program(() => ({ timedOut: true, exitCode: undefined as never }));
     const error = await failureOf(inferenced.exportKey(TEST_KEYRING, "a"));

@@ -3,12 +3,12 @@ import type { Secret } from "../internal/secret.ts";
 import { findProgram } from "./find-program.ts";
 import {
   failure,
+  forUser,
   type KeyringEntry,
   lastLine,
   parseExport,
   parseKeyList,
   unknownFlag,
-  withoutKeys,
 } from "./inferenced-output.ts";
 import { type InferencedVersion, judgeVersion } from "./inferenced-version.ts";
 import type { InitWorld } from "./init-world.ts";
@@ -25,6 +25,8 @@ export interface Keyring {
 /** The `inferenced` program, asked and told. Throws `inferenced_failed` with the command to run by hand. */
 export interface Inferenced {
   readonly path: string;
+  /** Whether every command on this keyring may ask the user for its passphrase. */
+  asksUser(keyring: Keyring): boolean;
   version(): Promise<InferencedVersion>;
   list(keyring: Keyring): Promise<readonly KeyringEntry[]>;
   address(keyring: Keyring, name: string): Promise<string>;
@@ -60,13 +62,15 @@ export async function findInferenced(
 /** The program at this path. */
 export function inferencedAt(path: string, world: InferencedWorld, run: RunProgram): Inferenced {
   const { execute, succeed } = runner(path, world, run);
+  const asksUser = ({ backend }: Keyring) => world.interactive && !["test", "memory"].includes(backend);
   /** The user's terminal goes to the program wherever the keyring may ask for a passphrase. */
-  const unlocking = ({ backend }: Keyring): Partial<RunProgramOptions> =>
-    world.interactive && !["test", "memory"].includes(backend)
-      ? { stdin: "terminal", onStderr: withoutKeys((text) => world.stderr.write(text)), timeLimitMs: PATIENT_MS }
+  const unlocking = (keyring: Keyring): Partial<RunProgramOptions> =>
+    asksUser(keyring)
+      ? { stdin: "terminal", onStderr: forUser((text) => world.stderr.write(text)), timeLimitMs: PATIENT_MS }
       : {};
   return {
     path,
+    asksUser,
     version: async () =>
       judgeVersion(outputOf(await execute(["version"], { timeLimitMs: VERSION_MS }).catch(toSilence))),
     async list(keyring) {
@@ -85,7 +89,7 @@ export function inferencedAt(path: string, world: InferencedWorld, run: RunProgr
     exportKey(keyring, name) {
       const args = ["keys", "export", toArgument(name), "--unarmored-hex", "--unsafe", ...flagsOf(keyring)];
       // Builds without -y ask "Continue? [y/N]" on standard error and read the answer here.
-      return exportWith(execute, args, { stdin: { text: "y\n" }, ...unlocking(keyring) });
+      return exportWith(execute, args, () => ({ stdin: { text: "y\n" }, ...unlocking(keyring) }));
     },
     async publishKey(keyring, name, { nodeUrl, chainId }) {
       const args = publishKeyArgs(name, { nodeUrl, chainId, keyring });
@@ -119,12 +123,12 @@ function runner(file: string, { env, clock, signal }: InferencedWorld, run: RunP
 async function exportWith(
   execute: Execute,
   command: readonly string[],
-  how: Partial<RunProgramOptions>,
+  how: () => Partial<RunProgramOptions>,
 ): Promise<Secret> {
   let extras: readonly string[] = ["--indiscreet", "-y"];
   for (;;) {
     const args = [...command, ...extras];
-    const result = await execute(args, how);
+    const result = await execute(args, how());
     if (result.exitCode === 0) return parseExport(result, args);
     const unknown = unknownFlag(result.stderr, extras);
     if (unknown === undefined) throw failure(args, lastLine(result.stderr) ?? "failed");

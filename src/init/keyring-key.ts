@@ -27,6 +27,9 @@ export async function pickFromKeyring(
 ): Promise<KeyringKey> {
   let keyring = await findKeyring(session, "detect");
   for (;;) {
+    if (inferenced.asksUser(keyring)) {
+      session.tell.info("inferenced may ask for the keyring's passphrase twice: to list the keys, and to export one.");
+    }
     const entries = await inferenced.list(keyring);
     const chosen = wanted === undefined ? await chooseEntry(session, entries) : requireEntry(entries, wanted);
     if (chosen === ANOTHER_KEYRING) {
@@ -34,12 +37,23 @@ export async function pickFromKeyring(
       continue;
     }
     const name = chosen === NEW_KEY ? await makeKey(session, inferenced, keyring, entries) : chosen;
-    // Asked again, by name: the list may come from elsewhere than what is exported.
-    const address = await inferenced.address(keyring, name);
+    const statedAddress = await askAddress(inferenced, keyring, { name, entries });
     const key = await inferenced.exportKey(keyring, name);
-    const statedAddress = { address, from: `inferenced keys show ${name}` };
     return { key, statedAddress, keyring: { inferenced, keyring, name } };
   }
+}
+
+/** Asked by name, as the export is; where that costs the user a passphrase, what the list said is good enough. */
+async function askAddress(
+  inferenced: Inferenced,
+  keyring: Keyring,
+  { name, entries }: { readonly name: string; readonly entries: readonly KeyringEntry[] },
+): Promise<KeyringKey["statedAddress"]> {
+  const listed = entries.find((entry) => entry.name === name);
+  if (listed !== undefined && inferenced.asksUser(keyring)) {
+    return { address: listed.address, from: "inferenced keys list" };
+  }
+  return { address: await inferenced.address(keyring, name), from: `inferenced keys show ${name}` };
 }
 
 function requireEntry(entries: readonly KeyringEntry[], wanted: string): string {
