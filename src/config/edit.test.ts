@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "smol-toml";
 import { describe, expect, it } from "vitest";
-import { removeProvider, setDefaultProvider, setModel, upsertProvider } from "./edit.ts";
+import { inlineKeys, removeProvider, replaceInlineKey, setDefaultProvider, setModel, upsertProvider } from "./edit.ts";
 import { loadConfig } from "./load.ts";
 
 const read = (name: string) => readFileSync(new URL(`../../vectors/config/${name}`, import.meta.url), "utf8");
@@ -258,5 +258,55 @@ describe("a name with control signs", () => {
     const text = setModel('[[llm.providers]]\ntype = "compatible"\nname = "a"\n', "a", model);
     expect(text).not.toMatch(/[\p{Cf}]|[^\P{Cc}\n]/u);
     expect(parse(text)).toMatchObject({ llm: { providers: [{ model }] } });
+  });
+});
+
+describe("a key that stands in the file", () => {
+  const text = `# mine
+[[llm.providers]]
+type = "compatible"
+name = "gonkagate"
+# where it came from
+  api_key   =   "gp-planted" # mine
+base_url = "https://api.gonkagate.com/v1"
+
+[[llm.providers]]
+type = "compatible"
+name = "other"
+api_key = "planted-too"
+api_key_env = "ZEPH_SECRET_OTHER"
+
+[[llm.providers]]
+type = "openai"
+name = "zeph-only"
+api_key = "sk-planted"
+`;
+
+  it("is found in the records that zeph runs, with its name in the vault", () => {
+    const found = inlineKeys(text).map(({ provider, secretName, value }) => [provider, secretName, value.reveal()]);
+    expect(found).toEqual([
+      ["gonkagate", "ZEPH_COMPATIBLE_GONKAGATE_API_KEY", "gp-planted"],
+      ["other", "ZEPH_SECRET_OTHER", "planted-too"],
+    ]);
+    expect(inlineKeys("[llm")).toEqual([]);
+    expect(JSON.stringify(inlineKeys(text))).not.toContain("planted");
+  });
+
+  it("gives its line to its name, and everything else stays", () => {
+    const changed = inlineKeys(text).reduce(replaceInlineKey, text);
+    expect(changed).toBe(
+      text
+        .replace('api_key   =   "gp-planted"', 'api_key_env = "ZEPH_COMPATIBLE_GONKAGATE_API_KEY"')
+        .replace('api_key = "planted-too"\n', ""),
+    );
+  });
+
+  it("goes from inline tables too", () => {
+    const inline =
+      '[llm]\nproviders = [{ type = "compatible", name = "a", base_url = "https://a.example", api_key = "k" }]\n';
+    const [key] = inlineKeys(inline);
+    const changed = key === undefined ? "" : replaceInlineKey(inline, key);
+    expect(changed).not.toContain('"k"');
+    expect(changed).toContain("ZEPH_COMPATIBLE_A_API_KEY");
   });
 });

@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { parse as parseForPatch, patch } from "@decimalturn/toml-patch";
 import { ZephError } from "../errors/zeph-error.ts";
+import { Secret } from "../internal/secret.ts";
 import { effectiveName, PROVIDERS } from "./check-layer.ts";
 import { faultsError } from "./fault.ts";
 import { isFault, readFileLayer } from "./file-layer.ts";
 import { isTable, type Table, tablesAt } from "./layer.ts";
 import { appendRecord, removeRecord, setRecordFields } from "./record-splices.ts";
+import { apiKeyNames } from "./secret-names.ts";
 import { applySplices, type Splice } from "./splice.ts";
 import { type OutlineBlock, outlineToml } from "./toml-outline.ts";
 
@@ -45,6 +47,36 @@ export function setDefaultProvider(text: string, name: string): string {
 /** Sets the model of a provider. Throws `provider_not_found`, `config_invalid`. */
 export function setModel(text: string, name: string, model: string): string {
   return edit(text, (records) => [{ kind: "set", index: indexOf(records, name), fields: { model } }]);
+}
+
+/** A key that stands in a config file, and the name it has in a vault. */
+export interface InlineKey {
+  readonly provider: string;
+  readonly secretName: string;
+  readonly value: Secret;
+}
+
+/** The keys that broker records of this text hold themselves. Nothing for a text that is not TOML. */
+export function inlineKeys(text: string): readonly InlineKey[] {
+  const layer = readFileLayer("the config file", text.replace(/^\ufeff/, ""));
+  if (isFault(layer)) return [];
+  return recordsOf(layer.values).flatMap((record) => {
+    const provider = effectiveName(record);
+    const { api_key: key, api_key_env: configured } = record;
+    if (record.type !== "compatible" || provider === undefined || typeof key !== "string" || key.trim() === "")
+      return [];
+    const { canonical } = apiKeyNames(provider, {
+      configured: typeof configured === "string" ? configured : undefined,
+    });
+    return [{ provider, secretName: canonical, value: new Secret(key.trim()) }];
+  });
+}
+
+/** Puts the name of the secret in the place of an inline key. Throws `provider_not_found`, `config_invalid`. */
+export function replaceInlineKey(text: string, { provider, secretName }: InlineKey): string {
+  return edit(text, (records) => [
+    { kind: "set", index: indexOf(records, provider), fields: { api_key: undefined, api_key_env: secretName } },
+  ]);
 }
 
 /** Takes a provider record out. Comments around it stay. Throws `provider_not_found`, `config_invalid`. */

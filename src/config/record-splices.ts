@@ -61,7 +61,10 @@ export function setRecordFields(
   const newFields: string[] = [];
   const newElements: string[] = [];
   const newline = newlineOf(text);
+  const { done, splices: moved } = keyToName(blocks, fields);
+  splices.push(...moved);
   for (const [field, value] of Object.entries(fields)) {
+    if (done.includes(field)) continue;
     const entry = blocks.main.entries.find(({ key }) => key.length === 1 && key[0] === field);
     if (entry !== undefined && value !== undefined) {
       splices.push({ kind: "replace", span: entry.value, text: renderValue(value) });
@@ -73,6 +76,18 @@ export function setRecordFields(
     } else if (value !== undefined) newFields.push(renderField(field, value));
   }
   return [...splices, ...insertFields(text, blocks, newFields), ...insertElements(blocks, newElements, newline)];
+}
+
+/** The name of a secret takes the line of the secret itself, whose comment is mostly about both. */
+function keyToName({ main }: RecordBlocks, fields: Table): { done: readonly string[]; splices: readonly Splice[] } {
+  const { api_key_env: name } = fields;
+  const entryOf = (field: string) => main.entries.find(({ key }) => key.length === 1 && key[0] === field);
+  const secret = entryOf("api_key");
+  const goes = "api_key" in fields && fields.api_key === undefined;
+  if (secret === undefined || !goes || typeof name !== "string" || entryOf("api_key_env") !== undefined)
+    return { done: [], splices: [] };
+  const text = renderField("api_key_env", name);
+  return { done: ["api_key", "api_key_env"], splices: [{ kind: "replace", span: secret.span, text }] };
 }
 
 /** Takes a field out in all its spellings: `a = …`, `a.b = …`, `[….a]` and `[[….a]]`. */

@@ -3,14 +3,13 @@ import type { ConfigWarning } from "./fault.ts";
 import { isTable, type LayeredTable } from "./layer.ts";
 import type { MergedRecord } from "./merge-records.ts";
 import { isIrrelevantField, recordKind } from "./schema.ts";
-import { secretNameFor } from "./secret-names.ts";
 
 /** As the network takes them; Zeph's own values are among them. */
 const REASONING_EFFORTS: readonly string[] = ["none", "minimal", "low", "medium", "high", "xhigh"];
 
 /** What is odd about a record without keeping it from being used. */
 export function recordWarnings(
-  { name, table }: MergedRecord,
+  { table }: MergedRecord,
   index: number,
   insecureFields: readonly string[],
 ): readonly ConfigWarning[] {
@@ -24,7 +23,7 @@ export function recordWarnings(
   const warnings: ConfigWarning[] = [];
   const inlineKey = table.values.api_key;
   if (kind === "compatible" && typeof inlineKey === "string" && inlineKey.trim() !== "") {
-    const store = `store it with \`zeph vault set ${secretNameFor(name)}\` and delete the line`;
+    const store = "move it into the vault with `zeph vault import`";
     warnings.push(warn("inline_key", "api_key", `holds a key in plain text; ${store}`));
   }
   const effort = table.values.reasoning_effort;

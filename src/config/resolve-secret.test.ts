@@ -108,7 +108,7 @@ describe("resolveSecret (B35)", () => {
 
   it("uses a key in the config first, with a notice", async () => {
     const found = await resolveSecret(names, lookup({ inline: new Secret("inline"), vault: { [NAME]: "stored" } }));
-    expect(found).toMatchObject({ source: "config", notice: expect.stringContaining(`zeph vault set ${NAME}`) });
+    expect(found).toMatchObject({ source: "config", notice: expect.stringContaining("`zeph vault import`") });
   });
 
   it("does not look elsewhere when the vault cannot be opened", async () => {

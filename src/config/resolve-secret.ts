@@ -98,7 +98,7 @@ export async function resolveSecret(names: SecretNames, lookup: SecretLookup): P
 /** As {@link resolveSecret}, for secrets one can do without: `undefined` when there is none. */
 export async function findSecret(names: SecretNames, lookup: SecretLookup): Promise<ResolvedSecret | undefined> {
   if (lookup.inline !== undefined) {
-    const notice = `The key of ${lookup.purpose} stands in the config file in plain text; store it with \`zeph vault set ${names.canonical}\` and delete the line.`;
+    const notice = `The key of ${lookup.purpose} stands in the config file in plain text; move it into the vault with \`zeph vault import\`.`;
     return { secret: lookup.inline, name: names.canonical, source: "config", notice };
   }
   const variable = [...names.stored, ...names.aliases].find((name) => (lookup.env[name] ?? "").trim() !== "");

@@ -7,17 +7,21 @@ import { findImportable, type ImportCandidate } from "../../vault/importable.ts"
 import type { Vault } from "../../vault/index.ts";
 import { entryFault } from "../../vault/known-entries.ts";
 import type { CliContext, RunCommand } from "../context.ts";
+import { type FileWithKeys, findInlineKeys, moveInlineKeys } from "../move-inline-keys.ts";
 import { openVault } from "../open-vault.ts";
 import { promptConfirm } from "../prompt.ts";
+import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
 
 export interface VaultImportFlags {
-  /** A `.env` file; without one the variables of the environment are looked at. */
+  /** A `.env` file; without one the variables of the environment and the config are looked at. */
   readonly file?: string;
   /** `--force`: replace stored values that differ. */
   readonly force?: boolean;
   /** `--yes`: do not ask. */
   readonly yes?: boolean;
+  /** `--move`: also take the keys out of the config. */
+  readonly move?: boolean;
 }
 
 type Fate = "store" | "replace" | "same" | "kept" | "malformed";
@@ -27,11 +31,17 @@ interface PlannedImport extends ImportCandidate {
   readonly words: string;
 }
 
-/** `zeph vault import [FILE]`: copies secrets of known names into the vault. Shows names, asks, removes nothing. */
+/**
+ * `zeph vault import [FILE]`: copies secrets of known names into the vault. Shows names and asks; removes nothing but
+ * keys from the config, after a yes of its own or with `--move`.
+ */
 export const runVaultImport: RunCommand<VaultImportFlags> = async (context, flags) => {
-  const source = flags.file ?? "the environment";
   const vault = await openVault(context);
-  const plan = (await findCandidates(context, flags)).map((candidate) => planImport(vault, candidate, flags));
+  const config = flags.file === undefined ? await findInlineKeys(context) : undefined;
+  const source = flags.file ?? `the environment${config === undefined ? "" : ` and ${config.path}`}`;
+  const candidates =
+    flags.file === undefined ? candidatesHere(context, config) : await candidatesOf(context, flags.file);
+  const plan = candidates.map((candidate) => planImport(vault, candidate, flags));
   const stored = plan.filter(({ fate }) => fate === "store" || fate === "replace");
   if (!context.json) context.stderr.write(describePlan(plan, source));
   if (stored.length > 0) {
@@ -39,16 +49,38 @@ export const runVaultImport: RunCommand<VaultImportFlags> = async (context, flag
     const entries = new Map(stored.map(({ name, value }) => [name, new Secret(value)]));
     await vault.setAll(entries, { replace: stored.some(({ fate }) => fate === "replace") });
   }
+  const moved = config === undefined ? undefined : await moveOut(context, flags, { config, plan });
   const entries = plan.map(({ name, variable, fate }) => ({ name, variable, fate }));
-  const notice = `Stored ${stored.length} in ${vault.paths.vaultFile}. Nothing was removed from ${source}; do that yourself.\n`;
+  const storedWords = stored.length === 0 ? "" : `Stored ${stored.length} in ${vault.paths.vaultFile}.\n`;
+  const left = "Nothing was removed from where they were; do that yourself.\n";
   return writeResult(context, {
-    data: { source, stored: stored.length, entries },
-    ...(stored.length > 0 ? { notice } : {}),
+    data: {
+      source,
+      stored: stored.length,
+      entries,
+      moved: moved?.names ?? [],
+      configBackupPath: moved?.backupPath ?? null,
+    },
+    notice: `${storedWords}${moved?.words ?? (stored.length === 0 ? "" : left)}`,
   });
 };
 
-async function findCandidates(context: CliContext, { file }: VaultImportFlags): Promise<ImportCandidate[]> {
-  if (file === undefined) return findImportable(Object.entries(context.env));
+/** A key in the config is the one in force, so it goes before a variable of the same name. */
+function candidatesHere({ env }: CliContext, config: FileWithKeys | undefined): readonly ImportCandidate[] {
+  const inline = (config?.keys ?? []).map(({ provider, secretName, value }) => ({
+    variable: variableFor(provider),
+    name: secretName,
+    value: value.reveal(),
+  }));
+  const variables = findImportable(Object.entries(env));
+  return [...inline, ...variables.filter(({ name }) => !inline.some((key) => key.name === name))];
+}
+
+function variableFor(provider: string): string {
+  return `api_key of ${provider}`;
+}
+
+async function candidatesOf(context: CliContext, file: string): Promise<readonly ImportCandidate[]> {
   const text = await readFile(resolve(context.cwd, file), "utf8").catch((cause: unknown) => {
     throw new ZephError("usage", { detail: `${file} cannot be read`, hint: "Name a .env file that exists.", cause });
   });
@@ -79,4 +111,42 @@ async function confirmImport(context: CliContext, { yes }: VaultImportFlags, cou
   if (!context.interactive) throw new ZephError("not_interactive", { hint: "Add --yes to store them without asking." });
   if (await promptConfirm(context, `Store ${count} of them in the vault?`, { initial: true })) return;
   throw new ZephError("cancelled", { detail: "nothing was stored" });
+}
+
+interface Moved {
+  readonly names: readonly string[];
+  readonly backupPath: string | undefined;
+  readonly words: string;
+}
+
+/** Only what the vault holds now, value for value, leaves the config. */
+async function moveOut(
+  context: CliContext,
+  flags: VaultImportFlags,
+  { config, plan }: { readonly config: FileWithKeys; readonly plan: readonly PlannedImport[] },
+): Promise<Moved | undefined> {
+  const inVault = new Set(
+    plan.filter(({ fate }) => ["store", "replace", "same"].includes(fate)).map(({ variable }) => variable),
+  );
+  const keys = config.keys.filter(({ provider }) => inVault.has(variableFor(provider)));
+  if (keys.length === 0) return undefined;
+  const names = keys.map(({ secretName }) => secretName);
+  const { vaultBackend } = await setupOf(context);
+  if (vaultBackend.backend === "env") {
+    const words = "The config keeps its keys: with the env backend the vault is not looked at.\n";
+    return { names: [], backupPath: undefined, words };
+  }
+  const isWanted =
+    flags.move === true ||
+    (context.interactive &&
+      (await promptConfirm(context, `Put the name of the secret in the place of the key in ${config.path}?`, {
+        initial: true,
+      })));
+  if (!isWanted) {
+    const words = `The config still holds ${keys.length === 1 ? "a key" : "keys"} in plain text; \`zeph vault import --move --yes\` takes ${keys.length === 1 ? "it" : "them"} out.\n`;
+    return { names: [], backupPath: undefined, words };
+  }
+  const backupPath = await moveInlineKeys(context, config, keys);
+  const words = `${config.path} names ${names.join(" and ")} now.\nAs it was, with the key: ${backupPath}\nDelete that copy when a chat works.\n`;
+  return { names, backupPath, words };
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
@@ -275,6 +275,8 @@ describe("zeph vault import", () => {
     expect(JSON.parse(stdout).data).toEqual({
       source: "the environment",
       stored: 1,
+      moved: [],
+      configBackupPath: null,
       entries: [
         { name: "ZEPH_GONKA_PRIVATE_KEY", variable: "GONKA_PRIVATE_KEY", fate: "malformed" },
         { name: "ZEPH_SECRET_NEW", variable: "ZEPH_SECRET_NEW", fate: "store" },
@@ -286,6 +288,65 @@ describe("zeph vault import", () => {
     expect((await open()).get("ZEPH_SECRET_OTHER")?.reveal()).toBe("stored");
     await run(runVaultImport, { yes: true, force: true }, { env });
     expect((await open()).get("ZEPH_SECRET_OTHER")?.reveal()).toBe(PLANTED);
+  });
+
+  describe("of a key in the config", () => {
+    const record = `# mine
+[[llm.providers]]
+type = "compatible"
+name = "gonkagate"
+base_url = "https://api.gonkagate.com/v1"
+api_key = "gp-${PLANTED}" # ordinary
+`;
+    const name = "ZEPH_COMPATIBLE_GONKAGATE_API_KEY";
+    const configPath = () => join(folder, "config.toml");
+    const config = () => readFile(configPath(), "utf8");
+
+    it("stores it, and after a yes of its own puts its name in its place, keeping comments and a private copy", async () => {
+      await given({});
+      await writeFile(configPath(), record);
+      const keys = [
+        [/Store 1 of them/, "\r"],
+        [/in the place of the key/, "\r"],
+      ] as const;
+      const { exitCode, stderr, shown } = await run(runVaultImport, {}, { keys });
+      expect(exitCode).toBe(0);
+      expect((await open()).get(name)?.reveal()).toBe(`gp-${PLANTED}`);
+      expect(await config()).toBe(record.replace(`api_key = "gp-${PLANTED}"`, `api_key_env = "${name}"`));
+      const backup = /with the key: (\S+\.bak)/.exec(stderr)?.[1] ?? "";
+      expect(await readFile(backup, "utf8")).toBe(record);
+      expect((await stat(backup)).mode & 0o777).toBe(0o600);
+      expect(shown).not.toContain(PLANTED);
+    });
+
+    it("leaves it where it is in a script without --move, and moves it with", async () => {
+      await given({});
+      await writeFile(configPath(), record);
+      const kept = await run(runVaultImport, { yes: true });
+      expect(kept.stderr).toContain("--move");
+      expect(await config()).toBe(record);
+      const { stdout } = await run(runVaultImport, { yes: true, move: true }, { json: true });
+      expect(JSON.parse(stdout)).toMatchObject({
+        data: { stored: 0, entries: [{ name, fate: "same" }], moved: [name], configBackupPath: expect.any(String) },
+      });
+      expect(await config()).not.toContain(PLANTED);
+    });
+
+    it("takes nothing out that the vault does not hold, nor where the vault is not looked at", async () => {
+      await given({ [name]: "gp-another-7f3a9c" });
+      await writeFile(configPath(), record);
+      await run(runVaultImport, { yes: true, move: true });
+      expect(await config()).toBe(record);
+      await run(runVaultImport, { yes: true, move: true, force: true }, { env: { ZEPH_VAULT_BACKEND: "env" } });
+      expect(await config()).toBe(record);
+    });
+
+    it("is not taken from a file of the folder one works in", async () => {
+      await given({});
+      await writeFile(join(homeDir, "config.toml"), record);
+      expect((await run(runVaultImport, { yes: true, move: true })).stderr).toMatch(/^No secret of a known name/);
+      expect((await open()).names()).toEqual([]);
+    });
   });
 
   it("says so when there is nothing to import or nothing to read", async () => {

@@ -60,10 +60,11 @@ export function addVaultCommands(program: Command, { bind }: Binding): void {
   bind(
     vault
       .command("import")
-      .description("take over keys from a .env file or from known variables")
-      .argument("[file]", "a .env file; without it, known variables of the environment")
+      .description("take over keys from a .env file, or from known variables and the config")
+      .argument("[file]", "a .env file; without it, known variables of the environment and keys in the config")
       .option("-y, --yes", "do not ask")
-      .option("--force", "replace values that are there"),
+      .option("--force", "replace values that are there")
+      .option("--move", "also take the keys out of the config; a copy of it is kept"),
     ["file"],
     async (context, flags: object) => (await import("../commands/vault-import.ts")).runVaultImport(context, flags),
   );

@@ -1,4 +1,3 @@
-import { secretNameFor } from "../secret-names.ts";
 import { outlineToml } from "../toml-outline.ts";
 import type { MigratedText } from "./migration.ts";
 import { noteAbove } from "./note-above.ts";
@@ -33,7 +32,7 @@ export function inlineKey(text: string): MigratedText | undefined {
     const entry = entryOf(block, "api_key");
     const isKey = typeof values.api_key === "string" && values.api_key.trim() !== "";
     if (!isKey || entry === undefined || name === undefined || values.type !== "compatible") continue;
-    const note = `keys belong into the vault: run \`zeph vault import\` or \`zeph vault set ${secretNameFor(name)}\`, then delete this line`;
+    const note = "keys belong into the vault: run `zeph vault import`";
     const noted = noteAbove(text, entry.span.startLine, note);
     if (noted === undefined) continue;
     return { rule: "inline_key", message: `"${name}" has its key in the file; see the note above it`, text: noted };

@@ -1,15 +1,11 @@
 import { stat } from "node:fs/promises";
-import { findConfigFiles } from "../../config/find-config-files.ts";
-import { loadConfig } from "../../config/load.ts";
-import { migrateConfig } from "../../config/migrate/migrate-config.ts";
 import { describeOrigin } from "../../config/origin.ts";
 import { chooseProvider } from "../../config/provider.ts";
-import { readTextFile } from "../../config/read-text-file.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
 import { chmodFix, shellQuote } from "../chmod-fix.ts";
-import { failed, passed, warned } from "../results.ts";
+import { passed, warned } from "../results.ts";
 
 /** What the first checks find for the others. */
 export interface LoadedSetup {
@@ -21,32 +17,12 @@ export function configParseCheck(world: SetupWorld, loaded: LoadedSetup): Check 
   return {
     name: "config.parse",
     async run() {
-      try {
-        loaded.setup = await loadSetup(world);
-      } catch (error) {
-        const isFaulty = ZephError.is(error) && error.code === "config_invalid";
-        return isFaulty && (await isMigratable(world))
-          ? failed(error, { hint: "Run: zeph config migrate --in-place" })
-          : failed(error);
-      }
+      loaded.setup = await loadSetup(world);
       const { found } = loaded.setup.loaded.files;
       const paths = found.map(({ path }) => path);
       return passed(paths.length === 0 ? "no config file" : paths.join(", "), { data: { files: paths } });
     },
   };
-}
-
-/** Would the file load after a migration? Then that is the command to type. */
-async function isMigratable(world: SetupWorld): Promise<boolean> {
-  try {
-    const { found } = await findConfigFiles({ ...world, readFile: readTextFile });
-    const texts = new Map(found.map(({ path, text }) => [path, migrateConfig(text).text]));
-    await loadConfig({ ...world, readFile: async (path) => texts.get(path) });
-    return true;
-  } catch (error) {
-    if (ZephError.is(error)) return false;
-    throw error;
-  }
 }
 
 /** What is odd about the configuration without keeping it from being used. */
@@ -67,8 +43,8 @@ export function configWarningsCheck(state: LoadedSetup): Check {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  inline_key: "Move the key into the vault with the command that is named, then delete the line.",
-  legacy_form: "Run `zeph config migrate --in-place`.",
+  inline_key: "Move the key into the vault: `zeph vault import`.",
+  legacy_form: "Delete the form that is out of date, or run `zeph config migrate --in-place` where it stands alone.",
 };
 
 /** A config with keys in it must be as private as the vault. */
