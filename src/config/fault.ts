@@ -23,11 +23,15 @@ export function describeFault({ origin, place, field, message }: Fault): string 
   return `${describeOrigin(origin).replace(/^file /, "")}: ${what === "" ? message : `${what} ${message}`}`;
 }
 
-/** All faults as one `config_invalid`, in the order of the files and lines, each on its own line. */
-export function faultsError(faults: readonly Fault[]): ZephError {
+/**
+ * All faults as one `config_invalid`, in the order of the files and lines, each on its own line.
+ *
+ * @param hint what mends them all, where one command does
+ */
+export function faultsError(faults: readonly Fault[], hint?: string): ZephError {
   const lines = [...new Set([...faults].sort(byPlace).map(describeFault))];
   const detail = lines.length === 1 ? (lines[0] ?? "") : `${lines.length} faults\n  ${lines.join("\n  ")}`;
-  return new ZephError("config_invalid", { detail });
+  return new ZephError("config_invalid", { detail, ...(hint === undefined ? {} : { hint }) });
 }
 
 function byPlace(a: Fault, b: Fault): number {

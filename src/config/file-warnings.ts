@@ -1,5 +1,5 @@
 import { effectiveName, PROVIDERS } from "./check-layer.ts";
-import type { ConfigWarning } from "./fault.ts";
+import type { ConfigWarning, Fault } from "./fault.ts";
 import type { ConfigFile } from "./find-config-files.ts";
 import { isTable, type Layer, tablesAt } from "./layer.ts";
 
@@ -11,12 +11,23 @@ export function fileWarnings(file: ConfigFile, layer: Layer): readonly ConfigWar
   return [...legacyForm(layer), ...(file.role === "project" ? projectEndpoints(file, layer) : [])];
 }
 
+/** A file in the old form alone configures nothing. */
+export function legacyFaults(layer: Layer): readonly Fault[] {
+  return legacyForm(layer).map(({ origin }) => ({
+    origin,
+    place: "[llm]",
+    message: "is in the form of old Zeph versions",
+  }));
+}
+
 function legacyForm(layer: Layer): readonly ConfigWarning[] {
   const { llm } = layer.values;
   if (!isTable(llm)) return [];
   const field = ["provider", "compatible"].find((name) => llm[name] !== undefined);
   if (field === undefined) return [];
-  const message = "[llm] is in the form of old Zeph versions, which is not read; `zeph init` writes the present one";
+  const next =
+    llm.providers === undefined ? "`zeph config migrate --in-place` brings it up to date" : "delete that part of it";
+  const message = `[llm] ${field} is the form of old Zeph versions, which is not read; ${next}`;
   return [{ kind: "legacy_form", message, origin: layer.originOf(["llm", field]) }];
 }
 

@@ -453,3 +453,39 @@ describe("loadConfig: durations", () => {
     expect((chooseProvider(config) as CompatibleProvider).requestTimeoutMs).toBe(expectedMs);
   });
 });
+
+describe("loadConfig: the form of old Zeph versions", () => {
+  const OLD = '[llm]\nprovider = "compatible"\n[[llm.compatible]]\nname = "a"\nbase_url = "https://a.example/v1"\n';
+
+  it("is no configuration, and the hint is the command that mends it", async () => {
+    await expect(load({ [USER]: OLD })).rejects.toMatchObject({
+      code: "config_invalid",
+      detail: `${USER}:2: [llm] is in the form of old Zeph versions`,
+      hint: "Run: zeph config migrate --in-place",
+    });
+    await expect(load({ "/tmp/x.toml": OLD }, { flags: { config: "/tmp/x.toml" } })).rejects.toMatchObject({
+      hint: "Run: zeph config migrate --in-place --config /tmp/x.toml",
+    });
+  });
+
+  it("is a warning where another file names a provider", async () => {
+    const { config, warnings } = await load({ [USER]: OLD, [PROJECT]: broker("b") });
+    expect(config.providers.map(({ name }) => name)).toEqual(["b"]);
+    const [warning] = warnings.filter(({ kind }) => kind === "legacy_form");
+    expect(warning?.message).toContain("`zeph config migrate --in-place` brings it up to date");
+  });
+
+  it("is a warning beside today's form in one file, which no migration could mend", async () => {
+    const { warnings } = await load({ [USER]: `[llm]\nprovider = "b"\n${broker("b")}` });
+    expect(warnings.map(({ message }) => message)).toEqual([
+      "[llm] provider is the form of old Zeph versions, which is not read; delete that part of it",
+    ]);
+  });
+
+  it("does not promise a migration that would mend nothing", async () => {
+    await expect(load({ [USER]: '[[llm.providers]]\ntype = "compatible"\n' })).rejects.toMatchObject({
+      code: "config_invalid",
+      hint: expect.not.stringMatching(/^Run:/),
+    });
+  });
+});

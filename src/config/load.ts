@@ -4,10 +4,11 @@ import { checkLayer } from "./check-layer.ts";
 import { type Config, toConfiguredBroker } from "./config.ts";
 import { type ConfigWarning, type Fault, faultsError } from "./fault.ts";
 import { isFault, readFileLayer } from "./file-layer.ts";
-import { fileWarnings } from "./file-warnings.ts";
+import { fileWarnings, legacyFaults } from "./file-warnings.ts";
 import { type ConfigFile, type ConfigFiles, findConfigFiles, type ReadTextFile } from "./find-config-files.ts";
 import type { Layer, LayeredTable } from "./layer.ts";
 import { type MergedRecord, mergeRecords } from "./merge-records.ts";
+import { migrationHint } from "./migration-hint.ts";
 import { DEFAULT_ORIGIN, type Origin } from "./origin.ts";
 import { type ConfigFlags, environmentSections, flagSections } from "./overrides.ts";
 import type { PathContext } from "./paths.ts";
@@ -43,7 +44,7 @@ export interface LoadedConfig {
  * value by value. A missing file is no fault; that no provider is configured is noticed by `chooseProvider`.
  *
  * Throws `config_not_found` when a file named by the user is not there, `config_invalid` with all faults of all files
- * at once, each with its line.
+ * at once, each with its line; where a migration would mend them, that is the hint.
  *
  * @example
  * ```ts
@@ -52,32 +53,49 @@ export interface LoadedConfig {
  * ```
  */
 export async function loadConfig(options: LoadConfigOptions): Promise<LoadedConfig> {
-  const { env, flags = {} } = options;
   const files = await findConfigFiles(options);
   const { explicit } = files.paths;
   if (explicit !== undefined && files.found.length === 0 && options.explicitFile !== "optional") {
     throw new ZephError("config_not_found", { detail: `${explicit.path} (${explicit.from}) does not exist` });
   }
+  const read = readConfig(files, options);
+  if (read.loaded !== undefined) return read.loaded;
+  throw faultsError(read.faults, await migrationHint(files, (migrated) => readConfig(migrated, options).faults));
+}
+
+type ReadConfig =
+  | { readonly loaded: LoadedConfig; readonly faults: readonly [] }
+  | { readonly loaded: undefined; readonly faults: readonly Fault[] };
+
+function readConfig(files: ConfigFiles, { env, flags = {}, checks }: LoadConfigOptions): ReadConfig {
   const { layers, faults, warnings } = readFiles(files.found);
   const read = readSections([flagSections(flags), environmentSections(env), ...layers]);
   const { sections, layered } = read;
   const useAliases = layered("vault").values.backend === "env";
   const records = mergeRecords({ files: layers, env, flags, useAliases });
   const requestTimeoutMs = (sections?.timeouts.llm_seconds ?? 0) * 1000;
-  const built = buildProviders(records, withDefaults(options.checks), requestTimeoutMs);
-  const allFaults = [...faults, ...read.faults, ...built.faults, ...fallbackFaults(sections, records, layered("llm"))];
-  if (sections === undefined || allFaults.length > 0) throw faultsError(allFaults);
+  const built = buildProviders(records, withDefaults(checks), requestTimeoutMs);
+  const allFaults = [
+    ...faults,
+    ...read.faults,
+    ...built.faults,
+    ...fallbackFaults(sections, records, layered("llm")),
+    // Beside records of today's form the old one is merely superfluous.
+    ...(records.length === 0 ? layers.flatMap(legacyFaults) : []),
+  ];
+  if (sections === undefined || allFaults.length > 0) return { loaded: undefined, faults: allFaults };
 
   const shown = sectionSettings(sections, layered);
   const timeout = shown.find((setting) => setting.key === "timeouts.llm_seconds");
   const settings = [...records.flatMap((record) => recordSettings(record, timeout)), ...shown];
-  return {
+  const loaded = {
     config: toConfig(sections, built.providers, flags),
     settings,
     origins: new Map(settings.map(({ key, origin }) => [key, origin])),
     warnings: [...built.warnings, ...warnings],
     files,
   };
+  return { loaded, faults: [] };
 }
 
 function readFiles(found: readonly ConfigFile[]) {

@@ -545,7 +545,7 @@ export const CATALOGUE = {
     500,
     "final",
     "The configuration has faults",
-    "Correct the lines that are named, or run `zeph init`.",
+    "Correct the lines that are named. `zeph config migrate` brings a file of an older version up to date.",
   ),
   provider_not_found: entry(
     EXIT.configOrVault,

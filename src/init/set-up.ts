@@ -3,6 +3,7 @@ import type { AskPassphrase } from "../vault/index.ts";
 import { type AppliedInit, applyInit } from "./apply.ts";
 import type { Ask } from "./ask.ts";
 import type { BranchOutcome, ReadyOutcome } from "./branch-outcome.ts";
+import { bringUpToDate } from "./bring-up-to-date.ts";
 import { choosePath, type PathChoice } from "./choose-path.ts";
 import { type Facts, gatherFacts } from "./facts.ts";
 import { gatewayBranch } from "./gateway-branch.ts";
@@ -39,7 +40,7 @@ export async function setUp(
   conversation: { readonly ask: Ask | undefined; readonly tell: Tell },
 ): Promise<InitResult> {
   const startedAtMs = world.clock.nowMs();
-  const found = await gatherFacts(world, request);
+  const found = await bringUpToDate(world, request, await gatherFacts(world, request), conversation);
   const facts =
     found.configFault === undefined ? found : await beginAnew(found, found.configFault, request, conversation);
   const opener = vaultOpener(world);

@@ -350,6 +350,18 @@ const SITUATIONS: readonly Situation[] = [
     exitCode: 17,
   },
   {
+    name: "a config in the form of old Zeph versions",
+    arrange: async () => {
+      const text = (await readFile(stage.configPath, "utf8")).replace("[[llm.providers]]", "[[llm.compatible]]");
+      await stage.writeConfig(text.replace('type = "compatible"\n', "").replace("default = true\n", ""));
+    },
+    check: "config.parse",
+    code: "config_invalid",
+    says: /form of old Zeph versions/,
+    exitCode: 17,
+    mend: follow,
+  },
+  {
     name: "no config at all",
     arrange: () => rm(stage.configPath),
     check: "llm.provider",

@@ -1,6 +1,7 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { migrateConfig } from "../../src/config/migrate/migrate-config.ts";
 import { Secret } from "../../src/internal/secret.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
@@ -610,6 +611,51 @@ max_tokens = 99 # mine
     });
     expect(await readConfig()).toContain('name = "gonkagate"');
     expect(await readFile(result?.applied.backupPath ?? "", "utf8")).toBe(broken);
+  });
+
+  const OLD = `# mine
+[llm]
+provider = "compatible"
+[[llm.compatible]]
+name = "older"
+base_url = "https://older.example/v1"
+model = "m" # kept
+`;
+
+  it("in the form of old Zeph versions is brought up to date first, and loses nothing", async () => {
+    await writeConfig(OLD);
+    const { screen, result } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/form of old Zeph versions\. Bring it up to date\?/, true],
+        [/API key/, sandbox.broker.keys.good],
+        [/Use gonkagate from now on\?/, true],
+      ],
+    });
+    expect(screen).toContain("Set up so far: older (default). All of it is kept.");
+    const text = await readConfig();
+    expect(text).toContain('model = "m" # kept');
+    expect(migrateConfig(text).text).toBe(text);
+    expect(result?.applied.providerName).toBe("gonkagate");
+  });
+
+  it("in the form of old Zeph versions stays as it is without a yes, and the hint names the command", async () => {
+    await writeConfig(OLD);
+    const request = { ...toSandbox(), model: "auto", key: { from: "stdin" } } as const;
+    const scripted = await runSetUp({ home: home.path, stdin: sandbox.broker.keys.good, request });
+    const asked = await runSetUp({ home: home.path, answers: [[/Bring it up to date/, false]] });
+    for (const { error } of [scripted, asked]) {
+      expect(error).toMatchObject({ code: "config_invalid", hint: expect.stringContaining("zeph config migrate") });
+    }
+    expect(await readConfig()).toBe(OLD);
+    const forced = await runSetUp({
+      home: home.path,
+      stdin: sandbox.broker.keys.good,
+      request: { ...request, force: true },
+    });
+    expect(forced.error).toBeUndefined();
+    expect(await readConfig()).toContain('name = "older"');
   });
 
   it("with faults stops a run where nobody can be asked", async () => {

@@ -1,6 +1,7 @@
 import { findConfigFiles } from "../../config/find-config-files.ts";
 import { maskSecrets } from "../../config/migrate/mask-secrets.ts";
 import { type Migration, migrateConfig } from "../../config/migrate/migrate-config.ts";
+import { fileToMigrate } from "../../config/migration-hint.ts";
 import { readTextFile } from "../../config/read-text-file.ts";
 import { writeConfig } from "../../config/write.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
@@ -18,7 +19,7 @@ export interface ConfigMigrateFlags {
 
 /** `zeph config migrate`: a config of Zeph or of an older zeph in today's form. Prints it unless told to write it. */
 export const runConfigMigrate: RunCommand<ConfigMigrateFlags> = async (context, { diff = false, inPlace = false }) => {
-  const { path, text } = await fileToMigrate(context);
+  const { path, text } = await findFile(context);
   const migration = migrateConfig(text);
   const isChanged = migration.text !== text;
   const changes = { path, changed: isChanged, changes: migration.changes };
@@ -45,11 +46,11 @@ export const runConfigMigrate: RunCommand<ConfigMigrateFlags> = async (context, 
   });
 };
 
-/** The file that set-up would write, or the one that `--config` names. Throws `config_not_found`. */
-async function fileToMigrate(context: CliContext): Promise<{ readonly path: string; readonly text: string }> {
-  const { found, writePath } = await findConfigFiles({ ...context, flags: context.paths, readFile: readTextFile });
-  const file = found.find(({ path }) => path === writePath) ?? found[0];
-  if (file === undefined) throw new ZephError("config_not_found", { detail: writePath });
+/** Throws `config_not_found` when there is none. */
+async function findFile(context: CliContext): Promise<{ readonly path: string; readonly text: string }> {
+  const files = await findConfigFiles({ ...context, flags: context.paths, readFile: readTextFile });
+  const file = fileToMigrate(files);
+  if (file === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
   return file;
 }
 
