@@ -23,6 +23,7 @@ import type { Setup } from "../provider/setup.ts";
 import { withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { CliContext } from "./context.ts";
+import { foldFor } from "./render/fold-text.ts";
 import { setupOf } from "./setup.ts";
 
 export interface SessionOptions {
@@ -53,7 +54,7 @@ export function sessionOpener(context: CliContext, { debugDump }: SessionOptions
           })
         : await openProvider(setup, { name: provider, onEvent });
     for (const notice of opened.notices) {
-      if (!told.has(notice)) context.stderr.write(`${notice}\n`);
+      if (!told.has(notice)) context.stderr.write(`${foldFor(context.stderr, notice)}\n`);
       told.add(notice);
     }
     const dumping =

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MockLanguageModelV3 } from "ai/test";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ChatTerminalOptions, chatTerminal } from "../../../test/support/chat-terminal.ts";
 import {
@@ -23,6 +24,8 @@ beforeEach(async () => {
 });
 
 afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const PRICING = { promptUsdPer1M: 0.5, completionUsdPer1M: 0.5 };
 
 interface Case {
   readonly flags?: AskFlags;
@@ -140,6 +143,26 @@ describe("zeph ask", () => {
     const { exitCode, stdout } = await ask({ session });
     await expect(exitCode).rejects.toBe(error);
     expect(stdout.text).toBe("Half an\n");
+  });
+
+  it("tells at once that another provider is asked, apart from the answer, and waits in its name", async () => {
+    const cli = chatTerminal({ folder });
+    const text = "first: The endpoint could not be reached. Asking second (owner/model-b) instead";
+    const standIn = { providerName: "second", modelId: "owner/model-b", pricing: PRICING };
+    const model = new MockLanguageModelV3({
+      doStream: async () => {
+        session.emit({ type: "notice", text, standIn });
+        await cli.clock.advance(1_000);
+        return streamOf(answerOf("Hello there", { input: 10, output: 10 }));
+      },
+    });
+    const session = mockSession({ model });
+    await runAsk(cli.context, { prompt: ["Hi"] }, { openSession: async () => session, stateFolder: folder });
+    expect(cli.stderr.text).toMatch(
+      /^! first: The endpoint could not be reached\. Asking second \(owner\/model-b\)\n {2}instead\n/,
+    );
+    expect(cli.stderr.text).toContain("waiting for second … 1.0 s");
+    expect(cli.stderr.text).toMatch(/\u001b\[2K\n\n10 in · 10 out · \$0\.000010 · 1\.0 s\n$/);
   });
 
   it("ends with 130 on Ctrl-C, what arrived stays", async () => {

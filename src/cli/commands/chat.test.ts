@@ -339,6 +339,23 @@ describe("commands of the chat", () => {
   });
 });
 
+describe("a window that is too narrow for the list of models", () => {
+  it("shows fewer columns instead of broken lines", async () => {
+    const id = `owner/${"long-name-".repeat(5)}`;
+    const models = [{ id, contextLengthTokens: 1_000, promptUsdPer1M: 1, completionUsdPer1M: 2 }];
+    const model = mockModel([]);
+    const chat = start({ models, sessions: () => mockSession({ model, modelId: id, models }) });
+    await chat.type(`/model${ENTER}`);
+    await chat.type(ENTER, "Number or name");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    const lines = chat.screen().split("\n");
+    expect(lines.find((line) => line.includes("● 1"))).toContain("1000");
+    expect(lines.find((line) => line.includes("context"))).not.toContain("tools");
+    expect(lines.every((line) => line.length <= 80)).toBe(true);
+  });
+});
+
 describe("thinking and migration", () => {
   const optionsOf = (model: ReturnType<typeof mockModel>) =>
     model.doStreamCalls.map(({ providerOptions }) => providerOptions?.gonka);

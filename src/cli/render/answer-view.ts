@@ -2,6 +2,7 @@ import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat
 import type { ChatSession } from "../../chat/session.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import type { CliContext, TerminalStream } from "../context.ts";
+import { foldFor } from "./fold-text.ts";
 import { renderMarkdown } from "./markdown.ts";
 import { startStatusLine } from "./status-line.ts";
 import { style } from "./style.ts";
@@ -29,7 +30,8 @@ export async function showAnswer(
   const unsubscribe = session.subscribe((event) => {
     if (event.type !== "notice") return status.onTransportEvent(event);
     status.clear();
-    stderr.write(`${yellow(`! ${toTerminalText(event.text)}`)}\n`);
+    stderr.write(`${foldFor(stderr, yellow(`! ${toTerminalText(event.text)}`))}\n`);
+    isNoticed = true;
     if (event.standIn !== undefined) status.waitFor(event.standIn.providerName);
     if (isWaiting) status.resume();
   });
@@ -37,6 +39,8 @@ export async function showAnswer(
   const thoughts = openBlock(stderr, thoughtsRenderer(stderr, color));
   const showsThoughts = stderr.isTTY === true && !hideReasoning;
   let isWaiting = false;
+  /** Did a notice come first? The answer then begins after a blank line. */
+  let isNoticed = false;
   const sharesScreen = stdout.isTTY === true && stderr.isTTY === true;
 
   async function endBlocks(): Promise<void> {
@@ -46,7 +50,7 @@ export async function showAnswer(
   }
   async function say(line: string): Promise<void> {
     await endBlocks();
-    await writeText(stderr, `${line}\n`);
+    await writeText(stderr, `${foldFor(stderr, line)}\n`);
     if (isWaiting) status.resume();
   }
   async function show(event: ConversationEvent): Promise<void> {
@@ -65,7 +69,8 @@ export async function showAnswer(
         // Where the text does not reach the screen, the line says that something is happening.
         if (stdout.isTTY === true) status.clear();
         else status.progress("receiving the answer");
-        if ((await thoughts.end()) && sharesScreen) await writeText(stderr, "\n");
+        if (((await thoughts.end()) || isNoticed) && sharesScreen) await writeText(stderr, "\n");
+        isNoticed = false;
         return answer.write(event.text);
       case "notice":
         return say(yellow(`! ${toTerminalText(event.text)}`));

@@ -1,4 +1,5 @@
 import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
+import { foldText } from "../render/fold-text.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { toTerminalText } from "../render/terminal-text.ts";
@@ -37,11 +38,18 @@ function useModel(repl: Repl, id: string): void {
 
 async function pick(repl: Repl): Promise<string | undefined> {
   const { session } = repl.conversation;
-  repl.print(renderModels(repl.models, session.modelId, repl.context.color));
+  const { color, stderr, stdout } = repl.context;
+  const columns = (stderr.isTTY === true ? stderr : stdout).columns ?? 80;
+  repl.print(renderModels(repl.models, session.modelId, { color, columns }));
   return (await repl.askUser("Number or name (Enter keeps the model): "))?.trim();
 }
 
-function renderModels(models: readonly ChatModelListing[], current: string, color: boolean): string {
+/** Where the window is narrow, the last columns are left out: a table that wraps cannot be read. */
+function renderModels(
+  models: readonly ChatModelListing[],
+  current: string,
+  { color, columns }: { readonly color: boolean; readonly columns: number },
+): string {
   const { bold, dim, green } = style(color);
   const rows = models.map(({ id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools }, index) => [
     `${id === current ? green("●") : " "} ${index + 1}`,
@@ -51,7 +59,12 @@ function renderModels(models: readonly ChatModelListing[], current: string, colo
     price(completionUsdPer1M),
     tools === undefined ? dim("?") : tools ? "yes" : "no",
   ]);
-  return renderTable([["", "model", "context", "in $/1M", "out $/1M", "tools"].map(dim), ...rows]);
+  const table = [["", "model", "context", "in $/1M", "out $/1M", "tools"].map(dim), ...rows];
+  let text = renderTable(table);
+  for (let kept = 5; kept >= 2 && foldText(text, columns) !== text; kept--) {
+    text = renderTable(table.map((row) => row.slice(0, kept)));
+  }
+  return text;
 }
 
 function price(usdPer1M: number | undefined): string {

@@ -1,6 +1,7 @@
 import { createInterface, type Interface } from "node:readline";
 import { Writable } from "node:stream";
 import type { CliContext, TerminalStream } from "../context.ts";
+import { foldFor } from "../render/fold-text.ts";
 import { collectMessageLines } from "./message-lines.ts";
 import { BRACKETED_PASTE, pasteFilter } from "./paste-filter.ts";
 import { keepPastedText, toOneLine } from "./pasted-text.ts";
@@ -148,12 +149,13 @@ export function openLineInput(options: LineInputOptions): LineInput {
       }
     },
     printAbove(text) {
+      const folded = foldFor(screen, text);
       if (deliver === undefined) {
-        screen.write(text);
+        screen.write(folded);
         return;
       }
       const { rows } = editor.getCursorPos();
-      screen.write(`${rows > 0 ? `\u001b[${rows}A` : ""}\r\u001b[J${text}`);
+      screen.write(`${rows > 0 ? `\u001b[${rows}A` : ""}\r\u001b[J${folded}`);
       editor.prompt(true);
     },
     get isClosed() {

@@ -5,9 +5,10 @@ import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { type AskFlags, conversationSettings, dailyBudget, sessionChoice } from "../commands/ask.ts";
-import type { CliContext, TerminalStream } from "../context.ts";
+import type { CliContext } from "../context.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderError } from "../render/error.ts";
+import { foldFor } from "../render/fold-text.ts";
 import { style } from "../render/style.ts";
 import { toTerminalText } from "../render/terminal-text.ts";
 import { formatCount, renderTotal } from "../render/usage-line.ts";
@@ -34,6 +35,7 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
   const history = openLineHistory({ file: stateFile(join(dependencies.stateFolder, "chat-history.jsonl")) });
   const recall = await history.load();
   const screen = context.stderr.isTTY === true ? context.stderr : context.stdout;
+  const print = (text: string) => screen.write(foldFor(screen, text));
   const { dim } = style(context.color);
 
   const leaving = new AbortController();
@@ -49,7 +51,7 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     leave: () => leave(EXIT.interrupted),
     leaving: leaving.signal,
   });
-  screen.write(renderBanner(conversation, context.color));
+  print(renderBanner(conversation, context.color));
   const input = openLineInput({
     keyboard: context.stdin,
     screen,
@@ -74,9 +76,9 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     hideReasoning: flags.hideReasoning === true,
     lastMessage: undefined,
     savedFiles: new Set(),
-    print: (text) => screen.write(text),
+    print,
     askUser: (prompt) => input.readLine(prompt),
-    send: (message) => send(repl, interrupts, screen, message),
+    send: (message) => send(repl, interrupts, message),
   };
   try {
     await talk(repl, { input, interrupts, history });
@@ -86,7 +88,7 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     context.signal.removeEventListener("abort", onSignal);
   }
   const { total } = conversation;
-  screen.write(total.answers === 0 ? "\n" : `\n${dim(renderTotal(total))}\n`);
+  print(total.answers === 0 ? "\n" : `\n${dim(renderTotal(total))}\n`);
   return exitCode;
 }
 
@@ -131,17 +133,17 @@ async function handle(repl: Repl, message: string): Promise<"stay" | "leave"> {
   return "stay";
 }
 
-async function send(repl: Repl, interrupts: Interrupts, screen: TerminalStream, message: string): Promise<void> {
-  const { context, conversation, hideReasoning } = repl;
+async function send(repl: Repl, interrupts: Interrupts, message: string): Promise<void> {
+  const { context, conversation, hideReasoning, print } = repl;
   const { dim } = style(context.color);
   repl.lastMessage = message;
-  screen.write("\n");
+  print("\n");
   try {
     const events = conversation.ask(message, interrupts.startAnswer());
     const outcome = await showAnswer(events, { context, session: conversation.session, hideReasoning });
-    if (outcome.type === "failed") screen.write(renderError(outcome.error, context));
-    if (outcome.type === "cancelled") screen.write(dim(stopWords(outcome.partialText)));
-    screen.write("\n");
+    if (outcome.type === "failed") print(renderError(outcome.error, context));
+    if (outcome.type === "cancelled") print(dim(stopWords(outcome.partialText)));
+    print("\n");
   } finally {
     interrupts.endAnswer();
   }

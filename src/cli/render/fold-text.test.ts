@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { foldText } from "./fold-text.ts";
+
+describe("long lines", () => {
+  it("break between words, and short ones stay as they are", () => {
+    expect(foldText("one two three\n  indented text\n", 11)).toBe("one two\nthree\n  indented\n  text\n");
+    expect(foldText("a  b\n\nc", 80)).toBe("a  b\n\nc");
+  });
+
+  it("go on below the last column of a table, while there is room", () => {
+    expect(foldText("/save [FILE]  write it to a file", 30)).toBe("/save [FILE]  write it to a\n              file");
+    expect(foldText("a very long name indeed  some text here", 30)).toBe("a very long name indeed  some\ntext here");
+  });
+
+  it("go on behind the mark that begins them", () => {
+    expect(foldText("  → look here now", 12)).toBe("  → look\n    here now");
+  });
+
+  it("are measured as they look: without styles, wide signs double", () => {
+    expect(foldText("\u001b[2mone two\u001b[22m", 7)).toBe("\u001b[2mone two\u001b[22m");
+    expect(foldText("日本語 text", 9)).toBe("日本語\ntext");
+  });
+
+  it("keep a word that fits nowhere whole", () => {
+    expect(foldText("see https://example.com/a/long/address now", 12)).toBe(
+      "see\nhttps://example.com/a/long/address\nnow",
+    );
+  });
+});
