@@ -1,9 +1,11 @@
-// The official client, one major above the one zeph is tested with everywhere else.
+// The official client, in the majors below and above the one zeph is tested with everywhere else.
+//   node openai.mjs 5        or 7
 import assert from "node:assert/strict";
-import OpenAI from "openai";
 import { gonkaOpenAIOptions } from "../dist/openai/index.js";
 import { startSandbox } from "../dist/sandbox/index.js";
 
+const [major = "7"] = process.argv.slice(2);
+const { default: OpenAI } = await import(`openai-${major}`);
 const sandbox = await startSandbox();
 const { baseURL, keys, requests } = sandbox.broker;
 const connect = (apiKey) => new OpenAI({ ...gonkaOpenAIOptions({ kind: "broker", baseURL, apiKey }), maxRetries: 3 });
@@ -47,7 +49,7 @@ const checks = {
 try {
   for (const [name, check] of Object.entries(checks)) {
     await check();
-    process.stdout.write(`ok  openai 7: ${name}\n`);
+    process.stdout.write(`ok  openai ${major}: ${name}\n`);
   }
 } finally {
   await sandbox.stop();
