@@ -76,6 +76,18 @@ describe("text, usage and cost", () => {
     expect(providerMetadata).toEqual({ gonka: { costUsd: 0.00011 }, "my-broker": { costUsd: 0.00011 } });
   });
 
+  it("are all there is of an answer without words: no error", async () => {
+    const answer = await ask(
+      (_request, response) =>
+        sendEvents(response, [
+          'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0,"total_tokens":5}}\n\n',
+          DONE,
+        ]),
+      "stream",
+    );
+    expect(answer).toMatchObject({ text: "", usage: { inputTokens: 5 }, finishReason: "stop", errors: [] });
+  });
+
   it("come from a usage chunk that has no list of choices", async () => {
     const answer = await ask(
       (_request, response) => sendEvents(response, [...fixtureFrames("usage-only"), DONE]),

@@ -45,6 +45,20 @@ describe("repairEventStream", () => {
     expect(await repairText(text)).toBe(text);
   });
 
+  it("ends an answer of usage alone, and no other that has no reason for its end", async () => {
+    const usage = 'data: {"choices":[],"usage":{"total_tokens":3}}\n\n';
+    const done = "data: [DONE]\n\n";
+    expect(await repairText(usage + done)).toBe(
+      `${usage}data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n${done}`,
+    );
+    for (const other of [
+      'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
+      'data: {"error":{"message":"no"}}\n\n',
+      "",
+    ])
+      expect(await repairText(other + usage.repeat(other === "" ? 0 : 1) + done)).not.toContain("stop");
+  });
+
   it("adds the missing list to a usage chunk", async () => {
     expect(await repairText('data: {"usage":{"total_tokens":3}}\r\n\r\n')).toBe(
       'data: {"usage":{"total_tokens":3},"choices":[]}\r\n\r\n',

@@ -42,7 +42,21 @@ export function repairEventStream(body: ReadableStream<Uint8Array>): ReadableStr
 function lineRepairer() {
   const decoder = new TextDecoder();
   const chunks = chunkRepairer();
+  const seen = { choice: false, usage: false };
   let rest = "";
+
+  function repairLines(text: string): string {
+    if (text === "" || (!text.includes("data:") && !text.includes('"tool_calls"'))) return text;
+    // Looked for only until the first choice, which is in the first piece as a rule.
+    seen.choice ||= HAS_A_CHOICE.test(text);
+    if (!seen.choice) seen.usage ||= HAS_USAGE.test(text);
+    const isUsageAlone = seen.usage && !seen.choice;
+    return text
+      .split("\n")
+      .map((line) => repairLine(line, chunks, isUsageAlone))
+      .join("\n");
+  }
+
   return {
     next(bytes: Uint8Array): Uint8Array {
       const text = decoder.decode(bytes, { stream: true });
@@ -54,11 +68,11 @@ function lineRepairer() {
       const whole = rest + text.slice(0, end);
       const arrivedWhole = rest === "" && end === text.length;
       rest = text.slice(end);
-      const repaired = repairLines(whole, chunks);
+      const repaired = repairLines(whole);
       // Unchanged text that came in whole lines: the very bytes, without encoding them again.
       return arrivedWhole && repaired === whole ? bytes : encoder.encode(repaired);
     },
-    end: (): string => repairLines(rest + decoder.decode(), chunks),
+    end: (): string => repairLines(rest + decoder.decode()),
   };
 }
 
@@ -66,19 +80,20 @@ function lineRepairer() {
 const HAS_TOOL_CALLS = /"tool_calls"\s*:\s*\[\s*[^\]\s]/;
 const HAS_CHOICES = /"choices"\s*:\s*\[/;
 
-function repairLines(text: string, chunks: ChunkRepairer): string {
-  if (text === "" || (!text.includes("data:") && !text.includes('"tool_calls"'))) return text;
-  return text
-    .split("\n")
-    .map((line) => repairLine(line, chunks))
-    .join("\n");
-}
+const HAS_A_CHOICE = /"choices"\s*:\s*\[\s*\{|"error"\s*:/;
+const HAS_USAGE = /"usage"\s*:\s*\{/;
 
-function repairLine(line: string, chunks: ChunkRepairer): string {
+/**
+ * An answer of no words that was counted, and charged: the SDK's decoder wants to hear why it ended. A stream with words
+ * and without a reason gets none, because it may have been cut on its way to a server that adds `[DONE]` to everything.
+ */
+const EMPTY_ANSWER = { choices: [{ index: 0, delta: {}, finish_reason: "stop" }] };
+
+function repairLine(line: string, chunks: ChunkRepairer, isUsageAlone: boolean): string {
   if (!line.startsWith("data:")) return line;
   const data = line.slice("data:".length).trim();
   if (data === "[DONE]") {
-    const last = chunks.finish();
+    const last = chunks.finish() ?? (isUsageAlone ? EMPTY_ANSWER : undefined);
     return last === undefined ? line : event(last) + line;
   }
   if (HAS_CHOICES.test(data) && !HAS_TOOL_CALLS.test(data)) return line;
