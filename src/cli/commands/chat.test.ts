@@ -183,6 +183,7 @@ describe("zeph chat", () => {
     await chat.type(CTRL_D);
     expect(await chat.exitCode).toBe(0);
     expect(chat.screen()).toContain("Top up at example.");
+    expect(chat.screen()).toMatch(/· 0\.0 s\n\n› /);
     expect(questionsOf(model)).toEqual(["x", "x"]);
   });
 

@@ -21,6 +21,12 @@ describe("long lines", () => {
     expect(foldText("日本語 text", 9)).toBe("日本語\ntext");
   });
 
+  it("never break a command that is to be copied", () => {
+    expect(foldText("Store it with `zeph vault set NAME`, or not.", 30)).toBe(
+      "Store it with\n`zeph vault set NAME`, or not.",
+    );
+  });
+
   it("keep a word that fits nowhere whole", () => {
     expect(foldText("see https://example.com/a/long/address now", 12)).toBe(
       "see\nhttps://example.com/a/long/address\nnow",

@@ -22,7 +22,8 @@ function foldLine(line: string, columns: number): string {
   const hang = hangOf(stripVTControlCharacters(line), columns);
   let column = 0;
   let folded = "";
-  for (const [, space = "", word = ""] of line.matchAll(/( *)([^ ]+)/g)) {
+  // A command in back-quotes is for copying: a line break inside it would run its first half.
+  for (const [, space = "", word = ""] of line.matchAll(/( *)([^ `]*`[^`]*`[^ ]*|[^ ]+)/g)) {
     const width = visibleWidth(word);
     if (column > hang && column + space.length + width > columns) {
       folded += `\n${" ".repeat(hang)}${word}`;

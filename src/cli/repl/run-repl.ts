@@ -123,7 +123,7 @@ async function handle(repl: Repl, message: string): Promise<"stay" | "leave"> {
     const next = await runSlashCommand(repl, message);
     if (next === undefined) await repl.send(message.trim());
     else if (next === "leave") return next;
-    else repl.print("\n");
+    else if (next === "stay") repl.print("\n");
   } catch (error) {
     if (repl.signal.aborted) return "leave";
     // A command that failed is no reason to lose the conversation.

@@ -8,6 +8,9 @@ import type { Repl } from "./repl.ts";
 import { saveConversation } from "./save-conversation.ts";
 import { EFFORT_WORDS, setReasoningEffort, setThinkTokens } from "./set-thinking.ts";
 
+/** `answered`: the screen already stands as after an answer. */
+export type AfterCommand = "stay" | "answered" | "leave";
+
 export interface SlashCommand {
   readonly name: string;
   /** What may follow the name. */
@@ -15,7 +18,7 @@ export interface SlashCommand {
   readonly help: string;
   /** Other names for it, which the help does not list. */
   readonly aliases?: readonly string[];
-  run(repl: Repl, argument: string): Promise<"stay" | "leave">;
+  run(repl: Repl, argument: string): Promise<AfterCommand>;
 }
 
 function command(
@@ -47,7 +50,7 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
   command("reasoning", "[on|off]", "show or hide what the model thinks", switchReasoning),
   command("reasoning-effort", "[LEVEL]", "how hard the model thinks: none, low, high … auto", setReasoningEffort),
   command("think-tokens", "[NUMBER]", "most tokens for thinking; 0 is off, auto is the model's choice", setThinkTokens),
-  command("retry", "", "ask the last question again", retry),
+  { name: "retry", takes: "", help: "ask the last question again", run: retry },
   command("migrate-config", "", "show what today's form would change in your config file", showMigration),
   command("help", "", "this list", showHelp),
   {
@@ -60,7 +63,7 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
 ];
 
 /** Runs a line that begins with `/`. A line that only looks so (`/etc/hosts …`) is no command: `undefined`. */
-export async function runSlashCommand(repl: Repl, line: string): Promise<"stay" | "leave" | undefined> {
+export async function runSlashCommand(repl: Repl, line: string): Promise<AfterCommand | undefined> {
   const [, name, argument = ""] = /^\/([a-z?][a-z-]*)(?:\s+(.*))?$/is.exec(line.trimEnd()) ?? [];
   if (name === undefined) return undefined;
   const wanted = name === "?" ? "help" : name.toLowerCase();
@@ -118,10 +121,13 @@ function switchReasoning(repl: Repl, argument: string): void {
   repl.print(`Thoughts of the model are ${repl.hideReasoning ? "hidden" : "shown"}.\n`);
 }
 
-async function retry(repl: Repl): Promise<void> {
-  const last = repl.lastMessage;
-  if (last === undefined) repl.print("Nothing was asked yet.\n");
-  else await repl.send(last);
+async function retry(repl: Repl): Promise<AfterCommand> {
+  if (repl.lastMessage === undefined) {
+    repl.print("Nothing was asked yet.\n");
+    return "stay";
+  }
+  await repl.send(repl.lastMessage);
+  return "answered";
 }
 
 function showHelp(repl: Repl): void {
