@@ -8,6 +8,11 @@ import { type ReadNodeOptions, readNode } from "./read-node.ts";
 export interface ParticipantsTrust extends Trust {
   /** Chain the list must come from. */
   readonly chainId?: string;
+  /**
+   * `required` refuses a list without a proof that holds; `none` takes the server's word and does not read what would
+   * prove it. Default `as-offered`: a proof that is there must hold.
+   */
+  readonly proof?: "required" | "as-offered" | "none";
 }
 
 export interface ParticipantsList {
@@ -33,9 +38,11 @@ export async function readParticipants(
   reading: ReadNodeOptions,
   trust: ParticipantsTrust = {},
 ): Promise<ParticipantsList> {
-  const response = await readOr(`${source}/epochs/current/participants`, reading, (error) => {
+  const { chainId, proof = "as-offered", ...pinned } = trust;
+  const answer = await readOr(`${source}/epochs/current/participants`, reading, (error) => {
     throw new ZephError("discovery_failed", { detail: error.detail ?? error.summary, cause: error });
   });
+  const response = proof === "none" ? withoutProof(answer) : answer;
   const rpc = `${source.slice(0, -"/v1".length)}/chain-rpc`;
   const height = headerHeight(response);
   const [commit, validators] =
@@ -45,7 +52,6 @@ export async function readParticipants(
           readOr(`${rpc}/commit?height=${height}`, reading, () => undefined),
           readValidators(rpc, height, reading),
         ]);
-  const { chainId, ...pinned } = trust;
   const list = verifyParticipants({
     response,
     ...(commit === undefined ? {} : { commit }),
@@ -53,7 +59,18 @@ export async function readParticipants(
     ...(chainId === undefined ? {} : { chainId }),
     trust: pinned,
   });
+  if (proof === "required" && list.label === "unverified") {
+    throw new ZephError("proof_invalid", {
+      detail: "the source offers no proof, and one is required",
+      hint: "Ask another source; without gonka_verify_proof (GONKA_VERIFY_PROOF) this one's word is taken.",
+    });
+  }
   return list.evidence === undefined ? list : { ...list, provenAtMs: list.evidence.headerTimeMs };
+}
+
+function withoutProof(answer: unknown): unknown {
+  if (typeof answer !== "object" || answer === null || Array.isArray(answer)) return answer;
+  return { ...answer, proof_ops: undefined, block: undefined };
 }
 
 /** All pages of the validator set, or undefined when the chain RPC does not give them. */

@@ -391,6 +391,22 @@ describe("loadConfig: layers", () => {
     ]);
   });
 
+  it("asks for proofs, or does without, by gonka_verify_proof and by GONKA_VERIFY_PROOF under the env backend", async () => {
+    const proof = async (text: string, value?: string) => {
+      const record = '[[llm.providers]]\ntype = "gonka"\nname = "gonka"\ngonka_source_url = "https://a.example"\n';
+      const env = value === undefined ? {} : { GONKA_VERIFY_PROOF: value };
+      const { config } = await load({ [USER]: `[vault]\nbackend = "env"\n${record}${text}` }, { env });
+      return (config.providers[0] as GonkaProvider).trust.proof;
+    };
+    expect(await proof("")).toBeUndefined();
+    expect(await proof("gonka_verify_proof = false")).toBe("none");
+    expect(await proof("gonka_verify_proof = false", "1")).toBe("required");
+    expect(await proof("", "0")).toBe("none");
+    await expect(proof("", "perhaps")).rejects.toMatchObject({
+      detail: expect.stringMatching(/GONKA_VERIFY_PROOF.*must be true or false/),
+    });
+  });
+
   it("gives every value in force an origin", async () => {
     const { settings } = await load(
       { [USER]: golden("gateway-record.toml"), [PROJECT]: "[llm]\n[cost]\nenabled = true\n" },

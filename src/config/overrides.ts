@@ -69,6 +69,7 @@ export function aliasRecord(env: Environment, provider: { readonly name: unknown
     return toRecordOverride("env", [
       ["gonka_source_url", "GONKA_SOURCE_URL", given(env.GONKA_SOURCE_URL)],
       ["gonka_nodes", "GONKA_ENDPOINTS", toNodes(given(env.GONKA_ENDPOINTS))],
+      ["gonka_verify_proof", "GONKA_VERIFY_PROOF", toBoolean(given(env.GONKA_VERIFY_PROOF))],
     ]);
   }
   if (provider.name !== "gonkagate") return toRecordOverride("env", []);
@@ -115,7 +116,8 @@ function toLayer(overrides: readonly Override[]): Layer {
 }
 
 /** What cannot be converted stays text, so that the schema complains about it like about any other value. */
-function toBoolean(text: string): unknown {
+function toBoolean(text: string | undefined): unknown {
+  if (text === undefined) return undefined;
   if (/^(?:true|1|yes|on)$/i.test(text)) return true;
   return /^(?:false|0|no|off)$/i.test(text) ? false : text;
 }

@@ -60,7 +60,13 @@ export interface GonkaProvider extends RunnableProvider {
   /** Generation of the signed text. Default 3; 1 only where the network is older than v0.2.6 and the file says so. */
   readonly signingPhase: 1 | 3;
   /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
-  readonly trust: { readonly chainId?: string; readonly headerHash?: string; readonly validatorsHash?: string };
+  readonly trust: {
+    readonly chainId?: string;
+    readonly headerHash?: string;
+    readonly validatorsHash?: string;
+    /** `gonka_verify_proof`: true is `required`, false is `none`; absent, a proof that is offered must hold. */
+    readonly proof?: "required" | "none";
+  };
   readonly privateKeyNames: SecretNames;
   readonly addressNames: SecretNames;
 }
@@ -111,6 +117,7 @@ export function toGonkaProvider(record: GonkaRecord, context: ProviderContext): 
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
     signingPhase: record.gonka_signing_phase ?? 3,
     trust: {
+      ...(record.gonka_verify_proof === undefined ? {} : { proof: record.gonka_verify_proof ? "required" : "none" }),
       ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),
       ...(record.gonka_trusted_header_hash === undefined ? {} : { headerHash: record.gonka_trusted_header_hash }),
       ...(record.gonka_trusted_validators_hash === undefined

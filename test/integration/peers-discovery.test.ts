@@ -86,6 +86,17 @@ describe("proofs (4, 20)", () => {
     expect(await discover()).toMatchObject({ label: "unverified", reasons: [expect.stringContaining("no proof")] });
   });
 
+  it("the user may insist on a proof, or do without one and spare the reading", async () => {
+    expect((await discover({ trust: { proof: "required" } })).label).toBe("self-consistent");
+    expect(asked.some((url) => url.includes("/chain-rpc/commit"))).toBe(true);
+    asked = [];
+    expect(await discover({ trust: { proof: "none" } })).toMatchObject({ label: "unverified" });
+    expect(asked.filter((url) => url.includes("/chain-rpc/"))).toEqual([]);
+    await expect(discover({ trust: { ...trusted(), proof: "none" } })).rejects.toMatchObject({ code: "proof_invalid" });
+    world.network.chain.tampering = "no-proof";
+    await expect(discover({ trust: { proof: "required" } })).rejects.toMatchObject({ code: "proof_invalid" });
+  });
+
   it("another address than the proven one, said by the node itself, takes it off the list", async () => {
     world.network.state.identityAddress = world.account.address;
     const { endpoints, skipped } = await discover({ trust: trusted() });
