@@ -1,7 +1,9 @@
+import { stripVTControlCharacters } from "node:util";
 import type { Model } from "../../protocol/models.ts";
 import { refreshModels } from "../../provider/model-cache.ts";
 import { openProvider } from "../../provider/open-provider.ts";
 import type { CliContext, RunCommand } from "../context.ts";
+import { displayWidth } from "../render/display-width.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { setupOf } from "../setup.ts";
@@ -22,23 +24,32 @@ export const runModels: RunCommand<ModelsFlags> = async (context, { provider }) 
   return writeResult(context, { data, answer: renderModels(context, models, opened.config.model) });
 };
 
-function renderModels({ color }: CliContext, models: readonly Model[], configured: string | undefined): string {
+function renderModels({ color, stdout }: CliContext, models: readonly Model[], configured: string | undefined): string {
   const { bold, dim, green } = style(color);
-  const rows = models.map((model) => [
-    model.id === configured ? `${green("●")} ${bold(model.id)}` : `  ${model.id}`,
-    model.contextLengthTokens === undefined ? dim("?") : shortCount(model.contextLengthTokens),
-    price(model.promptUsdPer1M),
-    price(model.completionUsdPer1M),
-    model.kind === "embedding"
-      ? "embedding"
-      : model.tools === undefined
-        ? dim("?")
-        : model.tools
-          ? "tools"
-          : "no tools",
-  ]);
-  const head = ["  model", "context", "in $/1M", "out $/1M", ""].map(dim);
-  return renderTable([head, ...rows]);
+  const nameOf = (id: string) => (id === configured ? `${green("●")} ${bold(id)}` : `  ${id}`);
+  const rows = models.map((model) => {
+    const context = model.contextLengthTokens === undefined ? dim("?") : shortCount(model.contextLengthTokens);
+    return [context, price(model.promptUsdPer1M), price(model.completionUsdPer1M), kindOf(model)] as const;
+  });
+  const head = ["  model", "context", "in $/1M", "out $/1M", "kind"].map(dim);
+  const table = renderTable([head, ...rows.map((row, index) => [nameOf(models[index]?.id ?? ""), ...row])]);
+  if (tableWidth(table) <= (stdout.columns ?? Number.POSITIVE_INFINITY)) return table;
+  return rows
+    .map(([context, input, output, kind], index) => {
+      const facts = `${context} context · $${input} in, $${output} out per 1M · ${kind}`;
+      return `${nameOf(models[index]?.id ?? "")}\n    ${facts}\n`;
+    })
+    .join("");
+}
+
+function tableWidth(table: string): number {
+  return Math.max(...table.split("\n").map((line) => displayWidth(stripVTControlCharacters(line))));
+}
+
+/** What one can do with it, as far as the list tells. */
+function kindOf({ kind, tools }: Model): string {
+  if (kind === "embedding" || tools === undefined) return kind;
+  return tools ? "chat, tools" : "chat, no tools";
 }
 
 function price(usdPer1M: number | undefined): string {

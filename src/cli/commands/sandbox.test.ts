@@ -44,6 +44,7 @@ describe("zeph sandbox", () => {
     expect(stderr).toMatch(/^POST \/v1\/chat\/completions 200 \d+ ms \(key: good\)$/m);
     expect(stderr).toMatch(/^GET \/v1\/models 401 \d+ ms \(key: wrong\)$/m);
     expect(stderr).not.toMatch(/gp-|planted/);
+    expect(stderr).toMatch(/\nThe sandbox is stopped\.\n$/);
   });
 
   it("prints one JSON object with everything in it", async () => {

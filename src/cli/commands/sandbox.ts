@@ -63,6 +63,7 @@ export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
   });
   await aborted(context.signal);
   await sandbox.stop();
+  if (!context.json) context.stderr.write("The sandbox is stopped.\n");
   return EXIT.ok;
 };
 

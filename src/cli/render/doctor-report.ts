@@ -6,7 +6,9 @@ import { type Style, style } from "./style.ts";
 const NAME_COLUMNS = 40;
 /** Under the name, behind the mark. */
 const INDENT = " ".repeat(7);
-const NARROWEST = 60;
+/** Below this the name is not padded: detail would never fit beside it. */
+const NARROW = 60;
+const NARROWEST = 30;
 const WIDEST = 140;
 
 export interface RenderReportOptions {
@@ -26,8 +28,9 @@ export function renderDoctorReport(report: DoctorReport, { color, columns = 80 }
 function renderCheck(check: CheckReport, styled: Style, width: number): readonly string[] {
   const { name, detail, hint, status, elapsedMs } = check;
   const time = `(${Math.round(elapsedMs)} ms)`;
-  const head = `${mark(status, styled)} ${name.padEnd(NAME_COLUMNS)} ${styled.dim(time)}`;
-  const used = INDENT.length + Math.max(NAME_COLUMNS, name.length) + 2 + time.length;
+  const shownName = width < NARROW ? name : name.padEnd(NAME_COLUMNS);
+  const head = `${mark(status, styled)} ${shownName} ${styled.dim(time)}`;
+  const used = INDENT.length + shownName.length + 2 + time.length;
   const fits = used + displayWidth(detail) <= width;
   const body = fits ? [] : wrap(detail, width - INDENT.length).map((line) => INDENT + line);
   const first = fits ? `${head} ${detail}` : head;
