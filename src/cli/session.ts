@@ -87,13 +87,16 @@ async function describeFallback(
   { world }: Setup,
 ): Promise<SessionEvent> {
   if (to === undefined || modelId === undefined || provider === undefined) {
-    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error.summary}` };
+    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error?.summary ?? "no model"}` };
   }
   const known = findListed(await rememberedModels(provider, world), modelId);
   const pricing = pricingOf(provider.config.pricing ?? known);
   return {
     type: "notice",
-    text: `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
+    text:
+      error === undefined
+        ? `Asking ${to} (${modelId}), which has been faster than ${from}`
+        : `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
     standIn: { providerName: to, modelId, ...(pricing === undefined ? {} : { pricing }) },
   };
 }

@@ -143,6 +143,8 @@ function toConfig(sections: Sections, providers: Config["providers"], flags: Con
     },
     providerPersistence: session.provider_persistence,
     cost: { enabled: cost.enabled, maxDailyCents: cost.max_daily_cents },
+    // Zeph's other strategies learn; their words are kept, and mean the listed order here.
+    routing: llm.routing === "ema" ? "latency" : "order",
     vaultBackend: vault.backend,
     brokers: sections.brokers.map(toConfiguredBroker),
     localGateway: sections.local_gateway,

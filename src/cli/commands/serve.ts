@@ -64,7 +64,7 @@ function openUpstream(
     onFallback: ({ from, to, passedOver, model, error }) => {
       const time = new Date(clock.nowMs()).toISOString();
       stderr.write(
-        `${JSON.stringify({ time, event: "fallback", from, to, passedOver, model, errorCode: error.code })}\n`,
+        `${JSON.stringify({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`,
       );
     },
   });
