@@ -23,7 +23,8 @@ export async function chatDependencies(
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
   const { debugDump } = choice;
-  const open = sessionOpener(context, debugDump === undefined ? {} : { debugDump });
+  const remarks = kind === "conversation";
+  const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined;
   const last = follows ? await readName(lastProvider) : undefined;
   const remembered = runnable.find(({ name }) => name === last)?.name;

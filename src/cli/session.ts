@@ -29,10 +29,12 @@ import { setupOf } from "./setup.ts";
 export interface SessionOptions {
   /** Folder for the requests, one file each. */
   readonly debugDump?: string;
+  /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
+  readonly remarks?: boolean;
 }
 
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-export function sessionOpener(context: CliContext, { debugDump }: SessionOptions = {}): OpenChatSession {
+export function sessionOpener(context: CliContext, { debugDump, remarks = false }: SessionOptions = {}): OpenChatSession {
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupOf(context, { provider, model });
@@ -53,7 +55,7 @@ export function sessionOpener(context: CliContext, { debugDump }: SessionOptions
             onFallback: async (event) => tell(await describeFallback(event, setup)),
           })
         : await openProvider(setup, { name: provider, onEvent });
-    for (const notice of opened.notices) {
+    for (const notice of [...opened.notices, ...(remarks ? opened.remarks : [])]) {
       if (!told.has(notice)) context.stderr.write(`${foldFor(context.stderr, notice)}\n`);
       told.add(notice);
     }

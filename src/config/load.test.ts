@@ -107,8 +107,19 @@ describe("loadConfig: a whole file of Zeph", () => {
       localGateway: {},
     });
     expect((chooseProvider(config) as CompatibleProvider).requestTimeoutMs).toBe(90_000);
-    expect(warnings.map((warning) => warning.kind)).toEqual(["irrelevant_field"]);
+    expect(warnings.map((warning) => warning.kind)).toEqual(["irrelevant_field", "irrelevant_field"]);
     expect(warnings[0]?.message).toContain("stt_model");
+    expect(warnings[1]?.message).toBe(
+      "[llm] embedding_model is kept and not used by zeph; a provider's own embedding_model is",
+    );
+  });
+
+  it("says of Zeph's roles that they are kept and not used", async () => {
+    const { warnings } = await load({ [USER]: broker("b", 'vision = true\nembed = true\nembedding_model = "e"') });
+    expect(warnings.map(({ message }) => message)).toEqual([
+      'provider "b", embed is kept and not used by zeph',
+      'provider "b", vision is kept and not used by zeph',
+    ]);
   });
 
   it("warns of a thinking effort that no model knows, and of no other", async () => {

@@ -92,7 +92,7 @@ function readConfig(files: ConfigFiles, { env, flags = {}, checks }: LoadConfigO
     config: toConfig(sections, built.providers, flags),
     settings,
     origins: new Map(settings.map(({ key, origin }) => [key, origin])),
-    warnings: [...built.warnings, ...warnings],
+    warnings: [...built.warnings, ...warnings, ...unusedSections(layered("llm"))],
     files,
   };
   return { loaded, faults: [] };
@@ -129,12 +129,22 @@ function fallbackFaults(
   }));
 }
 
+/** Zeph's memory and skills use it; no Gonka provider has that model (B31). */
+function unusedSections(llm: LayeredTable): readonly ConfigWarning[] {
+  const origin = llm.originOf(["embedding_model"]);
+  if (origin === undefined) return [];
+  const message = "[llm] embedding_model is kept and not used by zeph; a provider's own embedding_model is";
+  return [{ kind: "irrelevant_field", message, origin }];
+}
+
 function toConfig(sections: Sections, providers: Config["providers"], flags: ConfigFlags): Config {
   const { llm, timeouts, session, cost, vault } = sections;
   return {
     providers,
     selectedProvider: flags.provider,
     fallback: llm.fallback,
+    // Zeph's other strategies learn; their words are kept, and mean the listed order here.
+    routing: llm.routing === "ema" ? "latency" : "order",
     embeddingModel: llm.embedding_model,
     responseCache: { enabled: llm.response_cache_enabled, ttlMs: llm.response_cache_ttl_secs * 1000 },
     timeouts: {
@@ -143,8 +153,6 @@ function toConfig(sections: Sections, providers: Config["providers"], flags: Con
     },
     providerPersistence: session.provider_persistence,
     cost: { enabled: cost.enabled, maxDailyCents: cost.max_daily_cents },
-    // Zeph's other strategies learn; their words are kept, and mean the listed order here.
-    routing: llm.routing === "ema" ? "latency" : "order",
     vaultBackend: vault.backend,
     brokers: sections.brokers.map(toConfiguredBroker),
     localGateway: sections.local_gateway,

@@ -14,6 +14,7 @@ interface ProviderBase {
 interface RunnableProvider extends ProviderBase {
   /** Exact id of the endpoint's list; absent until one was chosen. */
   readonly model: string | undefined;
+  /** What `zeph serve` takes where a request for embeddings names no model. */
   readonly embeddingModel: string | undefined;
   /** Longest answer to ask for, tokens. Default 4096. */
   readonly maxTokens: number;

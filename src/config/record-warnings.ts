@@ -31,11 +31,17 @@ export function recordWarnings(
     const words = `is none of ${REASONING_EFFORTS.join(", ")}; it is not sent`;
     if (effort.trim() !== "") warnings.push(warn("irrelevant_field", "reasoning_effort", words));
   }
+  for (const field of UNUSED_FIELDS.filter((each) => kind !== "other" && table.values[each] !== undefined)) {
+    if (!isIrrelevantField(kind, field)) warnings.push(warn("irrelevant_field", field, "is kept and not used by zeph"));
+  }
   for (const field of Object.keys(table.values).filter((each) => isIrrelevantField(kind, each))) {
     warnings.push(warn("irrelevant_field", field, `means nothing for type ${kind}; it is kept and not used`));
   }
   return [...warnings, ...insecureFields.map((field) => warn("insecure_url", field, INSECURE_WORDS[kind]))];
 }
+
+/** Roles and overrides that Zeph knows. */
+const UNUSED_FIELDS: readonly string[] = ["embed", "vision"];
 
 const INSECURE_WORDS = {
   compatible: "is plain http to another computer: zeph does not send the key there; use https",

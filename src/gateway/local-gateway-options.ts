@@ -18,6 +18,8 @@ export interface LocalGatewayOptions {
   readonly aliases?: Readonly<Record<string, string>>;
   /** Used when a request names no model. */
   readonly defaultModel?: string;
+  /** Used when a request for embeddings names no model. */
+  readonly defaultEmbeddingModel?: string;
   /** `network` (default) makes requests fit the network's published rules; `none` sends them as they are. */
   readonly cleanUp?: "network" | "none";
   /** How the upstream is reached: nodes are stricter about messages than brokers. Default `broker`. */

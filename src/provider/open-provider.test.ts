@@ -88,6 +88,42 @@ describe("openProvider", () => {
     expect(clock.sleepsMs).toEqual([5_000]);
   });
 
+  it("gives embeddings a deadline of their own, and a chat another", async () => {
+    await userFile(`[timeouts]\nembedding_seconds = 7\n${broker("https://api.gonkagate.com/v1")}`);
+    const clock = manualClock();
+    const loaded = await setup({ GONKAGATE_API_KEY: "gp-a" });
+    const hang = (_input: unknown, init?: RequestInit) =>
+      new Promise<Response>((_resolve, reject) => {
+        init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      });
+    const { gonka } = await openProvider({ ...loaded, world: { ...loaded.world, clock, fetch: hang } });
+    const caller = new AbortController();
+    const post = { method: "POST", body: "{}", signal: caller.signal };
+    const states: string[] = [];
+    const note = (name: string) => (error: unknown) => {
+      states.push(`${name} ${(error as ZephError).code}`);
+    };
+    const embedding = gonka("https://api.gonkagate.com/v1/embeddings", post).catch(note("embedding"));
+    const chat = gonka("https://api.gonkagate.com/v1/chat/completions", post).catch(note("chat"));
+    await clock.advance(7_000);
+    await embedding;
+    expect(states).toEqual(["embedding timeout_total"]);
+    caller.abort();
+    await chat;
+  });
+
+  it("remarks whose key signs, and whether its address is stored or derived", async () => {
+    await userFile(native);
+    const key = { ZEPH_GONKA_PRIVATE_KEY: PRIVATE_KEY };
+    expect((await openProvider(await setup(key))).remarks).toEqual([
+      `Signing as ${ADDRESS} (address derived from the key)`,
+    ]);
+    const both = { ...key, ZEPH_GONKA_ADDRESS: ADDRESS };
+    expect((await openProvider(await setup(both))).remarks).toEqual([
+      `Signing as ${ADDRESS} (key and address are stored)`,
+    ]);
+  });
+
   it("says which half of a vault is missing, not that there is none", async () => {
     await userFile(broker("https://api.gonkagate.com/v1"));
     await writeFile(join(folder, "home/.config/zeph/secrets.age"), "");

@@ -12,6 +12,7 @@ import type { Secret } from "../internal/secret.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
+import { withEmbeddingDeadline } from "./embedding-deadline.ts";
 import { nodeSource } from "./node-source.ts";
 import { requireTrustedEndpoint } from "./require-trusted-endpoint.ts";
 import type { Setup } from "./setup.ts";
@@ -26,6 +27,8 @@ export interface OpenedProvider {
   readonly address: string | undefined;
   /** Lines the user should see once, such as a variable that is set but not used. */
   readonly notices: readonly string[];
+  /** What is well and good to know where something begins that lasts: a conversation, the local endpoint. */
+  readonly remarks: readonly string[];
 }
 
 /**
@@ -39,7 +42,11 @@ export async function openProvider(
   const config = chooseProvider(setup.loaded.config, choice.name);
   requireTrustedEndpoint(setup, config);
   const common = connectionOptions(setup, config, choice.onEvent);
-  return config.type === "compatible" ? openBroker(setup, config, common) : openNative(setup, config, common);
+  const opened = await (config.type === "compatible"
+    ? openBroker(setup, config, common)
+    : openNative(setup, config, common));
+  const { embeddingMs } = setup.loaded.config.timeouts;
+  return { ...opened, gonka: withEmbeddingDeadline(opened.gonka, setup.world.clock, embeddingMs) };
 }
 
 function connectionOptions(
@@ -91,6 +98,7 @@ async function openBroker(
     secret,
     address: undefined,
     notices: noticesOf(setup, resolved),
+    remarks: [],
   };
 }
 
@@ -127,7 +135,12 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
     signer,
     ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)),
   };
-  return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address: signer.address, notices };
+  const { address } = signer;
+  const remark =
+    stored === undefined
+      ? `Signing as ${address} (address derived from the key)`
+      : `Signing as ${address} (key and address are stored)`;
+  return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
 }
 
 function describeSource({ source, name }: Omit<ResolvedSecret, "secret">): string {

@@ -127,6 +127,15 @@ describe("zeph serve", () => {
     });
   });
 
+  it("embeds with the provider's embedding_model where a request names none", async () => {
+    await config(record("box", 'embedding_model = "sandbox/embed-1"'));
+    await using running = await serve({ auth: false }, { env: { [KEY_NAME]: sandbox.broker.keys.good } });
+    const body = JSON.stringify({ input: "one" });
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(`${running.baseURL}/embeddings`, { method: "POST", headers, body });
+    expect(await answer.json()).toMatchObject({ model: "sandbox/embed-1", data: [{ index: 0 }] });
+  });
+
   it("takes a key that is in the vault or in the environment already", async () => {
     await config(record("box"));
     const env = { [KEY_NAME]: sandbox.broker.keys.good, [LOCAL_KEY_NAME]: "sk-zeph-of-the-environment" };

@@ -27,8 +27,8 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   // The connection is made before the gateway that counts what it tells.
   const observer: { observe: OnTransportEvent } = { observe: () => {} };
   const opened = await openUpstream(context, setup, providerName, (event) => observer.observe(event));
-  const { name, model } = opened.config;
-  for (const notice of opened.notices) context.stderr.write(`${notice}\n`);
+  const { name, model, embeddingModel } = opened.config;
+  for (const notice of [...opened.notices, ...opened.remarks]) context.stderr.write(`${notice}\n`);
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
   const gateway = localGateway({
     ...choices,
@@ -37,6 +37,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     providerName: name,
     access: opened.config.type === "gonka" ? "native" : "broker",
     ...(model === undefined ? {} : { defaultModel: model }),
+    ...(embeddingModel === undefined ? {} : { defaultEmbeddingModel: embeddingModel }),
     clock: context.clock,
     ...(flags.quiet === true
       ? {}

@@ -9,12 +9,12 @@ import { upstreamAnswer } from "./upstream-answer.ts";
 export async function embeddingsRoute(context: RouteContext): Promise<Answer> {
   const { state, exchange, request } = context;
   const { text, value } = await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve });
-  const { model } = value;
+  const { aliases = {}, defaultEmbeddingModel } = state.options;
+  const { model } = { ...value, model: value.model ?? defaultEmbeddingModel };
   if (typeof model !== "string") throw new ZephError("model_missing", { detail: "the request names none" });
-  const { aliases = {} } = state.options;
   const meant = Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
   exchange.setModel(meant);
   await state.checkEmbeddings(meant, request.signal);
-  const body = meant === model ? text : JSON.stringify({ ...value, model: meant });
+  const body = meant === value.model ? text : JSON.stringify({ ...value, model: meant });
   return upstreamAnswer(context, await forwardText(context, "/embeddings", body));
 }
