@@ -24,7 +24,14 @@ const SECTIONS = [
   { title: "Reference", sources: ["docs/cli.md", "docs/errors.md", "docs/config-template.toml", "docs/protocol.md"] },
   {
     title: "Background",
-    sources: ["ARCHITECTURE.md", "docs/threat-model.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"],
+    sources: [
+      "ARCHITECTURE.md",
+      "docs/threat-model.md",
+      "docs/live-checks.md",
+      "SECURITY.md",
+      "CONTRIBUTING.md",
+      "CHANGELOG.md",
+    ],
   },
   { title: "Decisions", sources: [], folder: "docs/decisions" },
 ];

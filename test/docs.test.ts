@@ -136,7 +136,9 @@ describe("commands and flags in the documents", () => {
 
 describe("names in the documents", () => {
   it("of environment variables are read by the program", () => {
-    const known = wordsOf(`${sources} ${textOf("examples", /\.(?:ts|py|sh)$/)} ${FOREIGN_VARIABLES}`);
+    const known = wordsOf(
+      `${sources} ${textOf("examples", /\.(?:ts|py|sh)$/)} ${textOf("scripts", /live\.mjs$/)} ${FOREIGN_VARIABLES}`,
+    );
     const check = ({ codeSpans, codeBlocks }: MarkdownPage) => {
       const code = [...codeSpans, ...codeBlocks.map((block) => block.text)].join("\n");
       return [...new Set(code.match(/\b(?:[A-Z][A-Z0-9]*_)+[A-Z0-9]+\b(?![<…])/g))]
