@@ -4,7 +4,9 @@ import { manualClock } from "../internal/manual-clock.ts";
 import { readQuestion } from "./read-question.ts";
 
 function context(stdin: PassThrough & { isTTY?: boolean }) {
-  return { stdin, stderr: new PassThrough(), clock: manualClock(0, "manual") };
+  const controller = new AbortController();
+  const { signal } = controller;
+  return { stdin, stderr: new PassThrough(), clock: manualClock(0, "manual"), signal, controller };
 }
 
 describe("readQuestion", () => {
@@ -23,6 +25,14 @@ describe("readQuestion", () => {
     await expect(readQuestion(context(new PassThrough().end("  \n")), [])).rejects.toMatchObject({
       code: "missing_input",
     });
+  });
+
+  it("stops waiting at Ctrl-C", async () => {
+    const given = context(new PassThrough());
+    const question = readQuestion(given, ["hi"]);
+    given.controller.abort();
+    await expect(question).rejects.toMatchObject({ code: "cancelled" });
+    expect(given.clock.pendingTimers).toBe(0);
   });
 
   it("says what it waits for when a pipe stays open", async () => {

@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { CliContext } from "./context.ts";
+import { readStdin } from "./read-stdin.ts";
 
 /** What a Gonka node accepts for one request; brokers take less. */
 const MAX_BYTES = 10 * 1024 * 1024;
@@ -10,11 +11,12 @@ const SOCKET_GRACE_MS = 300;
 /** After this a user who did not mean to pipe anything is told why nothing happens. */
 const NOTICE_AFTER_MS = 1_000;
 
-type QuestionContext = Pick<CliContext, "stdin" | "stderr" | "clock">;
+type QuestionContext = Pick<CliContext, "stdin" | "stderr" | "clock" | "signal">;
 
 /**
  * The question of a one-shot command: the words of the command line, what comes on standard input, or both, words first
- * (`zeph ask "summarise" < report.txt`). Throws `missing_input` when there is neither, `request_too_large` above 10 MiB.
+ * (`zeph ask "summarise" < report.txt`). Throws `missing_input` when there is neither, `request_too_large` above 10 MiB,
+ * `cancelled` for Ctrl-C while it waits.
  */
 export async function readQuestion(context: QuestionContext, words: readonly string[]): Promise<string> {
   const typed = words.join(" ").trim();
@@ -27,7 +29,8 @@ export async function readQuestion(context: QuestionContext, words: readonly str
   });
 }
 
-async function readPiped({ stdin, stderr, clock }: QuestionContext, hasWords: boolean): Promise<string> {
+async function readPiped(context: QuestionContext, hasWords: boolean): Promise<string> {
+  const { stdin, stderr, clock } = context;
   if (hasWords && isSocket(stdin) && !(await beginsWithin(stdin, clock, SOCKET_GRACE_MS))) {
     stdin.destroy();
     return "";
@@ -38,14 +41,15 @@ async function readPiped({ stdin, stderr, clock }: QuestionContext, hasWords: bo
     );
   });
   try {
-    return await readText(stdin);
+    return await readText(context);
   } finally {
     cancelNotice();
   }
 }
 
 /**
- * A shell's pipe is a FIFO. A socket is what Node and others give the programs they start, often to write nothing and
+ * A shell's pipe is a FIFO, and nobody can tell `slow-command | zeph ask` from a program that leaves a FIFO open for
+ * nothing: it is read to its end, with a notice. A socket is what Node and others give the programs they start, often to write nothing and
  * never close it; waiting for its end would hang.
  */
 function isSocket(stdin: CliContext["stdin"]): boolean {
@@ -65,16 +69,9 @@ function beginsWithin(stdin: CliContext["stdin"], clock: CliContext["clock"], de
   });
 }
 
-async function readText(stdin: CliContext["stdin"]): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stdin) {
-    const bytes = Buffer.from(chunk);
-    length += bytes.length;
-    if (length > MAX_BYTES) throw new ZephError("request_too_large", { detail: "standard input has more than 10 MiB" });
-    chunks.push(bytes);
-  }
-  const text = new TextDecoder().decode(Buffer.concat(chunks));
+async function readText(context: QuestionContext): Promise<string> {
+  const tooMuch = () => new ZephError("request_too_large", { detail: "standard input has more than 10 MiB" });
+  const text = new TextDecoder().decode(await readStdin(context, { maxBytes: MAX_BYTES, tooMuch }));
   if (text.includes("\0")) throw new ZephError("usage", { detail: "standard input is not text" });
   return text;
 }

@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { readStdinSecret } from "./read-stdin-secret.ts";
 
 const read = (...chunks: (string | Uint8Array)[]) =>
-  readStdinSecret({ stdin: Readable.from(chunks.map((chunk) => Buffer.from(chunk))) });
+  readStdinSecret({
+    stdin: Readable.from(chunks.map((chunk) => Buffer.from(chunk))),
+    signal: new AbortController().signal,
+  });
 
 describe("readStdinSecret", () => {
   it.each([

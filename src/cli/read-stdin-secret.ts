@@ -1,23 +1,17 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import type { CliContext } from "./context.ts";
+import { readStdin } from "./read-stdin.ts";
 
 const MAX_BYTES = 64 * 1024;
 
 /**
  * Reads one secret from standard input up to its end; one trailing line break is not part of it. Throws
- * `missing_input` when nothing comes, `usage` for more than 64 KiB or for what is not UTF-8 text.
+ * `missing_input` when nothing comes, `cancelled`, `usage` for more than 64 KiB or for what is not UTF-8 text.
  */
-export async function readStdinSecret({ stdin }: Pick<CliContext, "stdin">): Promise<Secret> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of stdin) {
-    const bytes = Buffer.from(chunk);
-    length += bytes.length;
-    if (length > MAX_BYTES) throw new ZephError("usage", { detail: "standard input has more than 64 KiB: no secret" });
-    chunks.push(bytes);
-  }
-  const value = decode(Buffer.concat(chunks)).replace(/\r?\n$/, "");
+export async function readStdinSecret(context: Pick<CliContext, "stdin" | "signal">): Promise<Secret> {
+  const tooMuch = () => new ZephError("usage", { detail: "standard input has more than 64 KiB: no secret" });
+  const value = decode(await readStdin(context, { maxBytes: MAX_BYTES, tooMuch })).replace(/\r?\n$/, "");
   if (value === "") {
     throw new ZephError("missing_input", {
       detail: "nothing came on standard input",
