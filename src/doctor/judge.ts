@@ -1,6 +1,7 @@
-import { CATALOGUE } from "../errors/catalogue.ts";
+import { CATALOGUE, EXIT } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { mayFallBack } from "../provider/may-fall-back.ts";
+import type { ChatChain } from "./base/config-checks.ts";
 import type { Check, CheckReport } from "./check.ts";
 
 export interface Verdict {
@@ -14,9 +15,9 @@ export interface Verdict {
  * Decides what the failures mean for a chat: one live node is enough, a provider that no chat would use harms none, and
  * a fallback takes over where one is configured.
  *
- * @param chain names of the providers a chat would try, in order
+ * @param chain the providers a chat would try
  */
-export function judge(checks: readonly Check[], reports: readonly CheckReport[], chain: readonly string[]): Verdict {
+export function judge(checks: readonly Check[], reports: readonly CheckReport[], chain: ChatChain): Verdict {
   const rows = reports.map((report) => ({ report, check: checks.find(({ name }) => name === report.name) }));
   const eased = rows.map(({ report, check }) => {
     const isSpare = check?.oneOf !== undefined && report.status === "fail" && report.code !== "native_closed";
@@ -34,24 +35,31 @@ export function judge(checks: readonly Check[], reports: readonly CheckReport[],
       if (check.isIndirect === true) return servedBy === undefined ? report : soften(report, "no chat needs it now");
       const { provider } = check;
       if (provider === undefined) return report;
-      if (!chain.includes(provider)) return soften(report, `a chat would not use ${provider} now`);
+      if (!chain.names.includes(provider)) return soften(report, `a chat would not use ${provider} now`);
       return servedBy === undefined ? report : soften(report, `a chat would go on with ${servedBy}`);
     }),
   };
 }
 
 /** The first provider without faults, as long as all before it failed for causes that allow to go on. */
-function findServing(chain: readonly string[], faultsOf: (name: string) => readonly CheckReport[]): string | undefined {
-  for (const [index, name] of chain.entries()) {
+function findServing(
+  { first, names }: ChatChain,
+  faultsOf: (name: string) => readonly CheckReport[],
+): string | undefined {
+  if (first !== undefined && faultsOf(first).some(keepsFromOpening)) return undefined;
+  for (const name of names) {
     const faults = faultsOf(name);
     if (faults.length === 0) return name;
-    // A fallback that cannot be opened is passed over; the first provider must be there.
-    const canBePassed = (report: CheckReport) =>
-      report.code !== undefined &&
-      (mayFallBack(new ZephError(report.code)) || (index > 0 && CATALOGUE[report.code].exitCode === 17));
-    if (!faults.every(canBePassed)) return undefined;
+    const isPassed = (report: CheckReport) =>
+      report.code !== undefined && (keepsFromOpening(report) || mayFallBack(new ZephError(report.code)));
+    if (!faults.every(isPassed)) return undefined;
   }
   return undefined;
+}
+
+/** A fallback that cannot be opened, or has no model of its own, is passed over; the first provider must be there. */
+function keepsFromOpening({ code }: CheckReport): boolean {
+  return code === "model_missing" || (code !== undefined && CATALOGUE[code].exitCode === EXIT.configOrVault);
 }
 
 function soften(report: CheckReport, why: string): CheckReport {

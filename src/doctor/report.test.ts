@@ -14,7 +14,7 @@ function report(rows: readonly Row[], chain: readonly string[], isStrict = false
   const found = rows.map(({ name, status, code }): CheckReport => {
     return { name, status, detail: "seen", elapsedMs: 1, ...(code === undefined ? {} : { code }) };
   });
-  return toReport(checks, found, { chain, elapsedMs: 1, isStrict });
+  return toReport(checks, found, { chain: { first: chain[0], names: chain }, elapsedMs: 1, isStrict });
 }
 
 const statuses = (rows: readonly Row[], chain: readonly string[]) =>

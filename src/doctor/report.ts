@@ -1,4 +1,5 @@
 import { EXIT } from "../errors/catalogue.ts";
+import type { ChatChain } from "./base/config-checks.ts";
 import type { Check, CheckReport } from "./check.ts";
 import { worstExitCode } from "./exit-code.ts";
 import { judge } from "./judge.ts";
@@ -20,7 +21,7 @@ export interface DoctorReport {
 export function toReport(
   checks: readonly Check[],
   found: readonly CheckReport[],
-  options: { readonly chain: readonly string[]; readonly elapsedMs: number; readonly isStrict: boolean },
+  options: { readonly chain: ChatChain; readonly elapsedMs: number; readonly isStrict: boolean },
 ): DoctorReport {
   const { reports, servedBy } = judge(checks, found, options.chain);
   const failures = reports.filter(({ status }) => status === "fail");

@@ -1,6 +1,7 @@
 import type { Setup, SetupWorld } from "../provider/setup.ts";
 import { vaultPaths } from "../vault/index.ts";
 import {
+  type ChatChain,
   chatChain,
   configModeCheck,
   configParseCheck,
@@ -57,10 +58,11 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const first = [nodeVersionCheck(options.nodeVersion), configParseCheck(shared, loaded)];
   const running = { facts, timeoutMs, signal, ...(onReport === undefined ? {} : { onReport }) };
   const firstReports = await runChecks(first, running);
-  const rest = await remainingChecks(options, shared, loaded);
+  const chain = await chainOf(loaded.setup, options);
+  const rest = await remainingChecks(options, shared, loaded, chain.names);
   const reports = await runChecks(rest, { ...running, earlier: firstReports });
   return toReport([...first, ...rest], [...firstReports, ...reports], {
-    chain: chainOf(loaded.setup, options),
+    chain,
     elapsedMs: Math.max(0, world.clock.nowMs() - startedAtMs),
     isStrict: options.strict === true,
   });
@@ -70,6 +72,7 @@ async function remainingChecks(
   options: DoctorOptions,
   world: SetupWorld,
   loaded: LoadedSetup,
+  chain: readonly string[],
 ): Promise<readonly Check[]> {
   const { setup } = loaded;
   const paths = setup?.vaultPaths ?? defaultVaultPaths(world);
@@ -84,7 +87,6 @@ async function remainingChecks(
   if (setup === undefined) return general;
   const { providers } = setup.loaded.config;
   const native = providers.filter((config) => config.type === "gonka");
-  const chain = chainOf(setup, options);
   const isSmokeWanted = (name: string) => options.smoke === true && name === chain[0];
   const signed = native.flatMap((config, index) =>
     nativeChecks(setup, config, { isFirst: index === 0, isSmokeWanted: isSmokeWanted(config.name) }),
@@ -103,12 +105,12 @@ async function remainingChecks(
 }
 
 /** The providers whose failure would be a chat's failure: for `native` those that sign, whatever the default is. */
-function chainOf(setup: Setup | undefined, { scope }: DoctorOptions): readonly string[] {
-  const chain = chatChain(setup);
+async function chainOf(setup: Setup | undefined, { scope }: DoctorOptions): Promise<ChatChain> {
+  const chain = await chatChain(setup);
   if (scope !== "native") return chain;
   const native = setup?.loaded.config.providers.filter((config) => config.type === "gonka") ?? [];
-  const chosen = native.find(({ name }) => name === chain[0]) ?? native[0];
-  return chosen === undefined ? [] : [chosen.name];
+  const first = (native.find(({ name }) => name === chain.first) ?? native[0])?.name;
+  return { first, names: first === undefined ? [] : [first] };
 }
 
 /** Where the vault would be; undefined when the flags that say so are faulty, which the config check has told. */

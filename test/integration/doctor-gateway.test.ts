@@ -88,6 +88,19 @@ async function spend(usd: number): Promise<void> {
   await writeFile(join(folder, "spent.jsonl"), `${JSON.stringify({ day: localDay(Date.now()), usd })}\n`);
 }
 
+/** A second record with the key of the first. */
+const spare = (name: string, more: string) =>
+  `\n[[llm.providers]]\ntype = "compatible"\nname = "${name}"\nbase_url = "${sandbox.broker.baseURL}"\napi_key_env = "${KEY}"\n${more}\n`;
+
+async function fallBackTo(names: readonly string[], records: string, more = ""): Promise<void> {
+  const text = await readFile(stage.configPath, "utf8");
+  await stage.writeConfig(`${text}${records}\n[llm]\nfallback = ${JSON.stringify(names)}\n${more}\n`);
+  // The default one has answered, and was slow.
+  const known = { [NAME]: { answers: 1, averageMs: 900, lastAtMs: 1 } };
+  await mkdir(join(stage.home, ".local/state/zeph"), { recursive: true });
+  await writeFile(join(stage.home, ".local/state/zeph/latencies.json"), JSON.stringify(known));
+}
+
 const LIST = `llm.${NAME}`;
 
 const SITUATIONS: readonly Situation[] = [
@@ -509,6 +522,32 @@ const SITUATIONS: readonly Situation[] = [
     exitCode: 0,
   },
   {
+    name: "a dead broker with a fallback that is for another program",
+    healthy: { baseURL: () => "http://127.0.0.1:9/v1" },
+    arrange: () => fallBackTo(["local"], '[[llm.providers]]\ntype = "ollama"\nname = "local"\n'),
+    check: `${LIST}.reach`,
+    code: "unreachable",
+    says: /connection/,
+    exitCode: 10,
+  },
+  {
+    name: "a dead broker with a fallback that has no model, and one that lives",
+    healthy: { baseURL: () => "http://127.0.0.1:9/v1" },
+    arrange: () => fallBackTo(["bare", "spare"], spare("bare", "") + spare("spare", `model = "${MODEL}"`)),
+    check: `${LIST}.reach`,
+    code: "unreachable",
+    says: /a chat would go on with spare/,
+    exitCode: 0,
+  },
+  {
+    name: "a faster provider, asked first, whose model is gone",
+    arrange: () => fallBackTo(["spare"], spare("spare", 'model = "gone/model"'), 'routing = "ema"'),
+    check: "llm.spare.model",
+    code: "model_not_found",
+    says: /gone\/model is not offered any more/,
+    exitCode: 12,
+  },
+  {
     name: "a context window of one token, which leaves room for one",
     healthy: { more: "context_length = 1\n" },
     check: `${LIST}.model`,
@@ -582,6 +621,16 @@ describe("zeph doctor and a broker", () => {
     expect(mended.checks.filter(({ status }) => status === "fail")).toEqual([]);
     expect(mended.exitCode).toBe(0);
     expect((await stage.chat()).exitCode).toBe(0);
+  });
+
+  it("takes a provider that is named for the only one, as a chat does", async () => {
+    await setUp({ baseURL: () => "http://127.0.0.1:9/v1" });
+    await fallBackTo(["spare"], spare("spare", `model = "${MODEL}"`));
+    expect((await doctorJson(stage)).exitCode).toBe(0);
+    const report = await doctorJson(stage, `--provider ${NAME}`);
+    expect(report).toMatchObject({ exitCode: 10, served_by: null });
+    expect(checkOf(report, "llm.provider").detail).not.toContain("then spare");
+    expect((await stage.run(`ask hello --provider ${NAME}`)).exitCode).toBe(10);
   });
 
   it("asks with the key, on the right path, and costs nothing (B15, B44)", async () => {

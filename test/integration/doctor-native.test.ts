@@ -72,6 +72,17 @@ interface Situation {
 
 const SITUATIONS: readonly Situation[] = [
   {
+    name: "a generation of signatures that the network does not take",
+    arrange: async () => {
+      const text = await readFile(stage.configPath, "utf8");
+      await stage.writeConfig(text.replace('name = "gonka"\n', 'name = "gonka"\ngonka_signing_phase = 1\n'));
+    },
+    check: "gonka.network",
+    code: "signature_invalid",
+    says: /takes requests signed by phase 3, the config says 1/,
+    exitCode: 11,
+  },
+  {
     name: "a network that has retired signed requests",
     healthy: { network: { version: "0.2.14" } },
     check: "gonka.network",

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { describeOrigin } from "../../config/origin.ts";
 import { chooseProvider } from "../../config/provider.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { fastestFirst, latencyMemory } from "../../provider/latencies.ts";
 import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
 import { chmodFix, shellQuote } from "../chmod-fix.ts";
@@ -82,7 +83,8 @@ export function defaultProviderCheck(state: LoadedSetup): Check {
       const { config } = setupIn(state).loaded;
       const chosen = chooseProvider(config);
       const others = config.providers.length - 1;
-      const fallback = config.fallback.filter((name) => name !== chosen.name);
+      const isNamed = config.selectedProvider !== undefined;
+      const fallback = isNamed ? [] : config.fallback.filter((name) => name !== chosen.name);
       const more = [
         ...(fallback.length === 0 ? [] : [`then ${fallback.join(", ")}`]),
         ...(others === 0 ? [] : [`${others} more configured`]),
@@ -98,14 +100,31 @@ function setupIn({ setup }: LoadedSetup): Setup {
   return setup;
 }
 
-/** The names of the providers a chat would try, in order; empty when there is none it could use. */
-export function chatChain(setup: Setup | undefined): readonly string[] {
-  if (setup === undefined) return [];
+/** The providers a chat would try. */
+export interface ChatChain {
+  /** It must be there, whoever is asked first; `undefined` when no chat could begin. */
+  readonly first: string | undefined;
+  /** In the order in which they would be asked. */
+  readonly names: readonly string[];
+}
+
+/** As `fallbackProvider` goes: who names a provider wants that one, and what is for another program is passed over. */
+export async function chatChain(setup: Setup | undefined): Promise<ChatChain> {
+  const first = setup === undefined ? undefined : defaultName(setup);
+  if (setup === undefined || first === undefined) return { first: undefined, names: [] };
   const { config } = setup.loaded;
+  const isRunnable = (name: string) => config.providers.some((each) => each.name === name && each.type !== "other");
+  const others = config.selectedProvider === undefined ? config.fallback.filter(isRunnable) : [];
+  const names = [...new Set([first, ...others])];
+  if (config.routing !== "latency") return { first, names };
+  return { first, names: fastestFirst(names, await latencyMemory(setup.world).read()) };
+}
+
+function defaultName({ loaded }: Setup): string | undefined {
   try {
-    return [...new Set([chooseProvider(config).name, ...config.fallback])];
+    return chooseProvider(loaded.config).name;
   } catch (error) {
-    if (ZephError.is(error)) return [];
+    if (ZephError.is(error)) return undefined;
     throw error;
   }
 }

@@ -2,7 +2,13 @@ import { readVersions } from "../../client/discover-endpoints.ts";
 import { CATALOGUE } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { normalizeBaseURL } from "../../protocol/endpoint.ts";
-import { isClassicInferenceRetired, type NodeVersions } from "../../protocol/versions.ts";
+import type { SigningPhase } from "../../protocol/signing-input/signing-input.ts";
+import {
+  compareVersions,
+  isClassicInferenceRetired,
+  type NodeVersions,
+  type Version,
+} from "../../protocol/versions.ts";
 import type { Check } from "../check.ts";
 import { noteServerTime } from "../facts.ts";
 import { passed, skipped, warned } from "../results.ts";
@@ -13,6 +19,9 @@ import { readChainFacts, readChainStatus } from "./network-reads.ts";
 export function networkChecks(sighting: NativeSighting): readonly Check[] {
   return [networkCheck(sighting), accessCheck(sighting), blockTimeCheck(sighting)];
 }
+
+/** Since 2025-12-22 the hash of the body is signed (gonka-ai/gonka v0.2.6). */
+const FIRST_OF_PHASE_3: Version = { major: 0, minor: 2, patch: 6 };
 
 /** Which version answers? From 0.2.14 on signed requests are refused with 410. Whoever answers first is asked the rest. */
 function networkCheck(sighting: NativeSighting): Check {
@@ -32,12 +41,12 @@ function networkCheck(sighting: NativeSighting): Check {
         versions: await readVersions(candidate, reading),
       }));
       sighting.source = source;
-      return judgeVersion(versions);
+      return judgeVersion(versions, config.signingPhase);
     },
   };
 }
 
-function judgeVersion(versions: NodeVersions | undefined) {
+function judgeVersion(versions: NodeVersions | undefined, signingPhase: SigningPhase) {
   const text = versions?.apiVersionText;
   if (text === undefined || versions?.apiVersion === undefined) {
     return warned(
@@ -45,9 +54,15 @@ function judgeVersion(versions: NodeVersions | undefined) {
     );
   }
   const data = { api_version: text, chain_version: versions.chainVersionText ?? null };
-  if (!isClassicInferenceRetired(versions.apiVersion)) return passed(`version ${text}`, { data });
-  const { summary, hint } = CATALOGUE.native_closed;
-  return { status: "fail", code: "native_closed", detail: `${summary}: it runs ${text}`, hint, data } as const;
+  if (isClassicInferenceRetired(versions.apiVersion)) {
+    const { summary, hint } = CATALOGUE.native_closed;
+    return { status: "fail", code: "native_closed", detail: `${summary}: it runs ${text}`, hint, data } as const;
+  }
+  const wanted = compareVersions(versions.apiVersion, FIRST_OF_PHASE_3) < 0 ? 1 : 3;
+  if (wanted === signingPhase) return passed(`version ${text}`, { data });
+  const detail = `version ${text} takes requests signed by phase ${wanted}, the config says ${signingPhase}`;
+  const hint = `Set gonka_signing_phase = ${wanted} for this provider.`;
+  return { status: "fail", code: "signature_invalid", detail, hint, data } as const;
 }
 
 /** The first that answers, however slow or dead the others are; with the first one's error when none does. */
