@@ -17,6 +17,7 @@ import { recordFailures } from "../journal/record-failures.ts";
 import type { Model } from "../protocol/models.ts";
 import { dumpRequests } from "../provider/dump-requests.ts";
 import { type FallbackEvent, fallbackProvider } from "../provider/fallback-provider.ts";
+import { answerLimitTokens, findListed } from "../provider/known-model.ts";
 import { refreshModels, rememberedModels } from "../provider/model-cache.ts";
 import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
@@ -34,7 +35,10 @@ export interface SessionOptions {
 }
 
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-export function sessionOpener(context: CliContext, { debugDump, remarks = false }: SessionOptions = {}): OpenChatSession {
+export function sessionOpener(
+  context: CliContext,
+  { debugDump, remarks = false }: SessionOptions = {},
+): OpenChatSession {
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupOf(context, { provider, model });
@@ -124,10 +128,7 @@ function toSession(
   const modelId = known?.id ?? wantedModel;
   const contextLengthTokens = config.contextLength ?? known?.contextLengthTokens;
   const pricing = pricingOf(config.pricing ?? known);
-  // Half of a known window at most: a server adds the prompt to it, and refuses what does not fit.
-  const roomTokens =
-    contextLengthTokens === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(contextLengthTokens / 2));
-  const maxOutputTokens = Math.min(config.maxTokens, known?.maxOutputTokens ?? config.maxTokens, roomTokens);
+  const maxOutputTokens = answerLimitTokens(config, known);
   return {
     providerName: config.name,
     modelId,
@@ -148,12 +149,6 @@ function toSession(
     },
     withModel: (id) => toSession(setup, opened, listeners, models, id),
   };
-}
-
-/** Ids are case-sensitive and spelled differently per broker; where the list is remembered, letter case is no matter. */
-function findListed(models: readonly Model[], wanted: string): Model | undefined {
-  const alike = models.filter(({ id }) => id.toLowerCase() === wanted.toLowerCase());
-  return alike.find(({ id }) => id === wanted) ?? (alike.length === 1 ? alike[0] : undefined);
 }
 
 function pricingOf(given: Partial<Record<keyof Pricing, number | undefined>> | undefined): Pricing | undefined {

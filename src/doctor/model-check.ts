@@ -2,6 +2,7 @@ import type { ProviderConfig } from "../config/provider.ts";
 import { CATALOGUE } from "../errors/catalogue.ts";
 import { matchModel } from "../protocol/match-model.ts";
 import type { Model } from "../protocol/models.ts";
+import { findListed } from "../provider/known-model.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { CheckResult } from "./check.ts";
 import { changeField } from "./config-place.ts";
@@ -9,8 +10,18 @@ import { passed, warned } from "./results.ts";
 
 type RunnableConfig = Exclude<ProviderConfig, { type: "other" }>;
 
-/** Is the configured model still offered? Ids are compared as the endpoint does: letter case counts (B36). */
-export function judgeModel(setup: Setup, config: RunnableConfig, models: readonly Model[]): CheckResult {
+/**
+ * Is the configured model still offered? Ids are compared as the endpoint does: letter case counts (B36), unless a chat
+ * has the list in mind and corrects it.
+ *
+ * @param remembered the list as a chat remembers it
+ */
+export function judgeModel(
+  setup: Setup,
+  config: RunnableConfig,
+  models: readonly Model[],
+  remembered: readonly Model[],
+): CheckResult {
   const chatIds = models.filter(({ kind }) => kind === "chat").map(({ id }) => id);
   const { model } = config;
   if (model === undefined) {
@@ -25,6 +36,11 @@ export function judgeModel(setup: Setup, config: RunnableConfig, models: readonl
   if (match.kind === "exact") return passed(model, { data: { model } });
   const listed = models.find(({ id }) => id === model);
   if (listed !== undefined) return judgeEmbedding(setup, config, listed, chatIds);
+  const corrected = findListed(remembered, model)?.id;
+  if (corrected !== undefined && chatIds.includes(corrected)) {
+    const detail = `${model} is called ${corrected} here; a chat corrects it while it remembers the list`;
+    return warned(detail, { data: { model }, ...changeField(setup, config, "model", corrected) });
+  }
   const nearest = match.kind === "loose" ? [match.id] : match.nearest;
   const detail =
     match.kind === "loose"

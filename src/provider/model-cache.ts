@@ -27,7 +27,7 @@ export async function refreshModels(
 
 /** What the list said in the last 24 hours; empty when it was not read. Makes no request. */
 export async function rememberedModels(
-  { config, gonka }: OpenedProvider,
+  { config, gonka }: { readonly config: { readonly name: string }; readonly gonka: { readonly baseURL: string } },
   world: SetupWorld,
 ): Promise<readonly Model[]> {
   try {

@@ -180,6 +180,14 @@ const SITUATIONS: readonly Situation[] = [
     mend: follow,
   },
   {
+    name: "a model in other letters, which a chat corrects while it remembers the list",
+    healthy: { model: "Sandbox/Echo-1" },
+    arrange: () => stage.run("models"),
+    check: `${LIST}.model`,
+    says: /a chat corrects it while it remembers the list/,
+    exitCode: 0,
+  },
+  {
     name: "an embedding model, as the list says",
     healthy: { model: "sandbox/embed-1" },
     check: `${LIST}.model`,

@@ -72,6 +72,15 @@ interface Situation {
 
 const SITUATIONS: readonly Situation[] = [
   {
+    name: "answers longer than the model's window, of which no chat knows yet",
+    healthy: { model: "sandbox/Tiny-1" },
+    check: "llm.gonka.model",
+    code: "context_length",
+    says: /answers of 4096 tokens do not fit into the 512 tokens/,
+    exitCode: 12,
+    mend: () => stage.run("models"),
+  },
+  {
     name: "a generation of signatures that the network does not take",
     arrange: async () => {
       const text = await readFile(stage.configPath, "utf8");

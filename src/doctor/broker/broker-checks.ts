@@ -2,6 +2,8 @@ import { mergeBrokers } from "../../brokers/merge-brokers.ts";
 import { BROKERS, brokerForBaseURL } from "../../brokers/registry.ts";
 import type { CompatibleProvider } from "../../config/provider.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { normalizeBaseURL } from "../../protocol/endpoint.ts";
+import { rememberedModels } from "../../provider/model-cache.ts";
 import type { Setup } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
 import { judgeModel } from "../model-check.ts";
@@ -48,7 +50,8 @@ function modelCheck(sighting: BrokerSighting): Check {
     async run() {
       const { models } = sighting;
       if (models === undefined) throw new ZephError("internal", { detail: "the model list was not kept" });
-      return judgeModel(setup, config, models);
+      const gonka = { baseURL: normalizeBaseURL(config.baseURL) };
+      return judgeModel(setup, config, models, await rememberedModels({ config, gonka }, setup.world));
     },
   };
 }

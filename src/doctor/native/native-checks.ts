@@ -1,10 +1,14 @@
+import { NATIVE_BASE_URL } from "../../client/native-options.ts";
 import type { GonkaProvider } from "../../config/provider.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { NGONKA_PER_GNK } from "../../protocol/accounts.ts";
 import { normalizeBaseURL } from "../../protocol/endpoint.ts";
+import type { Model } from "../../protocol/models.ts";
+import { answerLimitTokens, findListed } from "../../provider/known-model.ts";
+import { rememberedModels } from "../../provider/model-cache.ts";
 import { openProvider } from "../../provider/open-provider.ts";
 import type { Setup } from "../../provider/setup.ts";
-import type { Check } from "../check.ts";
+import type { Check, CheckResult } from "../check.ts";
 import { judgeModel } from "../model-check.ts";
 import { passed } from "../results.ts";
 import { singleAttempt } from "../single-attempt.ts";
@@ -75,9 +79,23 @@ function modelCheck(sighting: NativeSighting): Check {
     provider: config.name,
     async run(facts, signal) {
       sighting.models = await readNodeModels(sourceOf(sighting), readingOf(facts, signal));
-      return judgeModel(setup, config, sighting.models);
+      const gonka = { baseURL: NATIVE_BASE_URL };
+      const remembered = await rememberedModels({ config, gonka }, setup.world);
+      const verdict = judgeModel(setup, config, sighting.models, remembered);
+      return verdict.status === "ok" ? (windowFault(sighting, remembered) ?? verdict) : verdict;
     },
   };
+}
+
+/** A node adds the longest answer to the prompt, and refuses what does not fit; a chat that knows the window asks for less. */
+function windowFault({ config, models }: NativeSighting, remembered: readonly Model[]): CheckResult | undefined {
+  const { model = "" } = config;
+  const windowTokens = models?.find(({ id }) => id === model)?.contextLengthTokens;
+  const limitTokens = answerLimitTokens(config, findListed(remembered, model));
+  if (windowTokens === undefined || limitTokens < windowTokens) return undefined;
+  const detail = `answers of ${limitTokens} tokens do not fit into the ${windowTokens} tokens ${model} reads`;
+  const hint = `Set max_tokens = ${Math.floor(windowTokens / 2)} for ${config.name}; \`zeph models\` lets a chat know it too.`;
+  return { status: "fail", code: "context_length", detail, hint, data: { model } };
 }
 
 function priceCheck(sighting: NativeSighting): Check {
