@@ -20,7 +20,7 @@ export interface Verdict {
 export function judge(checks: readonly Check[], reports: readonly CheckReport[], chain: ChatChain): Verdict {
   const rows = reports.map((report) => ({ report, check: checks.find(({ name }) => name === report.name) }));
   const eased = rows.map(({ report, check }) => {
-    const isSpare = check?.oneOf !== undefined && report.status === "fail" && report.code !== "native_closed";
+    const isSpare = check?.oneOf !== undefined && report.status === "fail";
     const group = rows.filter((row) => row.check?.oneOf === check?.oneOf);
     const isEased = isSpare && group.some((row) => row.report.status === "ok" || row.report.status === "warn");
     return { check, report: isEased ? soften(report, "another node answers") : report };

@@ -556,6 +556,14 @@ const SITUATIONS: readonly Situation[] = [
     exitCode: 12,
   },
   {
+    name: "a broker of the user's own that says too little",
+    healthy: { more: '[[brokers]]\nid = "mine"\n' },
+    check: `${LIST}.key`,
+    code: "config_invalid",
+    says: /mine/,
+    exitCode: 17,
+  },
+  {
     name: "a context window of one token, which leaves room for one",
     healthy: { more: "context_length = 1\n" },
     check: `${LIST}.model`,

@@ -72,6 +72,22 @@ interface Situation {
 
 const SITUATIONS: readonly Situation[] = [
   {
+    name: "one node that has retired signed requests, beside others that take them",
+    arrange: () => {
+      const [first] = network.nodes;
+      const real = stage.fetch;
+      stage.fetch = async (input, init) =>
+        String(input) === `${first?.baseURL}/versions`
+          ? Response.json({ api_version: { version: "0.2.14" } })
+          : real(input, init);
+    },
+    check: "gonka.node[0]",
+    status: "warn",
+    code: "native_closed",
+    says: /another node answers/,
+    exitCode: 0,
+  },
+  {
     name: "answers longer than the model's window, of which no chat knows yet",
     healthy: { model: "sandbox/Tiny-1" },
     check: "llm.gonka.model",

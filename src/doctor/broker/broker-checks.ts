@@ -1,3 +1,4 @@
+import type { Broker } from "../../brokers/broker.ts";
 import { mergeBrokers } from "../../brokers/merge-brokers.ts";
 import { BROKERS, brokerForBaseURL } from "../../brokers/registry.ts";
 import type { CompatibleProvider } from "../../config/provider.ts";
@@ -7,6 +8,7 @@ import { rememberedModels } from "../../provider/model-cache.ts";
 import type { Setup } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
 import { judgeModel } from "../model-check.ts";
+import { failed } from "../results.ts";
 import { singleAttempt } from "../single-attempt.ts";
 import { smokeCheck } from "../smoke-check.ts";
 import { type BrokerSighting, brokerCheckNames } from "./broker-sighting.ts";
@@ -24,9 +26,14 @@ export function brokerChecks(
   options: { readonly isSmokeWanted: boolean },
 ): readonly Check[] {
   const once = singleAttempt(setup);
-  const brokers = mergeBrokers(BROKERS, setup.loaded.config.brokers);
-  const sighting: BrokerSighting = { setup: once, config, broker: brokerForBaseURL(config.baseURL, brokers) };
   const names = brokerCheckNames(config.name);
+  let brokers: readonly Broker[];
+  try {
+    brokers = mergeBrokers(BROKERS, setup.loaded.config.brokers);
+  } catch (error) {
+    return [{ name: names.key, provider: config.name, run: async () => failed(error) }];
+  }
+  const sighting: BrokerSighting = { setup: once, config, broker: brokerForBaseURL(config.baseURL, brokers) };
   const smoke = smokeCheck(once, config, { dependsOn: [names.list, names.model], after: [names.credit] });
   return [
     keyCheck(sighting),

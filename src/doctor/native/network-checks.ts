@@ -36,7 +36,7 @@ function networkCheck(sighting: NativeSighting): Check {
         ...nodes.map(({ baseURL }) => baseURL),
       ];
       const reading = readingOf(facts, signal);
-      const { source, versions } = await firstAnswer([...new Set(candidates)], async (candidate) => ({
+      const { source, versions } = await firstOpen([...new Set(candidates)], async (candidate) => ({
         source: candidate,
         versions: await readVersions(candidate, reading),
       }));
@@ -65,10 +65,27 @@ function judgeVersion(versions: NodeVersions | undefined, signingPhase: SigningP
   return { status: "fail", code: "signature_invalid", detail, hint, data } as const;
 }
 
-/** The first that answers, however slow or dead the others are; with the first one's error when none does. */
-async function firstAnswer<T>(candidates: readonly string[], ask: (candidate: string) => Promise<T>): Promise<T> {
+interface NodeAnswer {
+  readonly source: string;
+  readonly versions: NodeVersions | undefined;
+}
+
+/**
+ * The first that answers and still takes signed requests, as a chat puts the others aside; else the first that answers,
+ * however slow or dead the others are; with the first one's error when none does.
+ */
+async function firstOpen(
+  candidates: readonly string[],
+  ask: (candidate: string) => Promise<NodeAnswer>,
+): Promise<NodeAnswer> {
+  const answers = candidates.map(ask);
+  const open = answers.map(async (answer) => {
+    const found = await answer;
+    if (isClassicInferenceRetired(found.versions?.apiVersion)) throw new ZephError("native_closed");
+    return found;
+  });
   try {
-    return await Promise.any(candidates.map(ask));
+    return await Promise.any(open).catch(() => Promise.any(answers));
   } catch (error) {
     const [first] = error instanceof AggregateError ? error.errors : [error];
     throw first ?? new ZephError("no_endpoints");
