@@ -23,7 +23,7 @@ export async function chatDependencies(
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
   const { debugDump } = choice;
-  const remarks = kind === "conversation";
+  const remarks = kind === "conversation" && context.interactive;
   const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined;
   const last = follows ? await readName(lastProvider) : undefined;

@@ -412,6 +412,8 @@ describe("zeph doctor and the network", () => {
       /3 participants of epoch 42: the proof holds.*, from a block \d+ \w+ old$/,
     );
     expect((await stage.chat()).exitCode).toBe(0);
+    // Whose key signs is said where a conversation begins, not with each answer.
+    expect((await stage.run("chat", "hello")).stderr).not.toContain("Signing as");
   });
 
   it.each(SITUATIONS)("names the cause: $name", async (situation) => {
