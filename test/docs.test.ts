@@ -254,6 +254,12 @@ describe("links between pages", () => {
     expect(pages.flatMap(({ links }) => links).length).toBeGreaterThan(30);
   });
 
+  it("that name a file of the tests name one that exists", () => {
+    const named = pages.flatMap(({ codeSpans }) => codeSpans.filter((span) => /^test\/[\w/.-]+\.ts$/.test(span)));
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
   it("reach every guide from the README", () => {
     const { links } = readPage("README.md");
     const guides = pages.map(({ path }) => path).filter((path) => path.startsWith("docs/guides/"));
