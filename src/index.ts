@@ -25,6 +25,9 @@ export type { Clock } from "./internal/clock.ts";
 export { Secret } from "./internal/secret.ts";
 export { type Endpoint, normalizeBaseURL } from "./protocol/endpoint.ts";
 export type { Model } from "./protocol/models.ts";
+export type { ExcludedParticipant, Participant } from "./protocol/participants/participant.ts";
+export type { Trust } from "./protocol/proof/trust.ts";
+export type { SignedPower } from "./protocol/proof/verify-commit.ts";
 export {
   type ProofEvidence,
   type ProofLabel,
