@@ -1,4 +1,5 @@
 import type { SharedV3Warning } from "@ai-sdk/provider";
+import { withFittedSchemas } from "./with-fitted-schemas.ts";
 
 /**
  * `providerOptions.gonka`. Everything is optional; what a model does not know it ignores. Names of the wire
@@ -64,5 +65,6 @@ export function toWireBody(
     const details = "The Gonka network reads it as auto: the model may answer without calling a tool.";
     warnings.push({ type: "compatibility", feature: "toolChoice required", details });
   }
-  return Object.fromEntries(Object.entries(rest).map(([name, value]) => [WIRE_NAMES[name] ?? name, value]));
+  const fitted = withFittedSchemas(rest, warnings);
+  return Object.fromEntries(Object.entries(fitted).map(([name, value]) => [WIRE_NAMES[name] ?? name, value]));
 }

@@ -1,6 +1,8 @@
 import { ZephError } from "../errors/zeph-error.ts";
+import { asObject } from "../protocol/json/measure-json.ts";
+import type { JsonObject } from "../protocol/json/read-value.ts";
 
-export type JsonObject = Readonly<Record<string, unknown>>;
+export { asObject, type JsonObject };
 
 /** A request body: its text as it came, and what it means. */
 export interface JsonBody {
@@ -70,9 +72,4 @@ function decode(bytes: Uint8Array): string {
     // The only complaint a fatal decoder has.
     throw new ZephError("invalid_request", { detail: "the body is not valid UTF-8" });
   }
-}
-
-/** The value when it is a JSON object: not an array, not null. */
-export function asObject(value: unknown): JsonObject | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
 }

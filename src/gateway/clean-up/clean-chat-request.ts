@@ -1,4 +1,5 @@
 import { NETWORK_LIMITS } from "../../protocol/network-parameters.ts";
+import { nullUnionsFor } from "../../protocol/schema/fit-request-schemas.ts";
 import { type ChangeSummary, changeLog } from "./change-log.ts";
 import { cleanFields } from "./clean-fields.ts";
 import { cleanResponseFormat } from "./clean-response-format.ts";
@@ -35,7 +36,7 @@ export function cleanChatRequest(
   if (request.messages === undefined && "input" in body) {
     throw invalid("messages", "is missing; this looks like a request of the Responses API, which is not offered here");
   }
-  cleanTools(request, log, { ...options, nullUnions: /minimax/i.test(model) ? "avoid" : "keep" });
+  cleanTools(request, log, { ...options, nullUnions: nullUnionsFor(model) });
   cleanResponseFormat(request, log, model);
   const messages = cleanMessages(request.messages, log, { ...options, nullUnions: "keep" });
   const { summary } = log;

@@ -1,10 +1,7 @@
-import { NETWORK_LIMITS } from "../../protocol/network-parameters.ts";
+import { fitAnswerSchema } from "../../protocol/schema/fit-request-schemas.ts";
 import type { ChangeLog } from "./change-log.ts";
 import { asObject, byteLength, type JsonObject, jsonDepth } from "./json.ts";
-import { fitSchema } from "./schema/fit-schema.ts";
 
-/** JSON levels above the schema: request, response_format, json_schema. */
-const LEVELS_ABOVE = 3;
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
 /** Brings `response_format` and `structured_outputs` into what the network takes. */
@@ -49,8 +46,7 @@ function schemaFormat(format: JsonObject): unknown {
   const schema = asObject(wrapper?.schema);
   // "JSON, whatever it looks like" is what is left of a schema that is not there.
   if (wrapper === undefined || schema === undefined) return { type: "json_object" };
-  const maxJsonDepth = NETWORK_LIMITS.maxJsonDepth - LEVELS_ABOVE;
-  const fitted = fitSchema(schema, { ...NETWORK_LIMITS.responseSchema, maxJsonDepth, nullUnions: "keep" });
+  const { schema: fitted } = fitAnswerSchema(schema);
   const name = formatName(wrapper.name);
   const isSame =
     wrapper !== format && fitted === schema && name === wrapper.name && jsonDepth({ ...wrapper, schema: 0 }, 2) < 2;

@@ -1,11 +1,8 @@
 import { NETWORK_LIMITS } from "../../protocol/network-parameters.ts";
+import { fitToolParameters } from "../../protocol/schema/fit-request-schemas.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { CleanUpOptions } from "./clean-up-options.ts";
 import { asObject, byteLength, type JsonObject, without } from "./json.ts";
-import { fitSchema } from "./schema/fit-schema.ts";
-
-/** JSON levels above a tool's schema: request, tools, tool, function. */
-const LEVELS_ABOVE = 4;
 
 /** Brings `tools` and `tool_choice` into what the network takes. */
 export function cleanTools(request: Record<string, unknown>, log: ChangeLog, options: CleanUpOptions): void {
@@ -61,10 +58,7 @@ function definitionOf(tool: JsonObject): JsonObject | undefined {
 
 function cleanParameters({ parameters }: JsonObject, nullUnions: "keep" | "avoid"): unknown {
   if (parameters === undefined || parameters === null) return undefined;
-  const schema = asObject(parameters);
-  if (schema === undefined) return { type: "object", properties: {} };
-  const maxJsonDepth = NETWORK_LIMITS.maxJsonDepth - LEVELS_ABOVE;
-  return fitSchema(schema, { ...NETWORK_LIMITS.toolSchema, maxJsonDepth, nullUnions });
+  return fitToolParameters(parameters, nullUnions).schema;
 }
 
 function cleanToolChoice(request: Record<string, unknown>, tools: readonly JsonObject[], log: ChangeLog): void {

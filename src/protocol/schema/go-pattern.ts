@@ -1,4 +1,4 @@
-import { byteLength } from "../json.ts";
+import { byteLength } from "../json/measure-json.ts";
 
 /** Escapes that RE2 knows besides punctuation; others, such as \u and back-references, it refuses. */
 const ESCAPES =

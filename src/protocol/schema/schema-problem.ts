@@ -1,5 +1,6 @@
-import { SCHEMA_REFERENCE_KEYWORDS, type SchemaLimits } from "../../../protocol/network-parameters.ts";
-import { asObject, byteLength, type JsonObject, jsonDepth } from "../json.ts";
+import { asObject, byteLength, jsonDepth } from "../json/measure-json.ts";
+import type { JsonObject } from "../json/read-value.ts";
+import { SCHEMA_REFERENCE_KEYWORDS, type SchemaLimits } from "../network-parameters.ts";
 import { compilesInGo } from "./go-pattern.ts";
 import { PLAIN_VALUES, SCHEMA_ARMS, SCHEMA_MAPS } from "./keywords.ts";
 import { isTypeName } from "./type-names.ts";
@@ -10,6 +11,13 @@ export interface PlacedLimits extends SchemaLimits {
   readonly maxJsonDepth: number;
   /** MiniMax' tool parser stumbles over types such as `["string","null"]`. */
   readonly nullUnions: "keep" | "avoid";
+}
+
+export interface FittedSchema {
+  /** The given one itself when it fits. */
+  readonly schema: JsonObject;
+  /** What it no longer says: keywords, or words such as `recursion`. References that were put in place are not among them. */
+  readonly dropped: readonly string[];
 }
 
 /** Whether a schema has to be rebuilt before the network takes it. */

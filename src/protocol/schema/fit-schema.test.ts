@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { NETWORK_LIMITS } from "../../../protocol/network-parameters.ts";
-import { checkSchema } from "../../../sandbox/network-rules/check-schema.ts";
-import type { JsonObject } from "../json.ts";
+import { checkSchema } from "../../sandbox/network-rules/check-schema.ts";
+import type { JsonObject } from "../json/read-value.ts";
+import { NETWORK_LIMITS } from "../network-parameters.ts";
 import { fitSchema } from "./fit-schema.ts";
 
-const limits = { ...NETWORK_LIMITS.toolSchema, maxJsonDepth: 28, nullUnions: "keep" as const };
+const limits = { ...NETWORK_LIMITS.toolSchema, maxJsonDepth: 28, nullUnions: "keep" as "keep" | "avoid" };
 function fitted(schema: JsonObject): JsonObject {
-  const result = fitSchema(schema, limits);
+  const { schema: result } = fitSchema(schema, limits);
   expect(checkSchema(result, limits)).toBeUndefined();
   return result;
 }
@@ -251,4 +251,37 @@ describe("keywords", () => {
     const schema = JSON.parse('{"type":"object","properties":{"__proto__":{"type":"str"}}}');
     expect(JSON.stringify(fitted(schema))).toBe('{"type":"object","properties":{"__proto__":{"type":"string"}}}');
   });
+});
+
+describe("what is told to be left out", () => {
+  const dropped = (schema: JsonObject, more: Partial<typeof limits> = {}) =>
+    fitSchema(schema, { ...limits, ...more }).dropped;
+
+  it("is nothing where references are put in place, words translated, and ornaments kept", () => {
+    const $defs = { A: { type: "str", title: "A" } };
+    expect(dropped(object({ a: { $ref: "#/$defs/A", description: "x" } }, { $defs, $schema: "s" }))).toEqual([]);
+    expect(dropped({ allOf: [{ $ref: "#/$defs/A" }], $defs })).toEqual([]);
+  });
+
+  it.each<[string, JsonObject, string]>([
+    ["a circle", object({ me: { $ref: "#" } }), "recursion"],
+    ["a reference to nothing", object({ a: { $ref: "#/nowhere" } }), "a reference that leads nowhere"],
+    ["look-around", object({ a: { ...text, pattern: "(?=x)" } }), "pattern"],
+    ["a long list", object({ a: { enum: Array.from({ length: 300 }, (_, index) => index) } }), "enum"],
+    ["depth", nested(20), "items"],
+    ["many arms", { anyOf: Array.from({ length: 20 }, () => text) }, "anyOf"],
+    ["no type", object({ a: { type: "colour" } }), "type"],
+    ["prose", object({ a: { ...text, description: "x".repeat(20_000) } }), "description"],
+    ["all", object({}, { required: [1, "x".repeat(20_000)] }), "all but its type"],
+  ])("is named: %s", (_, schema, expected) => {
+    expect(dropped(schema)).toContain(expected);
+  });
+
+  it.each<JsonObject>([{ type: ["string", "null"] }, { anyOf: [text, { type: "null" }] }])(
+    "is null where unions with it are avoided: %j",
+    (schema) => {
+      expect(dropped(object({ a: schema }), { nullUnions: "avoid" })).toHaveLength(1);
+      expect(dropped(object({ a: schema }))).toEqual([]);
+    },
+  );
 });

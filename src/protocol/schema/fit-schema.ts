@@ -1,7 +1,8 @@
-import { byteLength, type JsonObject } from "../json.ts";
+import { byteLength } from "../json/measure-json.ts";
+import type { JsonObject } from "../json/read-value.ts";
 import type { Detail } from "./clean-keywords.ts";
 import { rebuildSchema } from "./rebuild-schema.ts";
-import { hasSchemaProblem, type PlacedLimits } from "./schema-problem.ts";
+import { type FittedSchema, hasSchemaProblem, type PlacedLimits } from "./schema-problem.ts";
 
 /** What is given up, step by step, until the schema is small enough. */
 const STEPS: readonly { readonly detail: Detail; readonly maxDepth: number }[] = [
@@ -18,11 +19,11 @@ const STEPS: readonly { readonly detail: Detail; readonly maxDepth: number }[] =
  * A schema the network takes: the given one when it fits, else one with references put in place, recursion cut, and
  * what exceeds the bounds left out.
  */
-export function fitSchema(schema: JsonObject, limits: PlacedLimits): JsonObject {
-  if (!hasSchemaProblem(schema, limits)) return schema;
+export function fitSchema(schema: JsonObject, limits: PlacedLimits): FittedSchema {
+  if (!hasSchemaProblem(schema, limits)) return { schema, dropped: [] };
   for (const { detail, maxDepth } of STEPS) {
     const rebuilt = rebuildSchema(schema, { limits, detail, maxDepth: Math.min(maxDepth, limits.maxDepth) });
-    if (byteLength(rebuilt) <= limits.maxBytes) return rebuilt;
+    if (byteLength(rebuilt.schema) <= limits.maxBytes) return rebuilt;
   }
-  return { type: "object" };
+  return { schema: { type: "object" }, dropped: ["all but its type"] };
 }

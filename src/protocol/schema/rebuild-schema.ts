@@ -1,8 +1,9 @@
-import { asObject, type JsonObject } from "../json.ts";
-import { cleanKeywords, type Detail } from "./clean-keywords.ts";
+import { asObject } from "../json/measure-json.ts";
+import type { JsonObject } from "../json/read-value.ts";
+import { cleanKeywords, type Detail, type OnDrop } from "./clean-keywords.ts";
 import { SCHEMA_ARMS, SCHEMA_MAPS, SUBSCHEMAS } from "./keywords.ts";
 import { type OpenSchemas, resolveNode } from "./resolve-node.ts";
-import type { PlacedLimits } from "./schema-problem.ts";
+import type { FittedSchema, PlacedLimits } from "./schema-problem.ts";
 
 /** A schema of the original and its counterpart that is being built. */
 interface Slot {
@@ -22,8 +23,10 @@ interface Slot {
 export function rebuildSchema(
   root: JsonObject,
   { limits, detail, maxDepth }: { readonly limits: PlacedLimits; readonly detail: Detail; readonly maxDepth: number },
-): JsonObject {
+): FittedSchema {
   const result: Record<string, unknown> = {};
+  const dropped = new Set<string>();
+  const onDrop: OnDrop = (what) => dropped.add(what);
   const queue: Slot[] = [{ source: root, into: result, depth: 1, level: 1, open: undefined }];
   let nodes = 1;
   const hasRoom = (slot: Slot, levels: number, count = 1) =>
@@ -53,25 +56,30 @@ export function rebuildSchema(
       if (placed !== undefined) Object.defineProperty(kept, name, { ...OWN, value: placed });
     }
     if (Object.keys(kept).length > 0 || !isCut) slot.into[keyword] = kept;
+    if (isCut) onDrop(keyword);
     if (isCut && keyword === "properties") forgetProperties(slot.into, kept);
   }
   function addList(slot: Slot, keyword: string, list: readonly unknown[], open: OpenSchemas): void {
-    if (list.length > 0 && hasRoom(slot, 2, list.length)) {
-      slot.into[keyword] = list.map((each) => place(slot, each, 2, open) ?? {});
-    }
+    if (list.length === 0) return;
+    if (hasRoom(slot, 2, list.length)) slot.into[keyword] = list.map((each) => place(slot, each, 2, open) ?? {});
+    else onDrop(keyword);
   }
   function expand(slot: Slot): void {
-    const { node, open } = resolveNode(slot.source, slot.open, { root, nullUnions: limits.nullUnions });
-    cleanKeywords(node, slot.into, { limits, detail, levels: limits.maxJsonDepth - slot.level });
+    const { node, open } = resolveNode(slot.source, slot.open, { root, nullUnions: limits.nullUnions, onDrop });
+    cleanKeywords(node, slot.into, { limits, detail, levels: limits.maxJsonDepth - slot.level, onDrop });
     for (const keyword of SUBSCHEMAS) {
       const value = node[keyword];
       if (Array.isArray(value)) addList(slot, keyword, value, open);
       else if (typeof value === "boolean") slot.into[keyword] = value;
-      else if (asObject(value) !== undefined && hasRoom(slot, 1)) slot.into[keyword] = place(slot, value, 1, open);
+      else if (asObject(value) === undefined) continue;
+      else if (hasRoom(slot, 1)) slot.into[keyword] = place(slot, value, 1, open);
+      else onDrop(keyword);
     }
     for (const keyword of SCHEMA_ARMS) {
       const arms = node[keyword];
-      if (Array.isArray(arms)) addList(slot, keyword, arms.slice(0, limits.maxArms), open);
+      if (!Array.isArray(arms)) continue;
+      if (arms.length > limits.maxArms) onDrop(keyword);
+      addList(slot, keyword, arms.slice(0, limits.maxArms), open);
     }
     for (const keyword of SCHEMA_MAPS) {
       const map = asObject(node[keyword]);
@@ -79,7 +87,7 @@ export function rebuildSchema(
     }
   }
   for (const slot of queue) expand(slot);
-  return result;
+  return { schema: result, dropped: [...dropped] };
 }
 
 const OWN = { enumerable: true, configurable: true, writable: true } as const;

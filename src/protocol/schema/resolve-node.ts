@@ -1,4 +1,6 @@
-import { asObject, type JsonObject, without } from "../json.ts";
+import { asObject, without } from "../json/measure-json.ts";
+import type { JsonObject } from "../json/read-value.ts";
+import type { OnDrop } from "./clean-keywords.ts";
 import { SCHEMA_ARMS } from "./keywords.ts";
 
 /** The schemas a node stands in, innermost first: a reference to one of them would never end. */
@@ -22,7 +24,11 @@ const MAX_HOPS = 32;
 export function resolveNode(
   source: JsonObject,
   outer: OpenSchemas | undefined,
-  { root, nullUnions }: { readonly root: JsonObject; readonly nullUnions: "keep" | "avoid" },
+  {
+    root,
+    nullUnions,
+    onDrop,
+  }: { readonly root: JsonObject; readonly nullUnions: "keep" | "avoid"; readonly onDrop: OnDrop },
 ): ResolvedNode {
   let node = source;
   let open: OpenSchemas = { schema: source, outer };
@@ -30,16 +36,23 @@ export function resolveNode(
     if (Object.hasOwn(node, "$ref")) {
       const target = findTarget(root, node.$ref);
       const siblings = without(node, ["$ref"]);
-      if (target === undefined) return { node: siblings, open };
-      if (isOpen(target, open)) return { node: { ...leafOf(target), ...siblings }, open };
+      if (target === undefined) {
+        onDrop("a reference that leads nowhere");
+        return { node: siblings, open };
+      }
+      if (isOpen(target, open)) {
+        onDrop("recursion");
+        return { node: { ...leafOf(target), ...siblings }, open };
+      }
       node = merge(target, siblings);
       open = { schema: target, outer: open };
       continue;
     }
-    const folded = foldArms(node, nullUnions);
+    const folded = foldArms(node, nullUnions, onDrop);
     if (folded === node) return { node, open };
     node = folded;
   }
+  onDrop("a chain of references");
   return { node: leafOf(node), open };
 }
 
@@ -89,12 +102,13 @@ function merge(base: JsonObject, more: JsonObject): JsonObject {
   return merged;
 }
 
-function foldArms(node: JsonObject, nullUnions: "keep" | "avoid"): JsonObject {
+function foldArms(node: JsonObject, nullUnions: "keep" | "avoid", onDrop: OnDrop): JsonObject {
   for (const keyword of SCHEMA_ARMS) {
     const arms = node[keyword];
     if (!Array.isArray(arms)) continue;
     const mayDropNull = nullUnions === "avoid" && keyword !== "allOf";
     const kept = mayDropNull ? arms.filter((arm) => asObject(arm)?.type !== "null") : arms;
+    if (kept.length < arms.length) onDrop("null");
     const only = kept.length === 1 ? asObject(kept[0]) : undefined;
     if (only !== undefined && (keyword === "allOf" || mayDropNull)) return merge(only, without(node, [keyword]));
     if (kept.length < arms.length) return kept.length === 0 ? without(node, [keyword]) : { ...node, [keyword]: kept };
