@@ -2,12 +2,15 @@ import { OpenAICompatibleChatLanguageModel } from "@ai-sdk/openai-compatible";
 import type {
   LanguageModelV3CallOptions,
   LanguageModelV3GenerateResult,
+  LanguageModelV3Prompt,
   LanguageModelV3StreamPart,
   LanguageModelV3StreamResult,
 } from "@ai-sdk/provider";
+import { ZephError } from "../errors/zeph-error.ts";
 import { type CostMetadata, costMetadata } from "./cost-metadata.ts";
 import { errorStructure } from "./error-structure.ts";
 import { toWireBody } from "./language-model-options.ts";
+import type { AskList } from "./listed-models.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { isRecord } from "./repair/json-record.ts";
 import { withoutRestart } from "./repair/tool-arguments.ts";
@@ -22,8 +25,9 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
   // Not `#name`: `ai` 7 calls models of specification V3 through a proxy, which has no private names.
   private readonly name: string;
   private readonly cost: CostMetadata;
+  private readonly refusesImages: AskList;
 
-  constructor(modelId: string, { name, includeUsage, costUsd, ...config }: ModelConfig) {
+  constructor(modelId: string, { name, includeUsage, costUsd, refusesImages, ...config }: ModelConfig) {
     const cost = costMetadata(costUsd, [...new Set(["gonka", name])]);
     super(modelId, {
       ...config,
@@ -36,10 +40,11 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
     });
     this.name = name;
     this.cost = cost;
+    this.refusesImages = refusesImages;
   }
 
   override async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
-    const result = await super.doGenerate(this.prepare(options));
+    const result = await super.doGenerate(await this.prepare(options));
     return {
       ...result,
       content: withThinkingApart(result.content).map(mendToolCall),
@@ -48,7 +53,7 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
   }
 
   override async doStream(options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
-    const result = await super.doStream(this.prepare(options));
+    const result = await super.doStream(await this.prepare(options));
     const split = thinkingApart();
     const finish = (part: LanguageModelV3StreamPart): LanguageModelV3StreamPart => {
       if (part.type === "error") return { type: "error", error: nameStreamError(part.error) };
@@ -67,12 +72,17 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
   }
 
   /** Options under `gonka` count whatever the provider is called; `topK` travels as an option because the base drops it. */
-  private prepare({
+  private async prepare({
     topK,
     providerOptions,
     prompt,
     ...options
-  }: LanguageModelV3CallOptions): LanguageModelV3CallOptions {
+  }: LanguageModelV3CallOptions): Promise<LanguageModelV3CallOptions> {
+    if (hasImage(prompt) && (await this.refusesImages(this.modelId, options.abortSignal))) {
+      throw new ZephError("unsupported_capability", {
+        detail: `it lists ${this.modelId} as a model that takes no images; nothing was sent`,
+      });
+    }
     const own = {
       ...(topK === undefined ? {} : { top_k: topK }),
       ...providerOptions?.gonka,
@@ -86,6 +96,13 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
         : { providerOptions: { ...providerOptions, [this.name]: own } }),
     };
   }
+}
+
+function hasImage(prompt: LanguageModelV3Prompt): boolean {
+  return prompt.some(
+    ({ role, content }) =>
+      role === "user" && content.some((part) => part.type === "file" && part.mediaType.startsWith("image/")),
+  );
 }
 
 function mendToolCall<Part extends { readonly type: string }>(part: Part): Part {

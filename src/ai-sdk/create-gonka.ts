@@ -1,8 +1,8 @@
 import { type EmbeddingModelV3, type LanguageModelV3, NoSuchModelError, type ProviderV3 } from "@ai-sdk/provider";
-import { listModels } from "../client/list-models.ts";
 import { VERSION } from "../version.ts";
 import { GonkaChatLanguageModel } from "./chat-language-model.ts";
-import { GonkaEmbeddingModel, type IsEmbeddingModel } from "./embedding-model.ts";
+import { GonkaEmbeddingModel } from "./embedding-model.ts";
+import { isEmbeddingModel, refusesImages } from "./listed-models.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { modelFetch } from "./model-fetch.ts";
 import { type ProviderAccess, providerAccess } from "./provider-access.ts";
@@ -45,13 +45,13 @@ export interface GonkaProvider extends ProviderV3 {
 export function createGonka(settings: GonkaProviderSettings = {}): GonkaProvider {
   const access = providerAccess(settings);
   const config = modelConfig(settings, access);
-  const isEmbeddingModel = embeddingModelList(access);
+  const isListed = isEmbeddingModel(access);
   const chatModel = (modelId: GonkaChatModelId) => new GonkaChatLanguageModel(modelId, config);
   return Object.assign((modelId: GonkaChatModelId) => chatModel(modelId), {
     specificationVersion: "v3" as const,
     languageModel: chatModel,
     chatModel,
-    embeddingModel: (modelId: string) => new GonkaEmbeddingModel(modelId, config, isEmbeddingModel),
+    embeddingModel: (modelId: string) => new GonkaEmbeddingModel(modelId, config, isListed),
     imageModel(modelId: string): never {
       throw new NoSuchModelError({ modelId, modelType: "imageModel" });
     },
@@ -73,17 +73,6 @@ function modelConfig(settings: GonkaProviderSettings, access: ProviderAccess): M
     headers: () => Object.fromEntries(sent),
     fetch: modelFetch(access.connect, userAgent),
     costUsd: access.costUsd,
-  };
-}
-
-/** Asks the endpoint's list; a model that was found is remembered, one that was not is looked for again. */
-function embeddingModelList(access: ProviderAccess): IsEmbeddingModel {
-  const found = new Set<string>();
-  return async (modelId, signal) => {
-    if (found.has(modelId)) return true;
-    const models = await listModels(await access.connect(), signal);
-    const isListed = models.some(({ id, kind }) => id === modelId && kind === "embedding");
-    if (isListed) found.add(modelId);
-    return isListed;
+    refusesImages: refusesImages(access),
   };
 }

@@ -2,11 +2,9 @@ import { OpenAICompatibleEmbeddingModel } from "@ai-sdk/openai-compatible";
 import type { EmbeddingModelV3CallOptions, EmbeddingModelV3Result } from "@ai-sdk/provider";
 import { ZephError } from "../errors/zeph-error.ts";
 import { errorStructure } from "./error-structure.ts";
+import type { AskList } from "./listed-models.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { isRecord } from "./repair/json-record.ts";
-
-/** Tells whether the endpoint lists an embedding model of this id. Throws when the list cannot be read. */
-export type IsEmbeddingModel = (modelId: string, signal: AbortSignal | undefined) => Promise<boolean>;
 
 /**
  * An embedding model, where the endpoint has one: its list is asked first, and nothing is sent to `/embeddings` for a
@@ -15,9 +13,9 @@ export type IsEmbeddingModel = (modelId: string, signal: AbortSignal | undefined
  */
 export class GonkaEmbeddingModel extends OpenAICompatibleEmbeddingModel {
   /** Not `#isListed`: `ai` 7 calls models of specification V3 through a proxy, which has no private names. */
-  private readonly isListed: IsEmbeddingModel;
+  private readonly isListed: AskList;
 
-  constructor(modelId: string, { name, url, headers, fetch }: ModelConfig, isListed: IsEmbeddingModel) {
+  constructor(modelId: string, { name, url, headers, fetch }: ModelConfig, isListed: AskList) {
     super(modelId, { provider: `${name}.embedding`, url, headers, fetch, errorStructure });
     this.isListed = isListed;
   }

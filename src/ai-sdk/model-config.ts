@@ -1,4 +1,5 @@
 import type { BrokerFacts } from "../client/broker-facts.ts";
+import type { AskList } from "./listed-models.ts";
 
 /** What all models of one provider share. */
 export interface ModelConfig {
@@ -8,5 +9,7 @@ export interface ModelConfig {
   readonly headers: () => Record<string, string | undefined>;
   readonly fetch: typeof globalThis.fetch;
   readonly includeUsage: boolean;
+  /** Whether the endpoint lists the model as one without images. */
+  readonly refusesImages: AskList;
   readonly costUsd: BrokerFacts["costUsd"];
 }

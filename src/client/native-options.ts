@@ -11,6 +11,7 @@ import { connectionDefaults } from "./connection-defaults.ts";
 import { endpointSource } from "./endpoint-source.ts";
 import { openSigner } from "./open-signer.ts";
 import { readNodes } from "./read-nodes.ts";
+import { requireNodeContent } from "./require-node-content.ts";
 import { versionGate } from "./version-gate.ts";
 
 /**
@@ -48,6 +49,7 @@ export function nativeOptions(connection: NativeConnection): {
       async prepare(request, signal) {
         if (!isRead(request)) {
           requireNodeSize(request);
+          requireNodeContent(request);
           // Opened here: the clock that belongs to its key must be known before the first attempt.
           await signing.open();
         }

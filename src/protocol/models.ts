@@ -13,6 +13,8 @@ export interface Model {
   readonly completionUsdPer1M?: number;
   /** Can it call tools? */
   readonly tools?: boolean;
+  /** Does it take images? */
+  readonly images?: boolean;
   /** Fields a request may have, as far as the list names them (`supported_parameters`). */
   readonly parameters?: readonly string[];
 }
@@ -50,6 +52,7 @@ function parseModel(entry: Fields): Model | undefined {
       promptUsdPer1M: asUsdPer1M(pricing.prompt ?? pricing.input),
       completionUsdPer1M: asUsdPer1M(pricing.completion ?? pricing.output),
       tools: readTools(entry),
+      images: readImages(entry),
       parameters: readParameters(entry),
     }),
   };
@@ -74,6 +77,14 @@ function readTools(entry: Fields): boolean | undefined {
   if (typeof supports === "boolean") return supports;
   const { tools } = asRecord(entry.capabilities);
   return typeof tools === "boolean" ? tools : undefined;
+}
+
+/** `input_modalities` of nodes and, inside `architecture`, of brokers with OpenRouter's form; else `capabilities.vision`. */
+function readImages({ input_modalities: own, architecture, capabilities }: Fields): boolean | undefined {
+  const listed = own ?? asRecord(architecture).input_modalities;
+  if (Array.isArray(listed) && listed.length > 0) return listed.includes("image");
+  const { vision } = asRecord(capabilities);
+  return typeof vision === "boolean" ? vision : undefined;
 }
 
 /** Prices come per token or per million; nobody charges more than 20 USD per million through a per-token field. */

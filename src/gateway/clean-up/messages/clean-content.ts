@@ -1,4 +1,4 @@
-import { ZephError } from "../../../errors/zeph-error.ts";
+import { isMediaType, mediaRefused } from "../../../protocol/media-parts.ts";
 import { invalid } from "../invalid.ts";
 import { asObject, type JsonObject, jsonDepth } from "../json.ts";
 
@@ -6,7 +6,6 @@ import { asObject, type JsonObject, jsonDepth } from "../json.ts";
 const TEXT_TYPES: ReadonlySet<unknown> = new Set(["text", "input_text", "output_text", undefined]);
 /** Parts that repeat what a model thought; the network has other fields for it. */
 const THINKING_TYPES: ReadonlySet<unknown> = new Set(["thinking", "redacted_thinking", "reasoning"]);
-const MEDIA = /image|video|audio|file|document|media/i;
 
 /**
  * Content the network takes: a text, a list of text parts, or nothing. Gives back the value itself when it is fine.
@@ -44,7 +43,7 @@ function cleanPart(value: unknown, at: string): JsonObject | undefined {
   const part = asObject(value);
   if (part === undefined) throw invalid(at, "must be a text part");
   const { type, text } = part;
-  if (typeof type === "string" && MEDIA.test(type)) throw unsupported(at, type);
+  if (isMediaType(type)) throw mediaRefused(at, type);
   if (THINKING_TYPES.has(type)) return undefined;
   if (type === "refusal" && typeof part.refusal === "string") return { type: "text", text: part.refusal };
   if (!TEXT_TYPES.has(type)) throw invalid(`${at}.type`, "only text parts are taken");
@@ -58,12 +57,4 @@ function toolResult(content: unknown, at: string): string {
   // A result nested a million levels deep would overflow the stack of the serialiser.
   if (jsonDepth(content, 513) > 512) throw invalid(at, "is nested too deeply");
   return JSON.stringify(content);
-}
-
-function unsupported(at: string, type: string): ZephError {
-  const kind = /^[a-z_]{1,32}$/.test(type) ? type : "this kind";
-  return new ZephError("unsupported_capability", {
-    detail: `${at}: ${kind} is not text, and the Gonka network takes text only`,
-    hint: "Leave images, audio and files out of the messages; describe or transcribe them first.",
-  });
 }
