@@ -28,6 +28,8 @@ export interface FinishedEvent {
   readonly usage: TokenUsage;
   /** `undefined` means unknown, which is not 0. */
   readonly costUsd: number | undefined;
+  /** What signed requests cost by the network's price; `undefined` means unknown. Never a part of `costUsd`. */
+  readonly costNgonka?: bigint | undefined;
   /** Given again from the answer cache; nothing was asked and nothing charged. */
   readonly fromCache?: true;
   readonly elapsedMs: number;

@@ -148,6 +148,26 @@ describe("cost", () => {
     expect(chat.total).toMatchObject({ costUsd: undefined, answersOfUnknownCost: 1 });
   });
 
+  it("is exact in ngonka where the network's price is known, and never dollars", async () => {
+    const model = mockModel([answerOf("x", { input: 20, output: 7 }), answerOf("y", { input: 1, output: 1 })]);
+    const spent: number[] = [];
+    const budget = {
+      isLimited: true,
+      check: async () => {},
+      add: async (costUsd: number) => void spent.push(costUsd),
+      spentTodayUsd: async () => 0,
+    };
+    const pricePerTokenNgonka = 9_007_199_254_740_993n;
+    const chat = converse({ session: { ...mockSession({ model }), pricePerTokenNgonka }, budget });
+    const events = await collect(chat.ask("?"));
+    expect(lastOf(events, "finished")).toMatchObject({ costUsd: undefined, costNgonka: 27n * pricePerTokenNgonka });
+    expect(noticesOf(events).join()).toContain("this is paid in GNK, not in dollars");
+    await collect(chat.ask("?"));
+    const total = { costUsd: undefined, costNgonka: 29n * pricePerTokenNgonka, answersOfUnknownCost: 0 };
+    expect(chat.total).toMatchObject(total);
+    expect(spent).toEqual([]);
+  });
+
   it("stays unknown when the tokens are", async () => {
     expect(await costOf({ model: mockModel([answerOf("x", {})]), pricing })).toBeUndefined();
   });

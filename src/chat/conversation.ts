@@ -142,7 +142,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     const { providerName, modelId } = answererOf(draft, session);
     const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
-    if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, usage, costUsd);
+    if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
     const spentUsd = costUsd ?? estimateCostUsd(turn.promptTokensEstimate, draft, session);
     // A ledger that cannot be written must not take away an answer that is there and paid for.
     if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
@@ -152,7 +152,9 @@ export function startConversation(options: ConversationOptions): Conversation {
     const notices = describeEnd(draft);
     if (budget?.isLimited !== true || draft.costUsd !== undefined || toldUnknownCost) return notices;
     toldUnknownCost = true;
-    return [...notices, "what this costs is unknown, so the daily limit cannot count it; set pricing in the config"];
+    const reason =
+      draft.costNgonka === undefined ? "what this costs is unknown" : "this is paid in GNK, not in dollars";
+    return [...notices, `${reason}, so the daily limit cannot count it; set pricing in the config`];
   }
 
   async function* send(turn: Turn): AsyncGenerator<ConversationEvent, void> {

@@ -6,6 +6,7 @@ import type { AnswerPart } from "./stream-answer.ts";
 import {
   addUsage,
   estimateTokens,
+  pricedCostNgonka,
   pricedCostUsd,
   type TokenUsage,
   toldCostUsd,
@@ -19,6 +20,7 @@ export interface Draft {
   reasoning: string;
   usage: TokenUsage;
   costUsd: number | undefined;
+  costNgonka: bigint | undefined;
   /** Rounds that ended; more than one only where tools are used. */
   steps: number;
   finishReason: string;
@@ -36,6 +38,7 @@ export function emptyDraft(): Draft {
     reasoning: "",
     usage: UNKNOWN_USAGE,
     costUsd: undefined,
+    costNgonka: undefined,
     steps: 0,
     finishReason: "other",
     ended: false,
@@ -51,8 +54,12 @@ export function collect(draft: Draft, part: AnswerPart, session: ChatSession): v
   else if (part.type === "tool-messages") draft.toolMessages = part.messages;
   else if (part.type === "step") {
     const usage = toTokenUsage(part.usage);
-    const costUsd = toldCostUsd(part.metadata) ?? pricedCostUsd(usage, answererOf(draft, session).pricing);
-    draft.costUsd = draft.steps === 0 ? costUsd : addBothKnown(draft.costUsd, costUsd);
+    const { pricing, pricePerTokenNgonka } = answererOf(draft, session);
+    const costUsd = toldCostUsd(part.metadata) ?? pricedCostUsd(usage, pricing);
+    const costNgonka = pricedCostNgonka(usage, pricePerTokenNgonka);
+    draft.costUsd = draft.steps === 0 ? costUsd : addBothKnown(draft.costUsd, costUsd, (left, right) => left + right);
+    draft.costNgonka =
+      draft.steps === 0 ? costNgonka : addBothKnown(draft.costNgonka, costNgonka, (left, right) => left + right);
     draft.usage = addUsage(draft.usage, usage);
     draft.finishReason = part.finishReason;
     draft.ended = part.rawFinishReason !== undefined || part.finishReason !== "other";
@@ -66,8 +73,12 @@ export function answererOf({ standIn }: Draft, session: ChatSession): StandIn {
 }
 
 /** One round of unknown cost makes the cost of the answer unknown. */
-function addBothKnown(left: number | undefined, right: number | undefined): number | undefined {
-  return left === undefined || right === undefined ? undefined : left + right;
+function addBothKnown<Amount>(
+  left: Amount | undefined,
+  right: Amount | undefined,
+  add: (left: Amount, right: Amount) => Amount,
+): Amount | undefined {
+  return left === undefined || right === undefined ? undefined : add(left, right);
 }
 
 /** Nothing at all came, without a word why, or the endpoint says that it does not stream. */
@@ -111,7 +122,7 @@ export function describeExcess(promptTokens: number, session: ChatSession): stri
 }
 
 export function toFinished(draft: Draft, session: ChatSession, elapsedMs: number): FinishedEvent {
-  const { text, reasoning, usage, costUsd, firstByteMs, finishReason } = draft;
+  const { text, reasoning, usage, costUsd, costNgonka, firstByteMs, finishReason } = draft;
   const { providerName, modelId } = answererOf(draft, session);
   return {
     type: "finished",
@@ -121,6 +132,7 @@ export function toFinished(draft: Draft, session: ChatSession, elapsedMs: number
     modelId,
     usage,
     costUsd,
+    costNgonka,
     elapsedMs,
     firstByteMs,
     finishReason,

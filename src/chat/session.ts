@@ -14,6 +14,7 @@ export interface Pricing {
 /** One line of an endpoint's live model list. What the endpoint does not tell is absent. */
 export interface ChatModelListing extends Partial<Pricing> {
   readonly id: string;
+  readonly pricePerTokenNgonka?: bigint;
   readonly contextLengthTokens?: number;
   readonly tools?: boolean;
   readonly parameters?: readonly string[];
@@ -25,6 +26,7 @@ export interface StandIn {
   readonly modelId: string;
   /** Its own prices. Absent means unknown, which is not 0. */
   readonly pricing?: Pricing;
+  readonly pricePerTokenNgonka?: bigint;
 }
 
 /** What goes on below the model: attempts and waits, and sentences for the user that cannot wait for the answer. */
@@ -46,6 +48,8 @@ export interface ChatSession {
   readonly maxOutputTokens?: number;
   /** Used where the endpoint does not tell what an answer cost. Absent means unknown, which is not 0. */
   readonly pricing?: Pricing;
+  /** The network's own price for each token, read or written, where signed requests pay it. */
+  readonly pricePerTokenNgonka?: bigint;
   /** Fields the model list says this model takes; absent where the list does not tell. */
   readonly parameters?: readonly string[];
   /** `reasoning_effort` of the config. */

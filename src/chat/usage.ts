@@ -51,6 +51,8 @@ export interface UsageTotal {
   readonly usage: TokenUsage;
   /** Sum of the known costs. */
   readonly costUsd: number | undefined;
+  /** Sum of what signed requests cost; another currency, never added to the dollars. */
+  readonly costNgonka?: bigint | undefined;
   /** Answers whose cost nobody told: the true sum is higher. */
   readonly answersOfUnknownCost: number;
 }
@@ -62,12 +64,17 @@ export const EMPTY_TOTAL: UsageTotal = {
   answersOfUnknownCost: 0,
 };
 
-export function addToTotal(total: UsageTotal, usage: TokenUsage, costUsd: number | undefined): UsageTotal {
+export function addToTotal(
+  total: UsageTotal,
+  { usage, costUsd, costNgonka }: Pick<UsageTotal, "usage" | "costUsd" | "costNgonka">,
+): UsageTotal {
+  const isUnknown = costUsd === undefined && costNgonka === undefined;
   return {
     answers: total.answers + 1,
     usage: addUsage(total.usage, usage),
     costUsd: addKnown(total.costUsd, costUsd),
-    answersOfUnknownCost: total.answersOfUnknownCost + (costUsd === undefined ? 1 : 0),
+    costNgonka: costNgonka === undefined ? total.costNgonka : (total.costNgonka ?? 0n) + costNgonka,
+    answersOfUnknownCost: total.answersOfUnknownCost + (isUnknown ? 1 : 0),
   };
 }
 
@@ -85,6 +92,12 @@ export function toldCostUsd(metadata: Readonly<Record<string, unknown>> | undefi
 export function pricedCostUsd(usage: TokenUsage, pricing: Pricing | undefined): number | undefined {
   if (pricing === undefined || usage.input === undefined || usage.output === undefined) return undefined;
   return (usage.input * pricing.promptUsdPer1M + usage.output * pricing.completionUsdPer1M) / 1_000_000;
+}
+
+/** Cost by the network's price, exact; unknown unless price and both token counts are known. */
+export function pricedCostNgonka({ input, output }: TokenUsage, pricePerTokenNgonka: bigint | undefined) {
+  if (pricePerTokenNgonka === undefined || input === undefined || output === undefined) return undefined;
+  return (BigInt(input) + BigInt(output)) * pricePerTokenNgonka;
 }
 
 /** A rough count, four characters to a token: good enough to warn, not to bill. */

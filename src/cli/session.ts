@@ -103,7 +103,12 @@ async function describeFallback(
       error === undefined
         ? `Asking ${to} (${modelId}), which has been faster than ${from}`
         : `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
-    standIn: { providerName: to, modelId, ...(pricing === undefined ? {} : { pricing }) },
+    standIn: {
+      providerName: to,
+      modelId,
+      ...(pricing === undefined ? {} : { pricing }),
+      ...(known?.pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka: known.pricePerTokenNgonka }),
+    },
   };
 }
 
@@ -136,6 +141,7 @@ function toSession(
     maxOutputTokens,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(pricing === undefined ? {} : { pricing }),
+    ...(known?.pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka: known.pricePerTokenNgonka }),
     ...(known?.parameters === undefined ? {} : { parameters: known.parameters }),
     ...(config.reasoningEffort === undefined ? {} : { reasoningEffort: config.reasoningEffort }),
     toZephError,
@@ -159,12 +165,13 @@ function pricingOf(given: Partial<Record<keyof Pricing, number | undefined>> | u
 }
 
 function toListing(model: Model): ChatModelListing {
-  const { id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools, parameters } = model;
+  const { id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, pricePerTokenNgonka, tools, parameters } = model;
   return {
     id,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(promptUsdPer1M === undefined ? {} : { promptUsdPer1M }),
     ...(completionUsdPer1M === undefined ? {} : { completionUsdPer1M }),
+    ...(pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka }),
     ...(tools === undefined ? {} : { tools }),
     ...(parameters === undefined ? {} : { parameters }),
   };

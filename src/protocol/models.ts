@@ -11,6 +11,8 @@ export interface Model {
   readonly maxOutputTokens?: number;
   readonly promptUsdPer1M?: number;
   readonly completionUsdPer1M?: number;
+  /** On the native path, where the network's price list stands beside the models: for each token, read or written. */
+  readonly pricePerTokenNgonka?: bigint;
   /** Can it call tools? */
   readonly tools?: boolean;
   /** Does it take images? */

@@ -64,6 +64,25 @@ describe("the model list", () => {
     expect(await rememberedModels(provider(), here)).toEqual([]);
   });
 
+  it("has the network's exact prices where the provider is native, and stands without them", async () => {
+    const here = world();
+    const price = 9_007_199_254_740_993n;
+    const config = { name: "native", type: "gonka", sourceUrl: "https://node.example", nodes: [] };
+    const opened = { ...provider(), config } as unknown as OpenedProvider;
+    const fetched: string[] = [];
+    const fetch = async (input: string | URL | Request) => {
+      fetched.push(String(input));
+      return new Response(`{"models":[{"id":"a/One","price_per_token":${price}},{"id":"b/embed"}]}`);
+    };
+    const live = await refreshModels(opened, { ...here, fetch });
+    expect(live.map(({ pricePerTokenNgonka }) => pricePerTokenNgonka)).toEqual([price, undefined]);
+    expect(await rememberedModels(opened, here)).toEqual(live);
+    expect(fetched).toEqual(["https://node.example/v1/governance/pricing"]);
+    const without = await refreshModels(opened, here);
+    expect(without.map(({ id }) => id)).toEqual(["a/One", "b/embed"]);
+    expect(without[0]).not.toHaveProperty("pricePerTokenNgonka");
+  });
+
   it("is not believed from the future, nor from a damaged file", async () => {
     const here = world();
     await refreshModels(provider(), here);

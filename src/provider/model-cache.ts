@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { listModels } from "../client/list-models.ts";
+import { readPricing } from "../client/read-pricing.ts";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { type Model, parseModels } from "../protocol/models.ts";
 import type { OpenedProvider } from "./open-provider.ts";
 import type { SetupWorld } from "./setup.ts";
@@ -11,18 +13,45 @@ import type { SetupWorld } from "./setup.ts";
 /** Prices and context lengths change rarely; models come and go within weeks. */
 const MAX_AGE_MS = 24 * 3_600_000;
 
-/** Reads the live list and remembers it, for prices and context lengths of later runs. */
+/** A price list that does not come must not hold up the models. */
+const PRICES_WAIT_MS = 3_000;
+
+/** Reads the live list (natively with the network's prices) and remembers it, for prices and context lengths of later runs. */
 export async function refreshModels(
   { config, gonka }: OpenedProvider,
   world: SetupWorld,
   signal?: AbortSignal,
 ): Promise<readonly Model[]> {
-  const models = await listModels(gonka, signal);
-  const content = JSON.stringify({ readAtMs: world.clock.nowMs(), models });
+  const [listed, prices] = await Promise.all([listModels(gonka, signal), networkPrices(config, world, signal)]);
+  const models = listed.map((model) => withPrice(model, prices.get(model.id)));
+  const content = JSON.stringify({ readAtMs: world.clock.nowMs(), models }, (_key, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
   await writeFileAtomic(cachePath(config.name, gonka.baseURL, world), `${content}\n`).catch(() => {
     // A cache is a convenience: a full or read-only disk must not keep the list from being shown.
   });
   return models;
+}
+
+/** Prices for each token in ngonka, by model. Empty for a broker, and where the network does not tell. */
+async function networkPrices(
+  config: OpenedProvider["config"],
+  { fetch, clock }: SetupWorld,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, bigint | undefined>> {
+  const source = config.type === "gonka" ? (config.sourceUrl ?? config.nodes[0]?.url) : undefined;
+  if (source === undefined) return new Map();
+  try {
+    const pricing = await readPricing(normalizeBaseURL(source), { fetch, clock, signal, timeoutMs: PRICES_WAIT_MS });
+    return new Map(pricing?.models.map(({ id, pricePerTokenNgonka }) => [id, pricePerTokenNgonka]));
+  } catch {
+    // An unknown price is shown as unknown; the list itself tells what is wrong with the network.
+    return new Map();
+  }
+}
+
+function withPrice(model: Model, pricePerTokenNgonka: bigint | undefined): Model {
+  return pricePerTokenNgonka === undefined ? model : { ...model, pricePerTokenNgonka };
 }
 
 /** What the list said in the last 24 hours; empty when it was not read. Makes no request. */
@@ -43,10 +72,24 @@ export async function rememberedModels(
 
 /** The file holds our own form; it goes through the same checks as a list from the network all the same. */
 function restore(models: readonly unknown[]): readonly Model[] {
-  return parseModels({
+  const prices = new Map(
+    models.map((entry) => [
+      (entry as Model).id,
+      readAmountText((entry as { pricePerTokenNgonka?: unknown }).pricePerTokenNgonka),
+    ]),
+  );
+  const restored = parseModels({
     data: models.map((entry) => {
-      const { id, contextLengthTokens, maxOutputTokens, promptUsdPer1M, completionUsdPer1M, tools, parameters } =
-        entry as Model;
+      const {
+        id,
+        contextLengthTokens,
+        maxOutputTokens,
+        promptUsdPer1M,
+        completionUsdPer1M,
+        tools,
+        images,
+        parameters,
+      } = entry as Model;
       return {
         id,
         type: (entry as Model).saysEmbedding === true ? "embedding" : undefined,
@@ -54,10 +97,17 @@ function restore(models: readonly unknown[]): readonly Model[] {
         max_output_length: maxOutputTokens,
         pricing: { prompt: promptUsdPer1M, completion: completionUsdPer1M },
         supports_tools: tools,
+        capabilities: { vision: images },
         supported_parameters: parameters,
       };
     }),
   });
+  return restored.map((model) => withPrice(model, prices.get(model.id)));
+}
+
+/** JSON has no exact integers of any size, so amounts stand in it as text. */
+function readAmountText(value: unknown): bigint | undefined {
+  return typeof value === "string" && /^\d{1,30}$/.test(value) ? BigInt(value) : undefined;
 }
 
 function cachePath(name: string, baseURL: string, world: SetupWorld): string {

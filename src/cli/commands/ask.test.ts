@@ -200,6 +200,7 @@ describe("zeph ask --json", () => {
         provider: "testbroker",
         usage: { input: 12, output: 48, cached: null, reasoning: null },
         costUsd: 0.00031,
+        costNgonka: null,
         elapsedMs: 0,
         firstByteMs: 0,
         finishReason: "stop",

@@ -112,7 +112,7 @@ async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<Outc
 
 function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
   if (outcome.type === "finished") {
-    const { text, reasoning, providerName, modelId, usage, costUsd, fromCache } = outcome;
+    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka, fromCache } = outcome;
     const { elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
@@ -126,6 +126,7 @@ function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome:
         reasoning: usage.reasoning ?? null,
       },
       costUsd: costUsd ?? null,
+      costNgonka: costNgonka ?? null,
       ...(fromCache === undefined ? {} : { fromCache }),
       elapsedMs,
       firstByteMs: firstByteMs ?? null,

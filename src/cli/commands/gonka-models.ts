@@ -1,5 +1,5 @@
 import { readNode } from "../../client/read-node.ts";
-import { readPricing } from "../../doctor/native/network-reads.ts";
+import { readPricing } from "../../client/read-pricing.ts";
 import { nameNodeError } from "../../doctor/native/node-error.ts";
 import { redactUrl } from "../../internal/redact.ts";
 import { type NodeModel, parseNodeModels } from "../../protocol/node-models.ts";

@@ -1,4 +1,4 @@
-import { readPricing } from "../../doctor/native/network-reads.ts";
+import { readPricing } from "../../client/read-pricing.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { redactUrl } from "../../internal/redact.ts";
 import { formatGnk } from "../../protocol/accounts.ts";

@@ -4,6 +4,7 @@ import { refreshModels } from "../../provider/model-cache.ts";
 import { openProvider } from "../../provider/open-provider.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { displayWidth } from "../render/display-width.ts";
+import { priceColumns } from "../render/price-columns.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { setupOf } from "../setup.ts";
@@ -27,17 +28,18 @@ export const runModels: RunCommand<ModelsFlags> = async (context, { provider }) 
 function renderModels({ color, stdout }: CliContext, models: readonly Model[], configured: string | undefined): string {
   const { bold, dim, green } = style(color);
   const nameOf = (id: string) => (id === configured ? `${green("●")} ${bold(id)}` : `  ${id}`);
+  const prices = priceColumns(models);
   const rows = models.map((model) => {
     const context = model.contextLengthTokens === undefined ? dim("?") : shortCount(model.contextLengthTokens);
-    return [context, price(model.promptUsdPer1M), price(model.completionUsdPer1M), kindOf(model)] as const;
+    return [context, ...prices.cells(model), kindOf(model)];
   });
-  const head = ["  model", "context", "in $/1M", "out $/1M", "kind"].map(dim);
+  const head = ["  model", "context", ...prices.heads, "kind"].map(dim);
   const table = renderTable([head, ...rows.map((row, index) => [nameOf(models[index]?.id ?? ""), ...row])]);
   if (tableWidth(table) <= (stdout.columns ?? Number.POSITIVE_INFINITY)) return table;
-  return rows
-    .map(([context, input, output, kind], index) => {
-      const facts = `${context} context · $${input} in, $${output} out per 1M · ${kind}`;
-      return `${nameOf(models[index]?.id ?? "")}\n    ${facts}\n`;
+  return models
+    .map((model, index) => {
+      const facts = `${rows[index]?.[0]} context · ${prices.words(model)} · ${kindOf(model)}`;
+      return `${nameOf(model.id)}\n    ${facts}\n`;
     })
     .join("");
 }
@@ -50,10 +52,6 @@ function tableWidth(table: string): number {
 function kindOf({ kind, tools }: Model): string {
   if (kind === "embedding" || tools === undefined) return kind;
   return tools ? "chat, tools" : "chat, no tools";
-}
-
-function price(usdPer1M: number | undefined): string {
-  return usdPer1M === undefined ? "?" : String(Number(usdPer1M.toPrecision(4)));
 }
 
 function shortCount(tokens: number): string {

@@ -26,6 +26,12 @@ describe("renderUsage", () => {
   });
 });
 
+it("shows what signed requests cost in GNK", () => {
+  const usage = { ...UNKNOWN_USAGE, input: 20, output: 7 };
+  const cost = { costUsd: undefined, costNgonka: 27_000n };
+  expect(renderUsage({ usage, ...cost, elapsedMs: 1_000 })).toBe("20 in · 7 out · 0.000027 GNK · 1.0 s");
+});
+
 describe("renderTotal", () => {
   const total = { answers: 3, usage: { ...UNKNOWN_USAGE, input: 1, output: 2 } };
 
@@ -34,6 +40,13 @@ describe("renderTotal", () => {
     [{ costUsd: 0.5, answersOfUnknownCost: 1 }, "3 answers · 1 in · 2 out · $0.50 and 1 answer of unknown cost"],
     [{ costUsd: undefined, answersOfUnknownCost: 3 }, "3 answers · 1 in · 2 out · cost unknown"],
   ])("adds up %j", (cost, expected) => expect(renderTotal({ ...total, ...cost })).toBe(expected));
+
+  it("keeps dollars and GNK apart", () => {
+    const cost = { costUsd: 0.5, costNgonka: 27_000n, answersOfUnknownCost: 1 };
+    expect(renderTotal({ ...total, ...cost })).toBe(
+      "3 answers · 1 in · 2 out · $0.50 · 0.000027 GNK and 1 answer of unknown cost",
+    );
+  });
 });
 
 describe("numbers", () => {

@@ -1,22 +1,25 @@
 import type { TokenUsage, UsageTotal } from "../../chat/usage.ts";
+import { formatGnk } from "../../protocol/accounts.ts";
 
 /** `12 in · 48 out · $0.00031 · 1.2 s`. What nobody told is called unknown, never 0. */
 export function renderUsage(answer: {
   readonly usage: TokenUsage;
   readonly costUsd: number | undefined;
+  readonly costNgonka?: bigint | undefined;
   readonly fromCache?: true;
   readonly elapsedMs: number;
 }): string {
   if (answer.fromCache === true) return `from cache, nothing charged · ${formatSeconds(answer.elapsedMs)}`;
-  return [...tokenWords(answer.usage), costWords(answer.costUsd), formatSeconds(answer.elapsedMs)].join(" · ");
+  return [...tokenWords(answer.usage), costWords(answer), formatSeconds(answer.elapsedMs)].join(" · ");
 }
 
 /** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. */
-export function renderTotal({ answers, usage, costUsd, answersOfUnknownCost }: UsageTotal): string {
+export function renderTotal({ answers, usage, answersOfUnknownCost, ...costs }: UsageTotal): string {
+  const known = costWords(costs);
   const cost =
-    answersOfUnknownCost === 0 || costUsd === undefined
-      ? costWords(costUsd)
-      : `${formatUsd(costUsd)} and ${countOf(answersOfUnknownCost, "answer")} of unknown cost`;
+    answersOfUnknownCost === 0 || known === COST_UNKNOWN
+      ? known
+      : `${known} and ${countOf(answersOfUnknownCost, "answer")} of unknown cost`;
   return [countOf(answers, "answer"), ...tokenWords(usage), cost].join(" · ");
 }
 
@@ -30,8 +33,14 @@ function tokenWords({ input, output, cached, reasoning }: TokenUsage): string[] 
   ];
 }
 
-function costWords(costUsd: number | undefined): string {
-  return costUsd === undefined ? "cost unknown" : formatUsd(costUsd);
+const COST_UNKNOWN = "cost unknown";
+
+function costWords({ costUsd, costNgonka }: Pick<UsageTotal, "costUsd" | "costNgonka">): string {
+  const words = [
+    ...(costUsd === undefined ? [] : [formatUsd(costUsd)]),
+    ...(costNgonka === undefined ? [] : [formatGnk(costNgonka)]),
+  ];
+  return words.length === 0 ? COST_UNKNOWN : words.join(" · ");
 }
 
 /** Two significant digits for small sums, cents for larger ones: `$0.00031`, `$1.24`. */

@@ -1,5 +1,6 @@
 import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
 import { foldText } from "../render/fold-text.ts";
+import { priceColumns } from "../render/price-columns.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { toTerminalText } from "../render/terminal-text.ts";
@@ -51,37 +52,35 @@ function renderModels(
   { color, columns }: { readonly color: boolean; readonly columns: number },
 ): string {
   const { bold, dim, green } = style(color);
-  const rows = models.map(({ id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, tools }, index) => [
+  const prices = priceColumns(models);
+  const toRow = ({ id, contextLengthTokens, tools, ...model }: ChatModelListing, index: number) => [
     `${id === current ? green("●") : " "} ${index + 1}`,
     id === current ? bold(toTerminalText(id)) : toTerminalText(id),
     contextLengthTokens === undefined ? dim("?") : formatCount(contextLengthTokens),
-    price(promptUsdPer1M),
-    price(completionUsdPer1M),
+    ...prices.cells(model),
     tools === undefined ? dim("?") : tools ? "yes" : "no",
-  ]);
-  const table = [["", "model", "context", "in $/1M", "out $/1M", "tools"].map(dim), ...rows];
+  ];
+  const rows = models.map(toRow);
+  const table = [["", "model", "context", ...prices.heads, "tools"].map(dim), ...rows];
   let text = renderTable(table);
-  for (let kept = 5; kept >= 2 && foldText(text, columns) !== text; kept--) {
+  for (let kept = 3 + prices.heads.length; kept >= 2 && foldText(text, columns) !== text; kept--) {
     text = renderTable(table.map((row) => row.slice(0, kept)));
   }
   return text;
-}
-
-function price(usdPer1M: number | undefined): string {
-  return usdPer1M === undefined ? "?" : String(Number(usdPer1M.toPrecision(4)));
 }
 
 /** The session with what the live list tells about its model, where the session does not know it already. */
 export function withListing(session: ChatSession, models: readonly ChatModelListing[]): ChatSession {
   const listing = models.find(({ id }) => id === session.modelId);
   if (listing === undefined) return session;
-  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M, parameters } = listing;
+  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M, pricePerTokenNgonka, parameters } = listing;
   return {
     ...session,
     ...(session.contextLengthTokens !== undefined || contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(session.pricing !== undefined || promptUsdPer1M === undefined || completionUsdPer1M === undefined
       ? {}
       : { pricing: { promptUsdPer1M, completionUsdPer1M } }),
+    ...(pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka }),
     ...(parameters === undefined ? {} : { parameters }),
   };
 }

@@ -1,10 +1,11 @@
 import { readAccount } from "../../client/read-account.ts";
+import { readPricing } from "../../client/read-pricing.ts";
 import { CATALOGUE } from "../../errors/catalogue.ts";
 import { type Account, formatGnk } from "../../protocol/accounts.ts";
 import type { Check, CheckResult } from "../check.ts";
 import { passed, warned } from "../results.ts";
 import { type NativeSighting, readingOf, sourceOf } from "./native-sighting.ts";
-import { readChainStatus, readPricing, rootOf } from "./network-reads.ts";
+import { readChainStatus, rootOf } from "./network-reads.ts";
 import { nameNodeError } from "./node-error.ts";
 
 /** Bytes of a short prompt: they count like tokens in the escrow. */

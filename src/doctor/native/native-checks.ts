@@ -1,4 +1,5 @@
 import { NATIVE_BASE_URL } from "../../client/native-options.ts";
+import { readPricing } from "../../client/read-pricing.ts";
 import type { GonkaProvider } from "../../config/provider.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { NGONKA_PER_GNK } from "../../protocol/accounts.ts";
@@ -18,7 +19,7 @@ import { discoveryCheck, proofCheck } from "./discovery-checks.ts";
 import { keyChecks } from "./key-checks.ts";
 import { type NativeSighting, nativeCheckNames, readingOf, sourceOf } from "./native-sighting.ts";
 import { networkChecks } from "./network-checks.ts";
-import { readNodeModels, readPricing } from "./network-reads.ts";
+import { readNodeModels } from "./network-reads.ts";
 import { nodeCheck } from "./node-check.ts";
 import { selfTestCheck } from "./self-test.ts";
 

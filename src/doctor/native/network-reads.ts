@@ -1,10 +1,9 @@
 import { type ReadNodeOptions, readNode } from "../../client/read-node.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
+import { readIfOffered } from "../../client/read-pricing.ts";
 import { type ChainParams, DEFAULT_CHAIN_PARAMS, parseChainParams } from "../../protocol/chain-params.ts";
 import { type ChainStatus, parseChainStatus } from "../../protocol/chain-status.ts";
 import { type LatestEpoch, parseLatestEpoch } from "../../protocol/epochs.ts";
 import { type Model, parseModels } from "../../protocol/models.ts";
-import { type NetworkPricing, parseNetworkPricing } from "../../protocol/pricing.ts";
 import { type DeveloperAccess, parseDeveloperAccess } from "./developer-access.ts";
 import { nameNodeError } from "./node-error.ts";
 
@@ -37,14 +36,6 @@ export async function readChainStatus(
     : { ...parseChainStatus(document.json), serverDateMs: document.serverDateMs };
 }
 
-/** Prices that follow demand, else the fixed ones; undefined where neither is offered. */
-export async function readPricing(source: string, reading: ReadNodeOptions): Promise<NetworkPricing | undefined> {
-  const document =
-    (await readIfOffered(`${source}/governance/pricing`, reading)) ??
-    (await readIfOffered(`${source}/pricing`, reading));
-  return document === undefined ? undefined : parseNetworkPricing(document.json);
-}
-
 export async function readLatestEpoch(source: string, reading: ReadNodeOptions): Promise<LatestEpoch | undefined> {
   const document = await readIfOffered(`${source}/epochs/latest`, reading);
   return document === undefined ? undefined : parseLatestEpoch(document.json);
@@ -61,14 +52,4 @@ export async function readNodeModels(source: string, reading: ReadNodeOptions): 
 /** A node's base URL without `/v1`. */
 export function rootOf(source: string): string {
   return source.slice(0, -"/v1".length);
-}
-
-/** Undefined for what this node does not offer; an unreachable one is an error all the same. */
-async function readIfOffered(url: string, reading: ReadNodeOptions) {
-  try {
-    return await readNode(url, reading);
-  } catch (error) {
-    if (ZephError.is(error) && error.code === "bad_response") return undefined;
-    throw error;
-  }
 }
