@@ -49,7 +49,7 @@ export function sessionOpener(
     };
     const onEvent: OnTransportEvent = (event) => {
       toJournal(event);
-      tell(event);
+      tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
     };
     // Who names a provider wants that one; only the default may be stood in for.
     const opened =
@@ -87,6 +87,15 @@ const SECRET_REMOVED: SessionEvent = {
   type: "notice",
   text: "one of your secrets stands in this conversation; [redacted] is sent in its place",
 };
+
+function describeClock(offsetMs: number): SessionEvent {
+  const seconds = Math.round(Math.abs(offsetMs) / 1_000);
+  const where = offsetMs > 0 ? "behind" : "ahead of";
+  return {
+    type: "notice",
+    text: `this computer's clock is ${seconds} s ${where} the node's; nodes refuse what is 60 s late or 30 s early, so set it right`,
+  };
+}
 
 async function describeFallback(
   { from, to, passedOver, model: modelId, provider, error }: FallbackEvent,

@@ -11,6 +11,7 @@ import { guardBody } from "./guard-body.ts";
 import { isRead, type OutgoingRequest, toOutgoing } from "./outgoing.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { COOLDOWN, classify, SANE_SKEW_MS, type Situation, type Verdict } from "./retry-policy.ts";
+import { skewWatch } from "./skew-watch.ts";
 import type { Slots } from "./slots.ts";
 
 export interface FailoverOptions extends AttemptOptions {
@@ -47,6 +48,7 @@ type RequestScope = Pick<DeadlineSignal, "signal" | "release"> & { readonly ends
  * thrown. The caller's abort is passed on as it is.
  */
 export function failover(options: FailoverOptions): FetchFunction {
+  const watchSkew = skewWatch(options);
   return async (input, init) => {
     const request = await toOutgoing(input, init, options.baseURLs());
     options.budget.deposit();
@@ -64,7 +66,9 @@ export function failover(options: FailoverOptions): FetchFunction {
     try {
       giveSlotBack = await options.slots.acquire(deadline.signal);
       await options.prepare?.(request, deadline.signal);
-      return await runAttempts(options, request, total);
+      const response = await runAttempts(options, request, total);
+      watchSkew(response);
+      return response;
     } catch (thrown) {
       total.release();
       if (ZephError.is(thrown)) options.onEvent({ type: "gave-up", error: thrown });

@@ -28,6 +28,12 @@ describe("a computer whose clock is wrong", () => {
     expect((await client.chat()).status).toBe(200);
     expect(world.posts()).toHaveLength(1);
     expect(corrections(client)).toEqual([]);
+    // Told once, and only where it is more than the seconds that `Date` and the way take.
+    await client.chat();
+    const told = client.events.filter(({ type }) => type === "clock-off");
+    expect(told).toEqual(
+      Math.abs(aheadMs) > 10_000 ? [{ type: "clock-off", offsetMs: expect.closeTo(-aheadMs, -4) }] : [],
+    );
   });
 
   it.each([-90_000, -70_000, 45_000, 90_000])("by %i ms is corrected from Date, once and for good", async (aheadMs) => {
@@ -42,6 +48,7 @@ describe("a computer whose clock is wrong", () => {
     for (let i = 0; i < 3; i += 1) expect((await client.chat()).status).toBe(200);
     expect(world.posts()).toHaveLength(5);
     expect(corrections(client)).toHaveLength(1);
+    expect(client.events.filter(({ type }) => type === "clock-off")).toEqual([]);
     expect(world.network.violations).toEqual([]);
   });
 

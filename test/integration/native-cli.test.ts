@@ -45,3 +45,13 @@ it("the network's prices stand in the model list, and an answer costs tokens tim
   expect((await stage.run("ask hello")).stderr).toMatch(/out · 0\.0\d+ GNK · /);
   expect(network.violations).toEqual([]);
 });
+
+it.each([
+  [20_000, "ahead of"],
+  [-20_000, "behind"],
+])("a clock that is off by %i ms is told while nodes still take it", async (offsetMs, where) => {
+  stage.clockOffsetMs = offsetMs;
+  const { exitCode, stderr } = await stage.run("ask hello");
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(new RegExp(`this computer's clock is (?:19|20|21) s ${where} the node's`));
+});
