@@ -1,7 +1,11 @@
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { appendRegularFile, readRegularFile, UnusableFile } from "../internal/regular-file.ts";
+
+/** Two thousand long messages. */
+const MAX_BYTES = 16 * 1024 * 1024;
 
 /** A small private file of zeph's state folder. */
 export interface StateFile {
@@ -19,7 +23,7 @@ export function stateFile(path: string): StateFile {
   return {
     async read() {
       try {
-        return await readFile(path, "utf8");
+        return (await readRegularFile(path, { maxBytes: MAX_BYTES }))?.toString("utf8");
       } catch {
         // History and ledger are conveniences: a chat goes on without them.
         return undefined;
@@ -28,9 +32,12 @@ export function stateFile(path: string): StateFile {
     async append(text) {
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-        await appendFile(path, text, { mode: 0o600 });
+        const sizeBytes = await appendRegularFile(path, text);
+        // Longer than anybody reads: what is in it is lost for zeph anyway, and it would be for good.
+        if (sizeBytes > MAX_BYTES) await writeFileAtomic(path, text);
       } catch (error) {
-        throw new ZephError("file_unwritable", { detail: path, cause: error });
+        const detail = error instanceof UnusableFile ? error.message : path;
+        throw new ZephError("file_unwritable", { detail, cause: error });
       }
     },
     async replace(text) {

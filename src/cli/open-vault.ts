@@ -1,5 +1,6 @@
-import { open } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { ZephError } from "../errors/zeph-error.ts";
+import { readRegularText, UnusableFile } from "../internal/regular-file.ts";
 import { Secret } from "../internal/secret.ts";
 import { type AskPassphrase, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
 import type { CliContext } from "./context.ts";
@@ -49,19 +50,24 @@ export function passphraseFile({ env }: CliContext): string | undefined {
   return env.ZEPH_VAULT_PASSPHRASE_FILE === "" ? undefined : env.ZEPH_VAULT_PASSPHRASE_FILE;
 }
 
+const MAX_PASSPHRASE_BYTES = 64 * 1024;
+
 async function readPassphraseFile(path: string, platform: NodeJS.Platform): Promise<Secret> {
-  const file = await open(path, "r").catch((cause: unknown) => {
-    throw new ZephError("vault_locked", { detail: `the passphrase file ${path} cannot be read`, cause });
-  });
+  const unusable = (cause?: unknown) => {
+    const isOurs = cause instanceof UnusableFile;
+    const detail = isOurs ? `the passphrase file ${cause.message}` : `the passphrase file ${path} cannot be read`;
+    return new ZephError("vault_locked", { detail, hint: isOurs ? cause.hint : undefined, cause });
+  };
   try {
-    const { mode } = await file.stat();
-    if (platform !== "win32" && (mode & 0o077) !== 0) {
+    const text = await readRegularText(path, { maxBytes: MAX_PASSPHRASE_BYTES });
+    if (text === undefined) throw unusable();
+    if (platform !== "win32" && ((await stat(path)).mode & 0o077) !== 0) {
       throw new ZephError("vault_permissions", { detail: path, hint: `Run: chmod 600 ${path}` });
     }
-    const passphrase = (await file.readFile("utf8")).replace(/\r?\n$/, "");
+    const passphrase = text.replace(/\r?\n$/, "");
     if (passphrase === "") throw new ZephError("vault_locked", { detail: `the passphrase file ${path} is empty` });
     return new Secret(passphrase);
-  } finally {
-    await file.close();
+  } catch (error) {
+    throw ZephError.is(error) ? error : unusable(error);
   }
 }

@@ -1,4 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
+import { fileErrorCode, UnusableFile } from "../internal/regular-file.ts";
 import { type ConfigPaths, configPaths, type PathContext } from "./paths.ts";
 
 /** Gives a file's text, or `undefined` when there is no such file. */
@@ -70,10 +71,10 @@ function readable(readFile: ReadTextFile): ReadTextFile {
     try {
       return await readFile(path);
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+      const hint = error instanceof UnusableFile ? error.hint : undefined;
       throw new ZephError("config_invalid", {
-        detail: `${path} cannot be read (${code})`,
-        hint: "Check that the file is yours and readable, or name another with --config.",
+        detail: error instanceof UnusableFile ? error.message : `${path} cannot be read (${fileErrorCode(error) ?? "unknown"})`,
+        hint: hint ?? "Check that it is a file, yours and readable, or name another with --config.",
         cause: error,
       });
     }

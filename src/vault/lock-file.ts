@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { kill, pid } from "node:process";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
-import { fileErrorCode } from "./file-error.ts";
+import { fileErrorCode } from "../internal/regular-file.ts";
 
 const POLL_MS = 20;
 

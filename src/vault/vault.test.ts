@@ -138,7 +138,7 @@ describe("Vault.open", () => {
     await mkdir(paths.vaultFile);
     await expect(open()).rejects.toMatchObject({
       code: "vault_unreadable",
-      detail: `${paths.vaultFile} cannot be read (EISDIR)`,
+      detail: `${paths.vaultFile} is a folder, not a file`,
     });
   });
 });

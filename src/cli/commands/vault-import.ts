@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { readRegularText, UnusableFile } from "../../internal/regular-file.ts";
 import { Secret } from "../../internal/secret.ts";
 import { parseDotenv } from "../../vault/dotenv.ts";
 import { findImportable, type ImportCandidate } from "../../vault/importable.ts";
@@ -23,6 +23,8 @@ export interface VaultImportFlags {
   /** `--move`: also take the keys out of the config. */
   readonly move?: boolean;
 }
+
+const MAX_DOTENV_BYTES = 1024 * 1024;
 
 type Fate = "store" | "replace" | "same" | "kept" | "malformed";
 
@@ -81,9 +83,14 @@ function variableFor(provider: string): string {
 }
 
 async function candidatesOf(context: CliContext, file: string): Promise<readonly ImportCandidate[]> {
-  const text = await readFile(resolve(context.cwd, file), "utf8").catch((cause: unknown) => {
-    throw new ZephError("usage", { detail: `${file} cannot be read`, hint: "Name a .env file that exists.", cause });
+  const path = resolve(context.cwd, file);
+  const text = await readRegularText(path, { maxBytes: MAX_DOTENV_BYTES }).catch((cause: unknown) => {
+    const { message, hint } = cause instanceof UnusableFile ? cause : { message: `${path} cannot be read` };
+    throw new ZephError("usage", { detail: message, hint: hint ?? "Name a .env file.", cause });
   });
+  if (text === undefined) {
+    throw new ZephError("usage", { detail: `${file} does not exist`, hint: "Name a .env file that exists." });
+  }
   return findImportable(parseDotenv(text));
 }
 
