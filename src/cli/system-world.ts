@@ -37,16 +37,28 @@ function homeFolder(): string {
   return isAbsolute(folder) ? folder : userInfo().homedir;
 }
 
-/** The first Ctrl-C asks politely; the second leaves at once. */
+/**
+ * The first Ctrl-C or SIGTERM asks politely. The second is left to the system, which ends the process at once wherever
+ * it is: our own code could not, while the loop is busy or a thread waits for a disk (`process.exit` waits for threads).
+ */
 function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   const interrupt = () => {
-    if (controller.signal.aborted) process.exit(130);
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+    giveBackTerminal();
     controller.abort(new DOMException("interrupted", "AbortError"));
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   return controller.signal;
+}
+
+/** What a question has changed; nobody could afterwards. */
+function giveBackTerminal(): void {
+  if (process.stdin.isTTY !== true || !process.stdin.isRaw) return;
+  process.stdin.setRawMode(false);
+  process.stderr.write("\u001b[?25h");
 }
 
 function namesProxy(env: NodeJS.ProcessEnv): boolean {
