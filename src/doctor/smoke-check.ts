@@ -2,6 +2,7 @@ import { extractCostUsd } from "../brokers/cost.ts";
 import { errorBehind } from "../client/error-response.ts";
 import type { ProviderConfig } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
 import { openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
@@ -58,5 +59,5 @@ function readUsage(text: string, headers: Headers) {
   }
   const usage = typeof body === "object" && body !== null ? Reflect.get(body, "usage") : undefined;
   const total: unknown = typeof usage === "object" && usage !== null ? Reflect.get(usage, "total_tokens") : undefined;
-  return { tokens: typeof total === "number" ? total : undefined, costUsd: extractCostUsd(body, headers) };
+  return { tokens: plausibleTokens(total), costUsd: extractCostUsd(body, headers) };
 }

@@ -1,4 +1,5 @@
 import { extractCostUsd } from "../brokers/cost.ts";
+import { plausibleTokens } from "../internal/plausible.ts";
 import type { Usage } from "./exchange.ts";
 import { asObject } from "./read-json-body.ts";
 
@@ -15,7 +16,8 @@ export function readUsage(body: unknown, headers?: Headers): Usage | undefined {
 }
 
 function count(name: "promptTokens" | "completionTokens", value: unknown): Usage {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? { [name]: value } : {};
+  const tokens = plausibleTokens(value);
+  return tokens === undefined ? {} : { [name]: tokens };
 }
 
 const USAGE = Buffer.from('"usage":');

@@ -3,6 +3,7 @@ import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { refusalError } from "../client/refusal-error.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
+import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
 
 /** The user's first reply. */
@@ -66,8 +67,8 @@ function readReply(json: unknown): Omit<TestReply, "costUsd" | "elapsedMs"> {
   return {
     text: withoutThinking(asText(field(field(choice, "message"), "content")) ?? ""),
     finishReason: asText(field(choice, "finish_reason")),
-    promptTokens: asNumber(field(usage, "prompt_tokens")),
-    completionTokens: asNumber(field(usage, "completion_tokens")),
+    promptTokens: plausibleTokens(field(usage, "prompt_tokens")),
+    completionTokens: plausibleTokens(field(usage, "completion_tokens")),
   };
 }
 
@@ -82,8 +83,4 @@ function field(value: unknown, name: string): unknown {
 
 function asText(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
-}
-
-function asNumber(value: unknown): number | undefined {
-  return typeof value === "number" ? value : undefined;
 }
