@@ -4,6 +4,7 @@ import type { ProviderConfig } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 import { openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { Check } from "./check.ts";
@@ -53,7 +54,7 @@ export function smokeCheck(
 function readUsage(text: string, headers: Headers) {
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: "the reply is not JSON", cause });
   }

@@ -5,6 +5,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
 import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** The user's first reply. */
 export interface TestReply {
@@ -52,7 +53,7 @@ export async function sendTestMessage(gonka: GonkaFetch, options: TestMessageOpt
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: "the reply to the test message is not JSON", cause });
   }

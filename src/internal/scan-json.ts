@@ -54,6 +54,16 @@ export function jsonExcess(text: string | Uint8Array, limits: JsonLimits): JsonE
   return jsonScanner(limits).push(typeof text === "string" ? encoder.encode(text) : text);
 }
 
+/**
+ * `JSON.parse` for what servers send: throws a `SyntaxError` for what is no JSON, and a `RangeError` for what would take
+ * longer to read than any honest answer.
+ */
+export function parseForeignJson(text: string, limits: JsonLimits = ANSWER_LIMITS): unknown {
+  const excess = text.length > HARMLESS_CHARS ? jsonExcess(text, limits) : undefined;
+  if (excess !== undefined) throw new RangeError(`more than ${excessWords(excess)}`);
+  return JSON.parse(text);
+}
+
 /** In words that go on from "more than" … */
 export function excessWords({ kind, limit, list }: JsonExcess): string {
   const words = {
@@ -222,4 +232,6 @@ const MAX_NAME_CHARS = 16;
 const PLAIN_LOOK = 64;
 const MOST_LOOK = 4096;
 const WORTH_A_SEARCH = 256;
+/** Texts up to this hold too little to cost anything, whatever it is. */
+const HARMLESS_CHARS = 16 * 1024;
 const encoder = new TextEncoder();

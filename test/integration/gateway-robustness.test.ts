@@ -384,6 +384,20 @@ describe("an upstream that lies", () => {
     expect(local.records.every(({ fallbackProvider }) => fallbackProvider === undefined)).toBe(true);
   });
 
+  it.each([
+    ["a million nested lists", () => `{"data":${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}}`],
+    [
+      "a million fields",
+      () => `{"data":[{"id":"m"}],${Array.from({ length: 1_000_000 }, (_, i) => `"f${i}":1`).join(",")}}`,
+    ],
+    ["a million empty objects", () => `{"data":[${"{},".repeat(1_000_000)}{}]}`],
+  ])("in a list of models that holds %s is not read", async (_, body) => {
+    await using endpoint = await scriptedEndpoint((_, response) => response.end(body()));
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    const response = await local.ask("/models");
+    expect([response.status, response.headers.get("x-zeph-error-code")]).toEqual([502, "bad_response"]);
+  });
+
   it("and callers that make up models do not add to the labels of metrics", async () => {
     await using endpoint = await scriptedEndpoint((_, response) => sendJson(response, 200, { choices: [] }));
     await using local = await startGateway(
