@@ -392,7 +392,7 @@ describe("an upstream that lies", () => {
     ],
     ["a million empty objects", () => `{"data":[${"{},".repeat(1_000_000)}{}]}`],
   ])("in a list of models that holds %s is not read", async (_, body) => {
-    await using endpoint = await scriptedEndpoint((_, response) => response.end(body()));
+    await using endpoint = await scriptedEndpoint((_, response) => void response.end(body()));
     await using local = await startGateway({ baseURL: endpoint.baseURL });
     const response = await local.ask("/models");
     expect([response.status, response.headers.get("x-zeph-error-code")]).toEqual([502, "bad_response"]);
