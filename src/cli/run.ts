@@ -6,6 +6,7 @@ import { buildProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 import { renderJson } from "./render/json.ts";
 import { refuseSecretArguments } from "./secret-flags.ts";
+import { show } from "./write-result.ts";
 
 /** Runs one command line and returns its exit code. Every error of every command ends here, and only here in words. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
@@ -17,9 +18,9 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     const error = toZephError(thrown, world);
     const { color } = toContext(world, {});
     if (asksForJson) world.stdout.write(renderJson({ error }));
-    else world.stderr.write(renderError(error, { color }));
+    else show(world.stderr, renderError(error, { color }));
     if (argv.includes("--verbose") && thrown instanceof Error && !ZephError.is(thrown)) {
-      world.stderr.write(`${thrown.stack ?? ""}\n`);
+      show(world.stderr, `${thrown.stack ?? ""}\n`);
     }
     return error.exitCode;
   }

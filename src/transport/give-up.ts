@@ -3,6 +3,7 @@ import { type AttemptRecord, type Charged, ZephError } from "../errors/zeph-erro
 import { parseErrorBody } from "../protocol/refusals/error-body.ts";
 import { MAYBE_CHARGED_HINT } from "../protocol/refusals/refusal.ts";
 import type { Over, RefusedAnswer } from "./attempt.ts";
+import { upstreamHeaders } from "./guard-body.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
 export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
@@ -76,7 +77,7 @@ function worstCharge(records: readonly AttemptRecord[]): Charged {
  * gateway's wish for an API key, which does not say what works instead. The header `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
  */
 export function finalResponse({ response, bodyText }: RefusedAnswer, error: ZephError): Response {
-  const headers = new Headers(response.headers);
+  const headers = upstreamHeaders(response);
   for (const name of ["content-encoding", "content-length", "transfer-encoding", "connection", "location"])
     headers.delete(name);
   headers.set("x-should-retry", "false");

@@ -27,7 +27,7 @@ export function guardBody(
   response: Response,
   { deadline, idleMs, firstChunkMs, clock, explain, onEnd }: GuardOptions,
 ): Response {
-  const headers = new Headers(response.headers);
+  const headers = upstreamHeaders(response);
   // Fetch has decoded the body already, while the headers still announce the coded form.
   if (headers.has("content-encoding")) {
     headers.delete("content-encoding");
@@ -100,6 +100,13 @@ export function guardBody(
     { highWaterMark: 0 },
   );
   return new Response(body, shown);
+}
+
+/** What an upstream said of its answer. Headers that begin with zeph's own name are zeph's alone to set. */
+export function upstreamHeaders(response: Response): Headers {
+  const headers = new Headers(response.headers);
+  for (const name of [...headers.keys()]) if (name.startsWith("x-zeph-")) headers.delete(name);
+  return headers;
 }
 
 /**

@@ -11,6 +11,7 @@ import type { CliContext } from "../context.ts";
 import { readQuestion } from "../read-question.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderJson } from "../render/json.ts";
+import { show } from "../write-result.ts";
 
 /** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
 export interface AskFlags {
@@ -59,7 +60,7 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const events = conversation.ask(question, context.signal);
   if (context.json) {
     session.subscribe((event) => {
-      if (event.type === "notice") context.stderr.write(`${event.text}\n`);
+      if (event.type === "notice") show(context.stderr, `${event.text}\n`);
     });
     return writeJsonOutcome(context, session, await outcomeOf(events));
   }
@@ -138,7 +139,6 @@ function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome:
   const error = outcome.type === "failed" ? outcome.error : new ZephError("cancelled");
   if (outcome.partialText === "") throw error;
   // What arrived was paid for: it must not get lost with the error.
-  const partial = { ok: false, error, data: { text: outcome.partialText, model: session.modelId } };
-  stdout.write(`${JSON.stringify(partial, undefined, 2)}\n`);
+  stdout.write(renderJson({ error, data: { text: outcome.partialText, model: session.modelId } }));
   return error.exitCode;
 }

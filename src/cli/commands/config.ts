@@ -11,6 +11,7 @@ import type { CliContext, RunCommand } from "../context.ts";
 import { lookUpModel } from "../look-up-model.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
 
@@ -50,7 +51,7 @@ function renderSettings({ color }: CliContext, settings: readonly Setting[], wit
 
 export function renderWarning({ color }: CliContext, { message, origin }: ConfigWarning): string {
   const { yellow, dim } = style(color);
-  return `${yellow("!")} ${message} ${dim(`(${describeOrigin(origin)})`)}\n`;
+  return `${toTerminalLine(`${yellow("!")} ${message} ${dim(`(${describeOrigin(origin)})`)}`)}\n`;
 }
 
 /** `zeph config path`: the file that set-up writes, also when it is faulty or not there yet. */
@@ -67,6 +68,7 @@ export const runConfigPath: RunCommand<Record<never, never>> = async (context) =
   return writeResult(context, {
     data: { path: writePath, read, searched },
     answer: `${writePath}\n`,
+    exact: true,
     notice: `${others.join("")}${missing}`,
   });
 };

@@ -6,6 +6,7 @@ import { redactUrl } from "../../internal/redact.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
 import { renderWarning } from "./config.ts";
@@ -119,8 +120,14 @@ function renderBrokers({ color }: CliContext, brokers: readonly Broker[]): strin
     .map((broker) => {
       const key = broker.keyPrefixes === undefined ? "" : `, keys start with ${broker.keyPrefixes.join(" or ")}`;
       const checked = broker.checkedOn === undefined ? broker.source : `as published ${broker.checkedOn}`;
-      const signup = broker.signupUrl === undefined ? "" : `  get a key: ${broker.signupUrl}\n`;
-      return `${bold(broker.id)}  ${broker.name} ${dim(`(${checked})`)}\n  ${broker.baseURL}${key}\n${signup}  ${broker.money}\n`;
+      const signup = broker.signupUrl === undefined ? [] : [`  get a key: ${broker.signupUrl}`];
+      const lines = [
+        `${bold(broker.id)}  ${broker.name} ${dim(`(${checked})`)}`,
+        `  ${broker.baseURL}${key}`,
+        ...signup,
+        `  ${broker.money}`,
+      ];
+      return lines.map((line) => `${toTerminalLine(line)}\n`).join("");
     })
     .join("\n");
 }

@@ -9,10 +9,11 @@ import type { Setup } from "../../provider/setup.ts";
 import type { OnTransportEvent } from "../../transport/events.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
+import { escapeUnseen, toSafeJson } from "../render/json.ts";
 import { serveIntroduction } from "../render/serve-introduction.ts";
 import { isLoopbackHost, type ServeChoices, type ServeFlags, serveChoices } from "../serve-choices.ts";
 import { setupOf } from "../setup.ts";
-import { writeResult } from "../write-result.ts";
+import { show, writeResult } from "../write-result.ts";
 
 /**
  * `zeph serve`: an OpenAI-compatible endpoint on this computer in front of a configured provider, until Ctrl-C. What a
@@ -28,7 +29,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const observer: { observe: OnTransportEvent } = { observe: () => {} };
   const opened = await openUpstream(context, setup, providerName, (event) => observer.observe(event));
   const { name, model, embeddingModel } = opened.config;
-  for (const notice of [...opened.notices, ...opened.remarks]) context.stderr.write(`${notice}\n`);
+  for (const notice of [...opened.notices, ...opened.remarks]) show(context.stderr, `${notice}\n`);
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
   const gateway = localGateway({
     ...choices,
@@ -41,7 +42,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     clock: context.clock,
     ...(flags.quiet === true
       ? {}
-      : { onRequest: (record) => context.stderr.write(`${logLine(record, context.clock.nowMs())}\n`) }),
+      : { onRequest: (record) => context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`) }),
   });
   observer.observe = (event) => gateway.observe(event);
   const { port, host: hostname } = choices;
@@ -64,9 +65,7 @@ function openUpstream(
     onEvent,
     onFallback: ({ from, to, passedOver, model, error }) => {
       const time = new Date(clock.nowMs()).toISOString();
-      stderr.write(
-        `${JSON.stringify({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`,
-      );
+      stderr.write(`${toSafeJson({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`);
     },
   });
 }

@@ -11,7 +11,7 @@ import { type FileWithKeys, findInlineKeys, moveInlineKeys } from "../move-inlin
 import { openVault } from "../open-vault.ts";
 import { promptConfirm } from "../prompt.ts";
 import { setupOf } from "../setup.ts";
-import { writeResult } from "../write-result.ts";
+import { show, writeResult } from "../write-result.ts";
 
 export interface VaultImportFlags {
   /** A `.env` file; without one the variables of the environment and the config are looked at. */
@@ -45,7 +45,7 @@ export const runVaultImport: RunCommand<VaultImportFlags> = async (context, flag
     flags.file === undefined ? candidatesHere(context, config) : await candidatesOf(context, flags.file);
   const plan = candidates.map((candidate) => planImport(vault, candidate, flags));
   const stored = plan.filter(({ fate }) => fate === "store" || fate === "replace");
-  if (!context.json) context.stderr.write(describePlan(plan, source));
+  if (!context.json) show(context.stderr, describePlan(plan, source));
   if (stored.length > 0) {
     await confirmImport(context, flags, stored.length);
     const entries = new Map(stored.map(({ name, value }) => [name, new Secret(value)]));

@@ -117,7 +117,7 @@ export interface VaultNameFlags {
 export const runVaultGet: RunCommand<VaultNameFlags> = async (context, { name }) => {
   const value = (await openVault(context)).get(name)?.reveal();
   if (value === undefined) throw new ZephError("vault_entry_not_found", { detail: scrub(name) });
-  return writeResult(context, { data: { name, value }, answer: `${value}\n` });
+  return writeResult(context, { data: { name, value }, answer: `${value}\n`, exact: true });
 };
 
 /** `zeph vault list`: the names, sorted. */

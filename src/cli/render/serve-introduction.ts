@@ -1,4 +1,5 @@
 import type { ServeChoices } from "../serve-choices.ts";
+import { toTerminalLine } from "./terminal-text.ts";
 
 export interface ServeIntroduction {
   readonly baseURL: string;
@@ -32,7 +33,7 @@ export function serveIntroduction(given: ServeIntroduction): string {
     "",
     "",
   ];
-  return lines.join("\n");
+  return lines.map(toTerminalLine).join("\n");
 }
 
 function keyLine({ key, keyState, keyName }: ServeIntroduction): string {

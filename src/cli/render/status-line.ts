@@ -3,7 +3,7 @@ import type { TransportEvent } from "../../transport/events.ts";
 import type { TerminalStream } from "../context.ts";
 import { cutToWidth } from "./display-width.ts";
 import { style } from "./style.ts";
-import { toTerminalText } from "./terminal-text.ts";
+import { toTerminalLine, toTerminalPage } from "./terminal-text.ts";
 import { formatCount, formatSeconds } from "./usage-line.ts";
 
 /** One line that tells what is being waited for and for how long; it is gone before anything else is written. */
@@ -82,9 +82,9 @@ export function startStatusLine({ stream, clock, color, ...options }: StatusLine
 
   function draw(): void {
     const spinner = FRAMES[frame++ % FRAMES.length] ?? "";
-    const text = cutToWidth(`${spinner} ${toTerminalText(describe())}`, (stream.columns ?? 80) - 1);
+    const text = cutToWidth(`${spinner} ${toTerminalLine(describe())}`, (stream.columns ?? 80) - 1);
     // Written over the old text, then the rest erased: erasing first would flicker.
-    stream.write(`\r${dim(text)}${ERASE_REST}`);
+    stream.write(`\r${toTerminalPage(dim(text))}${ERASE_REST}`);
     shown = true;
     cancelTimer = clock.schedule(REDRAW_MS, draw);
   }

@@ -10,8 +10,9 @@ import { showAnswer } from "../render/answer-view.ts";
 import { renderError } from "../render/error.ts";
 import { foldFor } from "../render/fold-text.ts";
 import { style } from "../render/style.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine, toTerminalPage } from "../render/terminal-text.ts";
 import { formatCount, renderTotal } from "../render/usage-line.ts";
+import { show } from "../write-result.ts";
 import { type Interrupts, watchInterrupts } from "./interrupts.ts";
 import { type LineInput, openLineInput } from "./line-input.ts";
 import { lookAtModel } from "./look-at-model.ts";
@@ -35,7 +36,7 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
   const history = openLineHistory({ file: stateFile(join(dependencies.stateFolder, "chat-history.jsonl")) });
   const recall = await history.load();
   const screen = context.stderr.isTTY === true ? context.stderr : context.stdout;
-  const print = (text: string) => screen.write(foldFor(screen, text));
+  const print = (text: string) => show(screen, foldFor(screen, text));
   const { dim } = style(context.color);
 
   const leaving = new AbortController();
@@ -107,7 +108,7 @@ async function talk(
   // Both are for later; nobody waits for them, least of all a user who leaves.
   void Promise.allSettled([loadModelCode(), look]);
   for (;;) {
-    const message = await input.readMessage(bold(cyan("› ")), dim("… "));
+    const message = await input.readMessage(toTerminalPage(bold(cyan("› "))), toTerminalPage(dim("… ")));
     if (message === undefined) break;
     if (message.trim() === "") continue;
     interrupts.reset();
@@ -157,7 +158,7 @@ function renderBanner({ session }: Conversation, color: boolean): string {
   const { bold, dim } = style(color);
   const reads =
     session.contextLengthTokens === undefined ? "" : ` · reads ${formatCount(session.contextLengthTokens)} tokens`;
-  const names = `${session.providerName} · ${toTerminalText(session.modelId)}`;
+  const names = `${session.providerName} · ${toTerminalLine(session.modelId)}`;
   const help = "/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves";
   return `${bold("zeph")}  ${names}${dim(reads)}\n${dim(help)}\n\n`;
 }

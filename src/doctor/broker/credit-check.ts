@@ -2,6 +2,7 @@ import { type Broker, topUpPage } from "../../brokers/broker.ts";
 import { CATALOGUE } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { readBoundedText } from "../../internal/read-bounded.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 import { isLoopback, normalizeBaseURL } from "../../protocol/endpoint.ts";
 import { readBrokerRefusal } from "../../protocol/refusals/broker.ts";
 import type { Check, CheckResult } from "../check.ts";
@@ -70,7 +71,7 @@ function topUp(broker: Broker): string {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch {
     // Treated like an answer that does not hold the amount.
     return undefined;

@@ -1,6 +1,7 @@
 import { createParser } from "eventsource-parser";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 import { asObject, type JsonObject } from "../read-json-body.ts";
 import { type AssembledChoice, assembledChoice } from "./assembled-choice.ts";
 import { isUnwanted, type WantedFields } from "./unwanted-fields.ts";
@@ -56,7 +57,7 @@ function openCompletion(wanted: WantedFields) {
 function parseChunk(data: string): JsonObject {
   let chunk: JsonObject | undefined;
   try {
-    chunk = asObject(JSON.parse(data));
+    chunk = asObject(parseForeignJson(data, SMALL_ANSWER_LIMITS));
   } catch {
     // Said in our own words below: the parser's would repeat a piece of the answer.
   }

@@ -1,6 +1,7 @@
 import { errorBehind } from "../../client/error-response.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 import { type Answer, type ByteSource, jsonAnswer } from "../answer.ts";
 import { errorObject, toZephError } from "../error-answer.ts";
 import { responseHeaders } from "../forward-headers.ts";
@@ -81,7 +82,7 @@ async function refusalAnswer(
 
 function errorIn(bodyText: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    return asObject(asObject(JSON.parse(bodyText))?.error);
+    return asObject(asObject(parseForeignJson(bodyText, SMALL_ANSWER_LIMITS))?.error);
   } catch {
     // A page or bare text; the error behind the response has the words.
     return undefined;
@@ -119,7 +120,7 @@ async function wholeAnswer(
 
 function noteUsage({ exchange }: RouteContext, body: Buffer, headers: Headers): void {
   try {
-    exchange.record.usage = readUsage(JSON.parse(body.toString("utf8")), headers);
+    exchange.record.usage = readUsage(parseForeignJson(body.toString("utf8"), SMALL_ANSWER_LIMITS), headers);
   } catch {
     // Not JSON; the caller will see for itself.
   }
