@@ -68,8 +68,11 @@ async function verifySetup(providerName: string, options: ApplyOptions): Promise
   if (facts.vault.backend === "env") return setup.loaded;
   await openProvider(setup, { name: providerName });
   for (const [name, secret] of secrets) {
-    const found = await setup.secret({ canonical: name, stored: [name], aliases: [] }, `provider "${providerName}"`);
-    if (found.secret.reveal() === secret.reveal()) continue;
+    const found = await setup.optionalSecret(
+      { canonical: name, stored: [name], aliases: [] },
+      `provider "${providerName}"`,
+    );
+    if (found?.secret.reveal() === secret.reveal()) continue;
     throw new ZephError("vault_unreadable", { detail: `${name} does not hold what was just stored` });
   }
   return setup.loaded;
