@@ -1,5 +1,6 @@
 import { EXIT } from "../errors/catalogue.ts";
 import type { CliContext, TerminalStream } from "./context.ts";
+import { noticesTold } from "./notices.ts";
 import { renderJson } from "./render/json.ts";
 import { toTerminalPage } from "./render/terminal-text.ts";
 
@@ -17,7 +18,7 @@ export interface CommandResult {
 /** Prints what a command has to say, as one JSON object or as text, and gives back its exit code. */
 export function writeResult(context: CliContext, { data, answer, notice, exitCode = EXIT.ok }: CommandResult): number {
   if (context.json) {
-    context.stdout.write(renderJson({ data }));
+    context.stdout.write(renderJson({ data }, noticesTold(context)));
     return exitCode;
   }
   if (answer !== undefined) context.stdout.write(fitFor(context.stdout, answer));

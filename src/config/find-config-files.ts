@@ -35,7 +35,11 @@ export async function findConfigFiles(options: FindConfigFilesOptions): Promise<
   if (paths.explicit !== undefined) {
     const { path } = paths.explicit;
     const text = await read(path);
-    return { found: text === undefined ? [] : [{ path, role: "explicit", text, trust: "trusted" }], writePath: path, paths };
+    return {
+      found: text === undefined ? [] : [{ path, role: "explicit", text, trust: "trusted" }],
+      writePath: path,
+      paths,
+    };
   }
   const user = await firstOf(paths.user, read, () => true);
   const project = await firstOf(

@@ -66,7 +66,9 @@ export function originOf(url: string): string {
   const absolute = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`;
   const { protocol, origin } = URL.canParse(absolute) ? new URL(absolute) : { protocol: "", origin: "" };
   if (protocol === "https:" || protocol === "http:") return origin;
-  throw new ZephError("wrong_url", { detail: "an origin is written like https://host.example or http://127.0.0.1:8080" });
+  throw new ZephError("wrong_url", {
+    detail: "an origin is written like https://host.example or http://127.0.0.1:8080",
+  });
 }
 
 function isFor(binding: Binding, name: string, secret: Secret): boolean {

@@ -47,7 +47,8 @@ export function recordsIn(path: string, text: string): OwnRecords {
     providers: tablesAt(layer, PROVIDERS).flatMap(({ values }) => {
       const { type, base_url: baseURL, api_key_env: configured } = values;
       const name = effectiveName(values);
-      if (type !== "compatible" || name === undefined || typeof baseURL !== "string" || !URL.canParse(baseURL)) return [];
+      if (type !== "compatible" || name === undefined || typeof baseURL !== "string" || !URL.canParse(baseURL))
+        return [];
       return [{ name, baseURL, secretName: typeof configured === "string" ? configured : secretNameFor(name) }];
     }),
     brokers: tablesAt(layer, ["brokers"]).flatMap(({ values: { key_env: keyEnv, base_url: baseURL } }) =>

@@ -16,7 +16,10 @@ export interface FoundKey {
 
 /** May a key go to an origin? */
 export type KeyVerdict =
-  | { readonly kind: "allowed"; /** Where it may go, known from elsewhere and not yet bound. */ readonly origins?: readonly string[] }
+  | {
+      readonly kind: "allowed" /** Where it may go, known from elsewhere and not yet bound. */;
+      readonly origins?: readonly string[];
+    }
   | { readonly kind: "elsewhere"; readonly origins: readonly string[] }
   /** Nobody ever said where it belongs. */
   | { readonly kind: "unknown" };
@@ -62,16 +65,23 @@ export async function bindNewKey(
   return origins;
 }
 
-/** Names that a config may use for a provider's key, whichever file it is: never a variable of other programs. */
-export async function requireProviderKeyName(
+/**
+ * Where a secret that a config names may be looked for, whichever file it is: never in a variable of other programs, and in
+ * the vault under a name of the user's own only when the user's own file says so. Throws `not_a_provider_key`.
+ */
+export async function placesOfKey(
   context: PathContext,
   name: string,
   kind: "api-key" | "private-key",
-): Promise<void> {
+): Promise<"everywhere" | "vault"> {
   const isUsual = kind === "api-key" ? API_KEY_NAME.test(name) : PRIVATE_KEY_NAME.test(name);
-  if (isUsual || brokerVariable(name) !== undefined) return;
-  if ((await readKeyOrigins(context)).named(name) !== undefined) return;
-  if (kind === "api-key" && (await ownRecords(context)).brokers.some(({ keyEnv }) => keyEnv === name)) return;
+  if (isUsual) return "everywhere";
+  if (kind === "api-key") {
+    const { brokers, providers } = await ownRecords(context);
+    if (brokerVariable(name) !== undefined || brokers.some(({ keyEnv }) => keyEnv === name)) return "everywhere";
+    if ((await readKeyOrigins(context)).named(name) !== undefined) return "everywhere";
+    if (!name.startsWith("ZEPH_") && providers.some(({ secretName }) => secretName === name)) return "vault";
+  }
   throw new ZephError("not_a_provider_key", {
     detail: name,
     hint:

@@ -20,7 +20,7 @@ import { isAddress } from "../protocol/address.ts";
 import { isLoopback } from "../protocol/endpoint.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import { type AskPassphrase, existingVaultFiles, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
-import { isBrokerVariable, judgeKeyUse, refuseKeyUse, requireProviderKeyName } from "./key-guard.ts";
+import { isBrokerVariable, judgeKeyUse, placesOfKey, refuseKeyUse } from "./key-guard.ts";
 
 /** What of the outside world a user's set-up is read from. */
 export interface SetupWorld {
@@ -113,14 +113,19 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     vaultPaths: paths,
     vaultBackend: backend,
     async apiKey(config) {
-      const purpose = `provider "${config.name}"`;
-      const names = await apiKeyNamesFor(world, config, loaded);
-      const resolved = await resolveSecret(names, { ...lookup(purpose), inline: config.inlineApiKey });
+      const where = { ...lookup(`provider "${config.name}"`), inline: config.inlineApiKey };
+      const { canonical } = config.apiKeyNames;
+      const places = where.inline === undefined ? await placesOfKey(world, canonical, "api-key") : "everywhere";
+      const names = await withBrokerVariable(world, config, loaded);
+      const resolved = await resolveSecret(
+        names,
+        places === "vault" ? { ...where, env: { ...env, [canonical]: undefined } } : where,
+      );
       await guardKey(world, config, loaded, resolved);
       return known(resolved);
     },
     async privateKey(config) {
-      await requireProviderKeyName(world, config.privateKeyNames.canonical, "private-key");
+      await placesOfKey(world, config.privateKeyNames.canonical, "private-key");
       return known(await resolveSecret(config.privateKeyNames, lookup(`provider "${config.name}"`)));
     },
     optionalSecret: (names, purpose) => findSecret(names, lookup(purpose)),
@@ -160,13 +165,12 @@ function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
   };
 }
 
-/** Under its own names, and in the variable of the broker whose address it is. Throws `not_a_provider_key`. */
-async function apiKeyNamesFor(
+/** Under its own names, and in the variable of the broker whose address it is. */
+async function withBrokerVariable(
   world: SetupWorld,
-  { baseURL, apiKeyNames, inlineApiKey }: CompatibleProvider,
+  { baseURL, apiKeyNames }: CompatibleProvider,
   { config }: LoadedConfig,
 ): Promise<SecretNames> {
-  if (inlineApiKey === undefined) await requireProviderKeyName(world, apiKeyNames.canonical, "api-key");
   const keyEnv = brokerForBaseURL(baseURL, mergeBrokers(BROKERS, config.brokers))?.keyEnv;
   if (keyEnv === undefined || !(await isBrokerVariable(world, keyEnv))) return apiKeyNames;
   return { ...apiKeyNames, aliases: [...new Set([...apiKeyNames.aliases, keyEnv])] };
