@@ -2,6 +2,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import type { World } from "./context.ts";
 import { toContext } from "./global-flags.ts";
+import { noticesTold } from "./notices.ts";
 import { buildProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 import { renderJson } from "./render/json.ts";
@@ -17,7 +18,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   } catch (thrown) {
     const error = toZephError(thrown, world);
     const { color } = toContext(world, {});
-    if (asksForJson) world.stdout.write(renderJson({ error }));
+    if (asksForJson) world.stdout.write(renderJson({ error }, noticesTold(world)));
     else show(world.stderr, renderError(error, { color }));
     if (argv.includes("--verbose") && thrown instanceof Error && !ZephError.is(thrown)) {
       show(world.stderr, `${thrown.stack ?? ""}\n`);

@@ -1,5 +1,6 @@
 import { EXIT } from "../errors/catalogue.ts";
 import type { CliContext, TerminalStream } from "./context.ts";
+import { noticesTold } from "./notices.ts";
 import { renderJson } from "./render/json.ts";
 import { toTerminalPage } from "./render/terminal-text.ts";
 
@@ -22,7 +23,7 @@ export function writeResult(
   { data, answer, exact, notice, exitCode = EXIT.ok }: CommandResult,
 ): number {
   if (context.json) {
-    context.stdout.write(renderJson({ data }));
+    context.stdout.write(renderJson({ data }, noticesTold(context)));
     return exitCode;
   }
   const isForProgram = exact === true && context.stdout.isTTY !== true;

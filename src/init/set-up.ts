@@ -1,3 +1,4 @@
+import { describeUntrusted } from "../config/untrusted-file.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { AskPassphrase } from "../vault/index.ts";
 import { type AppliedInit, applyInit } from "./apply.ts";
@@ -81,6 +82,7 @@ function withMore(outcome: ReadyOutcome, more: MoreSettings | undefined): ReadyO
 }
 
 function tellWhatStays({ facts, tell }: InitSession): void {
+  if (facts.untrusted !== undefined) tell.warn(describeUntrusted(facts.untrusted));
   const names = facts.config?.providers.map(({ name, isDefault }) => (isDefault ? `${name} (default)` : name)) ?? [];
   if (names.length > 0) tell.info(`Set up so far: ${names.join(", ")}. All of it is kept.`);
 }

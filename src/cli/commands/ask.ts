@@ -8,6 +8,7 @@ import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { spendingPath } from "../../journal/spending.ts";
 import type { CliContext } from "../context.ts";
+import { noticesTold } from "../notices.ts";
 import { readQuestion } from "../read-question.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderJson } from "../render/json.ts";
@@ -111,7 +112,9 @@ async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<Outc
   throw new ZephError("internal", { detail: "the answer has no end" });
 }
 
-function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
+function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
+  const { stdout } = context;
+  const notices = noticesTold(context);
   if (outcome.type === "finished") {
     const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka, fromCache } = outcome;
     const { elapsedMs, firstByteMs, finishReason } = outcome;
@@ -133,12 +136,12 @@ function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome:
       firstByteMs: firstByteMs ?? null,
       finishReason,
     };
-    stdout.write(renderJson({ data }));
+    stdout.write(renderJson({ data }, notices));
     return EXIT.ok;
   }
   const error = outcome.type === "failed" ? outcome.error : new ZephError("cancelled");
   if (outcome.partialText === "") throw error;
   // What arrived was paid for: it must not get lost with the error.
-  stdout.write(renderJson({ error, data: { text: outcome.partialText, model: session.modelId } }));
+  stdout.write(renderJson({ error, data: { text: outcome.partialText, model: session.modelId } }, notices));
   return error.exitCode;
 }

@@ -43,7 +43,7 @@ export async function runCompletion(
 
 async function providerNames(context: CliContext): Promise<readonly string[]> {
   try {
-    const { loaded } = await setupOf(context);
+    const { loaded } = await setupOf(context, {}, "silent");
     return loaded.config.providers.map(({ name }) => name).filter((name) => /^[\w.-]+$/.test(name));
   } catch (error) {
     // In the middle of a command line nobody can be told what is wrong with the configuration.

@@ -34,7 +34,7 @@ export const runConfigShow: RunCommand<ConfigShowFlags> = async (context, { orig
     answer: renderSettings(context, settings, origin),
     notice: [
       ...(files.found.length === 0 ? ["There is no config file yet; `zeph init` makes one.\n"] : []),
-      ...warnings.map((warning) => renderWarning(context, warning)),
+      ...besidesTold(warnings).map((warning) => renderWarning(context, warning)),
     ].join(""),
   });
 };
@@ -47,6 +47,11 @@ function renderSettings({ color }: CliContext, settings: readonly Setting[], wit
       return withOrigin ? [line, dim(`# ${describeOrigin(origin)}`)] : [line];
     }),
   );
+}
+
+/** An untrusted file was told of while the set-up was read. */
+export function besidesTold(warnings: readonly ConfigWarning[]): readonly ConfigWarning[] {
+  return warnings.filter(({ kind }) => kind !== "untrusted_file");
 }
 
 export function renderWarning({ color }: CliContext, { message, origin }: ConfigWarning): string {
@@ -62,8 +67,13 @@ export const runConfigPath: RunCommand<Record<never, never>> = async (context) =
     readFile: readTextFile,
   });
   const searched = paths.explicit === undefined ? [...paths.project, ...paths.user] : [paths.explicit.path];
-  const read = found.map(({ path, role }) => ({ path, role }));
-  const others = read.filter(({ path }) => path !== writePath).map(({ path }) => `Also read, above it: ${path}\n`);
+  const read = found.map(({ path, role, trust }) => ({ path, role, trusted: trust === "trusted" }));
+  const others = read
+    .filter(({ path }) => path !== writePath)
+    .map(({ path, trusted }) => {
+      const how = trusted ? "" : " (not trusted: only models and answer sizes of it count)";
+      return `Also read, above it: ${path}${how}\n`;
+    });
   const missing = read.some(({ path }) => path === writePath) ? "" : "It does not exist yet; `zeph init` makes it.\n";
   return writeResult(context, {
     data: { path: writePath, read, searched },

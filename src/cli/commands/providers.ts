@@ -9,7 +9,7 @@ import { renderTable } from "../render/table.ts";
 import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
-import { renderWarning } from "./config.ts";
+import { besidesTold, renderWarning } from "./config.ts";
 
 export interface ProvidersFlags {
   /** `--brokers`: the brokers zeph knows, instead of the configured providers. */
@@ -30,7 +30,12 @@ export const runProviders: RunCommand<ProvidersFlags> = async (context, { broker
   return writeResult(context, {
     data: { default: providers.find((provider) => provider.default)?.name ?? null, providers },
     ...(providers.length === 0 ? {} : { answer: renderProviders(context, providers) }),
-    notice: providers.length === 0 ? none : warnings.map((warning) => renderWarning(context, warning)).join(""),
+    notice:
+      providers.length === 0
+        ? none
+        : besidesTold(warnings)
+            .map((warning) => renderWarning(context, warning))
+            .join(""),
   });
 };
 
