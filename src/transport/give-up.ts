@@ -33,12 +33,12 @@ export function finalError(
   }
   if (outcome.kind === "failed") {
     const { code, detail = "no answer", cause } = outcome.error;
-    const hint = hints[code] ?? (shared.charged === "no" ? undefined : MAYBE_CHARGED_HINT);
+    const hint = hints[code] ?? (shared.charged === "no" ? outcome.error.hint : MAYBE_CHARGED_HINT);
     return new ZephError(code, {
       ...shared,
       detail: `${record.endpoint}: ${detail}`,
       cause,
-      ...(hint === undefined ? {} : { hint }),
+      hint,
     });
   }
   const { refusal, headers } = outcome;
