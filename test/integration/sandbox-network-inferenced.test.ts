@@ -119,7 +119,9 @@ describe("the inferenced stand-in", () => {
   it("knows --indiscreet only where the SDK does, and hides the key on a screen without it", async () => {
     await run("keys add zeph");
     const exportIt = "keys export zeph --unarmored-hex --unsafe -y";
-    expect((await run(`${exportIt} --indiscreet`)).stderr).toMatch(/^Usage:\n[^]*Error: unknown flag: --indiscreet\n$/);
+    expect((await run(`${exportIt} --indiscreet`)).stderr).toMatch(
+      /^Usage:\n[\s\S]*Error: unknown flag: --indiscreet\n$/,
+    );
     const open = await run(`${exportIt} --indiscreet`, { secrets: "discreet" });
     expect(open.stdout).toMatch(/^[0-9a-f]{64}\n$/);
     const hidden = await run(exportIt, { secrets: "discreet" }, "\n");
