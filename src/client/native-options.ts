@@ -59,7 +59,6 @@ export function nativeOptions(connection: NativeConnection): {
       readNodeTime: blockTime(common.fetch, common.clock),
       correctClock: (serverNowMs) => signing.nanos()?.correct(serverNowMs),
       signingOffsetMs: () => signing.nanos()?.offsetMs ?? 0,
-      retryCharged: connection.retryCharged ?? false,
     },
   };
 }

@@ -421,7 +421,7 @@ export const CATALOGUE = {
     403,
     "final",
     "The account has not published its public key",
-    "Run `inferenced publish-pubkey --from NAME` once, then try again.",
+    "Run `inferenced publish-pubkey --from NAME --keyring-backend BACKEND` once, then try again.",
   ),
   invalid_address: entry(
     EXIT.configOrVault,
@@ -507,7 +507,7 @@ export const CATALOGUE = {
     400,
     "final",
     "This is not a secp256k1 private key",
-    "Give 64 hex digits, as `inferenced keys export NAME --unarmored-hex --unsafe` prints them.",
+    "Give 64 hex digits, as `inferenced keys export NAME --unarmored-hex --unsafe --keyring-backend BACKEND` prints them.",
   ),
   address_mismatch: entry(
     EXIT.configOrVault,

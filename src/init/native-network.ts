@@ -117,9 +117,14 @@ async function lookAt(
   const retired = isClassicInferenceRetired(versions?.apiVersion);
   const found = { source: named.length > 0 ? undefined : source, named, anyNode: source, prefix };
   if (!retired) {
-    const version = versions?.apiVersionText;
-    if (version !== undefined) tell.done(`The network runs ${version} and takes signed requests.`);
-    else tell.info("The network does not tell its version; the test message shows whether it takes signed requests.");
+    if (versions?.apiVersion !== undefined) {
+      tell.done(`The network runs ${versions.apiVersionText} and takes signed requests.`);
+    } else {
+      const seen = versions?.apiVersionText === undefined ? "" : ` (it says ${versions.apiVersionText})`;
+      tell.info(
+        `The network does not tell its version${seen}; the test message shows whether it takes signed requests.`,
+      );
+    }
     return { ...found, retired };
   }
   const next = await afterRetirement(session, versions?.apiVersionText ?? "v0.2.14 or newer");

@@ -267,7 +267,7 @@ function giveUp(
   if (last.refused === undefined) throw error;
   total.release();
   options.onEvent({ type: "gave-up", error });
-  return finalResponse(last.refused, error);
+  return finalResponse(last.refused, error, options.path);
 }
 
 function withAttempts(error: ZephError, attempts: readonly AttemptRecord[]): ZephError {
@@ -275,6 +275,7 @@ function withAttempts(error: ZephError, attempts: readonly AttemptRecord[]): Zep
     attempts,
     charged: "yes",
     cause: error.cause,
+    hint: error.hint,
     ...(error.detail === undefined ? {} : { detail: error.detail }),
   });
 }

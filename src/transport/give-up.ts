@@ -5,6 +5,7 @@ import { MAYBE_CHARGED_HINT } from "../protocol/refusals/refusal.ts";
 import type { Over, RefusedAnswer } from "./attempt.ts";
 import { upstreamHeaders } from "./guard-body.ts";
 import { retryAfterMs } from "./retry-after.ts";
+import type { Situation } from "./retry-policy.ts";
 
 export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
 
@@ -34,18 +35,20 @@ export function finalError(
   }
   if (outcome.kind === "failed") {
     const { code, detail = "no answer", cause } = outcome.error;
-    const hint = hints[code] ?? (shared.charged === "no" ? undefined : MAYBE_CHARGED_HINT);
+    const known = hints[code] ?? outcome.error.hint;
+    const hint = shared.charged === "no" ? known : `${MAYBE_CHARGED_HINT} ${known}`;
     return new ZephError(code, {
       ...shared,
       detail: `${record.endpoint}: ${detail}`,
       cause,
-      ...(hint === undefined ? {} : { hint }),
+      hint,
     });
   }
   const { refusal, headers } = outcome;
   const asked = retryAfterMs(headers, nowMs);
   const code = insteadCode ?? refusal.code;
-  const hint = hints[code] ?? refusal.hint;
+  const known = hints[code] ?? refusal.hint;
+  const hint = refusal.charged === "maybe" && known === undefined ? MAYBE_CHARGED_HINT : known;
   return new ZephError(code, {
     ...shared,
     ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
@@ -76,7 +79,11 @@ function worstCharge(records: readonly AttemptRecord[]): Charged {
  * own dialect, a web page or nothing is put into that shape, so that SDKs show words instead of a bare number; so is a
  * gateway's wish for an API key, which does not say what works instead. The header `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
  */
-export function finalResponse({ response, bodyText }: RefusedAnswer, error: ZephError): Response {
+export function finalResponse(
+  { response, bodyText }: RefusedAnswer,
+  error: ZephError,
+  path: Situation["path"],
+): Response {
   const headers = upstreamHeaders(response);
   for (const name of ["content-encoding", "content-length", "transfer-encoding", "connection", "location"])
     headers.delete(name);
@@ -88,18 +95,23 @@ export function finalResponse({ response, bodyText }: RefusedAnswer, error: Zeph
     const { status, statusText } = response;
     return remember(new Response(bodyText, { status, statusText, headers }), error);
   }
-  return errorResponse(error, headers);
+  // What a broker answers is what its client gets; a node's own statuses say less than the catalogue's (1.7 of its table).
+  return errorResponse(
+    error,
+    headers,
+    path === "broker" && response.status >= 400 ? response.status : error.httpStatus,
+  );
 }
 
-/** A `ZephError` as an OpenAI-shaped response. Status: the catalogue's. */
-export function errorResponse(error: ZephError, headers: Headers = new Headers()): Response {
+/** A `ZephError` as an OpenAI-shaped response. Status: the catalogue's where none is given. */
+export function errorResponse(error: ZephError, headers: Headers = new Headers(), status = error.httpStatus): Response {
   headers.set("content-type", "application/json");
   headers.set("x-should-retry", "false");
   headers.set("x-zeph-error-code", error.code);
   const message = `${error.message}. ${error.hint}`;
   const detail = error.detail ?? null;
   const body = { error: { message, type: "zeph_error", code: error.code, param: null, detail } };
-  return remember(new Response(JSON.stringify(body), { status: error.httpStatus, headers }), error);
+  return remember(new Response(JSON.stringify(body), { status, headers }), error);
 }
 
 /** The errors behind the responses given up on, for callers of ours that get the response object itself. */

@@ -185,7 +185,9 @@ const SITUATIONS: readonly Situation[] = [
     says: /not published its public key/,
     exitCode: 11,
     mend: (hint) => {
-      expect(hint).toMatch(/^Run: inferenced publish-pubkey --from NAME .* --chain-id gonka-sandbox-1 --yes$/);
+      expect(hint).toMatch(
+        /^Run: inferenced publish-pubkey --from NAME .* --chain-id gonka-sandbox-1 --yes --keyring-backend BACKEND$/,
+      );
       network.chain.accounts.publishKey(account);
     },
   },

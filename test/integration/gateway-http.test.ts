@@ -528,3 +528,33 @@ describe("/ready", () => {
     expect((await fetch(`${own.origin}/health`)).status).toBe(200);
   });
 });
+
+describe("what an upstream answers", () => {
+  it.each([
+    ["broken off JSON", '{"id":"c1","choices":[{'],
+    ["words", "OK"],
+    ["nothing", ""],
+  ])("an answer of %s is the upstream's failure", async (_, text) => {
+    await using endpoint = await scriptedEndpoint((_request, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(text);
+    });
+    await using own = await startGateway({ baseURL: endpoint.baseURL });
+    const response = await own.ask("/chat/completions", { model: "m", messages: [{ role: "user", content: "x" }] });
+    expect([response.status, (await errorOf(response)).code]).toEqual([502, "bad_response"]);
+    expect(own.records[0]).toMatchObject({ status: 502, errorCode: "bad_response" });
+    expect(endpoint.seen).toHaveLength(1);
+  });
+
+  it.each([422, 504, 529])("keeps the status %i of an upstream, in whatever shape it came", async (status) => {
+    await using endpoint = await scriptedEndpoint((_request, response) => {
+      response.writeHead(status, { "content-type": "text/html" }).end("<html><title>no</title></html>");
+    });
+    await using own = await startGateway({ baseURL: endpoint.baseURL });
+    for (const stream of [false, true]) {
+      const request = { model: "m", stream, messages: [{ role: "user", content: "x" }] };
+      const response = await own.ask("/chat/completions", request);
+      expect(response.status).toBe(status);
+      expect((await errorOf(response)).message).not.toContain("<html>");
+    }
+  });
+});

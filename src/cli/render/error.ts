@@ -17,7 +17,7 @@ export function renderError(error: ZephError, { color }: { readonly color: boole
   }
   lines.push(`${red("✗")} ${bold(toTerminalLine(error.summary))}`);
   if (error.detail !== undefined && error.code !== "all_endpoints_failed") lines.push(`  ${inLines(error.detail)}`);
-  if (error.charged === "maybe") lines.push(dim("  The network may already have charged for this attempt."));
+  if (error.charged === "maybe") lines.push(dim("  This attempt may have been charged for all the same."));
   lines.push(`  ${cyan("→")} ${inLines(error.hint)}`);
   const requestId = error.requestId === undefined ? "" : `  ·  request id ${toTerminalLine(error.requestId)}`;
   lines.push(dim(`  more: zeph explain ${error.code}${requestId}`));

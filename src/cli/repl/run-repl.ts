@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type Conversation, loadModelCode, startConversation } from "../../chat/conversation.ts";
+import type { ConversationEvent } from "../../chat/conversation-event.ts";
 import { type LineHistory, openLineHistory } from "../../chat/history.ts";
 import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
@@ -79,7 +80,11 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     savedFiles: new Set(),
     print,
     askUser: (prompt) => input.readLine(prompt),
-    send: (message) => send(repl, interrupts, message),
+    send: (message) => {
+      repl.lastMessage = message;
+      return answer(repl, interrupts, (signal) => conversation.ask(message, signal));
+    },
+    sendAgain: () => answer(repl, interrupts, (signal) => conversation.askAgain(signal)),
   };
   try {
     await talk(repl, { input, interrupts, history });
@@ -134,21 +139,27 @@ async function handle(repl: Repl, message: string): Promise<"stay" | "leave"> {
   return "stay";
 }
 
-async function send(repl: Repl, interrupts: Interrupts, message: string): Promise<void> {
+async function answer(
+  repl: Repl,
+  interrupts: Interrupts,
+  ask: (signal: AbortSignal) => AsyncIterable<ConversationEvent>,
+): Promise<void> {
   const { context, conversation, hideReasoning, print } = repl;
   const { dim } = style(context.color);
-  repl.lastMessage = message;
   print("\n");
   try {
-    const events = conversation.ask(message, interrupts.startAnswer());
+    const events = ask(interrupts.startAnswer());
     const outcome = await showAnswer(events, { context, session: conversation.session, hideReasoning });
     if (outcome.type === "failed") print(renderError(outcome.error, context));
-    if (outcome.type === "cancelled") print(dim(stopWords(outcome.partialText)));
+    const isKept = outcome.type !== "finished" && conversation.exchanges.at(-1)?.state === "finished";
+    if (outcome.type === "cancelled") print(dim(isKept ? EARLIER_STAYS : stopWords(outcome.partialText)));
     print("\n");
   } finally {
     interrupts.endAnswer();
   }
 }
+
+const EARLIER_STAYS = "Stopped. The earlier answer stays in the conversation.\n";
 
 function stopWords(partialText: string): string {
   return partialText === "" ? "Stopped.\n" : "Stopped. The text so far stays in the conversation.\n";
