@@ -10,6 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   internal: [],
   protocol: [],
+  wire: [],
   signer: ["protocol"],
   vault: [],
   brokers: [],
@@ -98,6 +99,7 @@ describe("the layers", () => {
         const allowed = MAY_IMPORT[from];
         if (allowed === undefined) return true;
         if (from === to || allowed.includes("*") || allowed.includes(to) || SHARED_PROTOCOL.includes(to)) return false;
+        if (to === "wire") return !["transport", "client", ...ABOVE_PROTOCOL].includes(from);
         return !(to === "protocol" && ABOVE_PROTOCOL.includes(from)) && !(to === "transport" && isTypeOnly(from, to));
       })
       .map(({ file, from, to, specifier }) => `${file} imports ${specifier}: ${from} may not import ${to}`);

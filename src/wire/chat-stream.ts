@@ -1,0 +1,598 @@
+import { randomUUID } from "node:crypto";
+import { ZephError } from "../errors/zeph-error.ts";
+import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
+import {
+  type ChatChunk,
+  type ChatReadOptions,
+  errorIn,
+  isRecord,
+  type Json,
+  parseJson,
+  readCount,
+  readFinishReason,
+  serverError,
+  tidyHead,
+  tidyUsage,
+} from "./chat-shape.ts";
+import { offeredTools } from "./chat-text.ts";
+import { type SseEvent, type SseReader, sseReader } from "./sse.ts";
+
+export interface ChatStreamOptions extends ChatReadOptions {
+  /**
+   * Whether only `[DONE]` ends an answer (default), as brokers and nodes promise. Otherwise a finish reason is enough:
+   * some servers of others send no `[DONE]`.
+   */
+  readonly needsDone?: boolean | undefined;
+}
+
+/** How a stream ended. */
+export type ChatStreamEnd =
+  | { readonly state: "complete" | "finishedWithoutDone"; readonly error?: undefined }
+  | { readonly state: "cut" | "error"; readonly error: ZephError };
+
+/** What a stream brings, piece by piece. `raw` are bytes that may be passed on as they came; absent where they may not. */
+export type ChatPiece =
+  | { readonly type: "chunk"; readonly chunk: ChatChunk; readonly isUnchanged: boolean; readonly raw?: Uint8Array }
+  | { readonly type: "done"; readonly isUnchanged: boolean; readonly raw?: Uint8Array };
+
+export interface ChatStreamReader {
+  /** Takes bytes as they arrive, cut anywhere. Never throws. */
+  push(bytes: Uint8Array): readonly ChatPiece[];
+  /** The bytes have ended. */
+  end(): { readonly pieces: readonly ChatPiece[]; readonly end: ChatStreamEnd };
+  /** Set as soon as the stream is known to have failed; nothing comes after it. */
+  readonly error: ZephError | undefined;
+  /** Whether `[DONE]` has come: everything was said, whatever happens to the connection. */
+  readonly isDone: boolean;
+  /** What a person should know about the answer, in words. */
+  readonly notices: readonly string[];
+}
+
+/** One stream of chat chunks, put right: see {@link ChatChunk} for what a reader may rely on. */
+export function chatStreamReader(options: ChatStreamOptions = {}): ChatStreamReader {
+  let pieces: ChatPiece[] = [];
+  const core = chatStream(options, {
+    wantsChunks: true,
+    pass(buffer, start, end, chunk) {
+      const raw = buffer.subarray(start, end);
+      if (chunk !== undefined) pieces.push({ type: "chunk", chunk, isUnchanged: true, raw });
+    },
+    write: (chunk) => pieces.push({ type: "chunk", chunk, isUnchanged: false }),
+    done: (raw) => pieces.push({ type: "done", isUnchanged: raw !== undefined, ...(raw === undefined ? {} : { raw }) }),
+  });
+  function taken(): readonly ChatPiece[] {
+    const given = pieces;
+    pieces = [];
+    return given;
+  }
+  return {
+    push(bytes) {
+      core.push(bytes);
+      return taken();
+    },
+    end() {
+      const end = core.end();
+      return { pieces: taken(), end };
+    },
+    get error() {
+      return core.error;
+    },
+    get isDone() {
+      return core.isDone;
+    },
+    notices: core.notices,
+  };
+}
+
+export interface ChatStreamFilter extends Omit<ChatStreamReader, "push" | "end"> {
+  /** Bytes to pass on: the very bytes that came where nothing had to change. Whole events only; often none. */
+  push(bytes: Uint8Array): Uint8Array | undefined;
+  end(): { readonly bytes: Uint8Array | undefined; readonly end: ChatStreamEnd };
+  /** The last chunk that told what the answer costs. */
+  readonly usageChunk: ChatChunk | undefined;
+}
+
+/** The same for who passes a stream on: bytes in, bytes out. */
+export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFilter {
+  let parts: Uint8Array[] = [];
+  /** Bytes that follow each other in memory go out as one. */
+  let run: { readonly memory: ArrayBufferLike; readonly from: number; to: number } | undefined;
+
+  function endRun(): void {
+    if (run !== undefined) parts.push(Buffer.from(run.memory, run.from, run.to - run.from));
+    run = undefined;
+  }
+  function write(text: string): void {
+    endRun();
+    parts.push(Buffer.from(text));
+  }
+  function taken(): Uint8Array | undefined {
+    endRun();
+    const given = parts;
+    if (given.length === 0) return undefined;
+    parts = [];
+    return given.length === 1 ? given[0] : Buffer.concat(given);
+  }
+  function pass(buffer: Buffer, start: number, end: number): void {
+    const memory = buffer.buffer;
+    const from = buffer.byteOffset + start;
+    if (run?.memory === memory && run.to === from) {
+      run.to += end - start;
+      return;
+    }
+    endRun();
+    run = { memory, from, to: from + end - start };
+  }
+  const core = chatStream(options, {
+    wantsChunks: false,
+    pass,
+    write: (chunk) => write(`data: ${JSON.stringify(chunk)}\n\n`),
+    done: (raw) => (raw === undefined ? write(DONE_EVENT) : pass(raw, 0, raw.length)),
+  });
+  return {
+    push(bytes) {
+      core.push(bytes);
+      return taken();
+    },
+    end() {
+      const end = core.end();
+      if (end.state === "finishedWithoutDone") write(DONE_EVENT);
+      return { bytes: taken(), end };
+    },
+    get error() {
+      return core.error;
+    },
+    get isDone() {
+      return core.isDone;
+    },
+    get usageChunk() {
+      return core.usageChunk;
+    },
+    notices: core.notices,
+  };
+}
+
+const DONE_EVENT = "data: [DONE]\n\n";
+
+/** Who takes what comes out. */
+interface Sink {
+  /** Whether chunks are wanted also where their bytes may be passed on. */
+  readonly wantsChunks: boolean;
+  /** An event, or what stands between events (without a chunk), that may go on as it came. */
+  pass(buffer: Buffer, start: number, end: number, chunk: ChatChunk | undefined): void;
+  write(chunk: ChatChunk): void;
+  done(raw: Buffer | undefined): void;
+}
+
+/** An ordinary event: all that follow with the same bytes around their text mean the same. */
+interface Template {
+  readonly before: Buffer;
+  readonly after: Buffer;
+  readonly chunk: ChatChunk;
+  readonly field: "content" | "reasoning_content" | "reasoning";
+  readonly choice: OpenChoice;
+}
+
+function chatStream(options: ChatStreamOptions, sink: Sink) {
+  const newId = options.newId ?? drawId;
+  const tools = offeredTools(options.tools);
+  const known = { id: "", model: options.model ?? "", created: readCount(options.createdSeconds) ?? 0 };
+  const notices: string[] = [];
+  const choices = new Map<number, OpenChoice>();
+  let error: ZephError | undefined;
+  let isDone = false;
+  let bare = "";
+  let usageChunk: ChatChunk | undefined;
+  let template: Template | undefined;
+  /** A chunk with a finish reason waits for what comes next: some servers go on speaking. */
+  let waiting: { chunk: ChatChunk; raw: Buffer | undefined } | undefined;
+
+  function notice(text: string): void {
+    if (!notices.includes(text) && notices.length < MAX_NOTICES) notices.push(text);
+  }
+
+  function choiceAt(index: number): OpenChoice {
+    const found = choices.get(index);
+    if (found !== undefined) return found;
+    const choice = openChoice({ ...options, newId, tools, notice });
+    choices.set(index, choice);
+    return choice;
+  }
+
+  // Events
+
+  function onEvent(event: SseEvent): void {
+    if (error !== undefined || isDone) return;
+    if (event.bare !== "") onBare(event);
+    if (event.dataLines === 0) {
+      if (event.bare === "" && event.isFinished && !event.hasLoneReturn) {
+        sink.pass(event.buffer, event.start, event.end, undefined);
+      }
+      return;
+    }
+    const text = event.data();
+    const data = withoutPrefix(text);
+    if (DONE.test(data)) {
+      onDone(event, text);
+      return;
+    }
+    if (ERROR_EVENT.test(event.name)) {
+      onErrorEvent(data);
+      return;
+    }
+    const value = parseJson(data);
+    const isOwn = event.name === "" || !OTHER_EVENT.test(event.name);
+    if (value === undefined) {
+      if (event.isFinished && isOwn) onText(data);
+      return;
+    }
+    const raw =
+      event.isFinished && event.dataLines === 1 && !event.hasLoneReturn && data === text && event.bare === ""
+        ? event.buffer.subarray(event.start, event.end)
+        : undefined;
+    onValue(value, raw, isOwn);
+  }
+
+  function onDone(event: SseEvent, text: string): void {
+    finishChoices();
+    isDone = true;
+    const isExact =
+      event.isFinished && event.dataLines === 1 && text === "[DONE]" && !event.hasLoneReturn && event.bare === "";
+    sink.done(isExact ? event.buffer.subarray(event.start, event.end) : undefined);
+  }
+
+  /** Lines that are no SSE. JSON is taken for what it is; words count when the answer does not come to its end. */
+  function onBare({ bare: text }: SseEvent): void {
+    for (const part of [text, ...(text.includes("\n") ? text.split("\n") : [])]) {
+      const value = /^\s*[[{]/.test(part) ? parseJson(part) : undefined;
+      if (value === undefined) continue;
+      onValue(value, undefined, true);
+      if (part === text) return;
+    }
+    if (!/^\s*[[{]/.test(text)) bare ||= text;
+  }
+
+  function onErrorEvent(data: string): void {
+    const value = parseJson(data);
+    const told = value === undefined ? serverError(data, "stream_error") : errorIn(value, "stream_error");
+    fail(told ?? serverError(value, "stream_error"));
+  }
+
+  /** Data that is no JSON. */
+  function onText(data: string): void {
+    const words = data.trim();
+    if (words === "" || IDLE_WORDS.test(words)) return;
+    if (/^[[{]/.test(words)) fail(new ZephError("bad_response", { detail: "an event of the stream is not JSON" }));
+    else fail(serverError(words.startsWith("<") ? pageTitle(words) : words, "stream_error"));
+  }
+
+  function onValue(value: unknown, raw: Buffer | undefined, isOwn: boolean): void {
+    if (Array.isArray(value)) {
+      for (const each of value) if (isRecord(each)) onValue(each, undefined, isOwn);
+      return;
+    }
+    if (typeof value === "string") {
+      if (isOwn) onText(value);
+      return;
+    }
+    if (!isRecord(value) || error !== undefined) return;
+    const told = errorIn(value, "stream_error");
+    const isChunk = Array.isArray(value.choices) || isRecord(value.usage);
+    if (told === undefined && !isChunk && (!isOwn || typeof value.id !== "string")) return;
+    onChunk(value, raw, told);
+  }
+
+  // Chunks
+
+  function onChunk(value: Json, raw: Buffer | undefined, told: ZephError | undefined): void {
+    let isUnchanged = raw !== undefined;
+    if (typeof value.id === "string" && known.id === "") known.id = value.id;
+    else if (typeof value.id === "number" && known.id === "") known.id = String(value.id);
+    if (typeof value.model === "string" && value.model !== "") known.model = value.model;
+    if (known.id === "" && (value.id === undefined || value.id === null || value.id === ""))
+      known.id = `chatcmpl-${newId()}`;
+    known.created = readCount(value.created, Math.floor) ?? known.created;
+    if (tidyHead(value, "chat.completion.chunk", known)) isUnchanged = false;
+    if (!isRecord(value.usage)) liftUsage(value);
+    if (tidyUsage(value)) isUnchanged = false;
+    let failure = told;
+    const before: Json[] = [];
+    const tidied: Json[] = [];
+    let waits = false;
+    let simple: { field: Template["field"]; choice: OpenChoice } | undefined;
+    const list = Array.isArray(value.choices) ? value.choices : [];
+    if (list !== value.choices) isUnchanged = false;
+    for (const [position, given] of list.entries()) {
+      if (!isRecord(given)) {
+        isUnchanged = false;
+        continue;
+      }
+      const result = tidyChoice(given, position);
+      if (result.isChanged) isUnchanged = false;
+      if (result.rest !== undefined) before.push({ index: given.index, delta: result.rest, finish_reason: null });
+      if (result.failure !== undefined) failure ??= result.failure;
+      if (given.finish_reason !== null || result.choice.isProvisional) waits = true;
+      if (result.isSimple !== undefined && list.length === 1)
+        simple = { field: result.isSimple, choice: result.choice };
+      tidied.push(given);
+    }
+    if (!isUnchanged) value.choices = tidied;
+    const chunk = value as ChatChunk;
+    if (isRecord(chunk.usage)) usageChunk = chunk;
+    if (failure !== undefined) {
+      // Words that came with the error are still words.
+      const spoken = tidied.filter(hasWords).map((choice) => ({ ...choice, finish_reason: null }));
+      release(spoken.length > 0);
+      if (spoken.length > 0) sink.write({ ...chunk, choices: spoken as ChatChunk["choices"] });
+      fail(failure);
+      return;
+    }
+    release(tidied.some(hasWords) || before.length > 0);
+    if (before.length > 0) {
+      const { usage: _usage, ...head } = chunk;
+      sink.write({ ...head, choices: before as ChatChunk["choices"] } as ChatChunk);
+    }
+    if (waits) waiting = { chunk, raw: isUnchanged ? raw : undefined };
+    else if (isUnchanged && raw !== undefined) {
+      if (simple !== undefined && !isRecord(chunk.usage)) template = learn(raw, chunk, simple.field, simple.choice);
+      sink.pass(raw, 0, raw.length, chunk);
+    } else if (tidied.length > 0 || list.length === 0) sink.write(chunk);
+  }
+
+  /** Moonshot tells the usage inside the last choice. */
+  function liftUsage(value: Json): void {
+    for (const choice of Array.isArray(value.choices) ? value.choices : []) {
+      if (isRecord(choice) && isRecord(choice.usage)) value.usage = { ...choice.usage };
+    }
+  }
+
+  /** Lets the waiting chunk go. When words follow after all, its reason is not the end. */
+  function release(wordsFollow: boolean): void {
+    if (waiting === undefined) return;
+    const { chunk } = waiting;
+    let { raw } = waiting;
+    waiting = undefined;
+    let isEmpty = false;
+    for (const choice of chunk.choices) {
+      const open = choices.get(choice.index);
+      if (open?.settle(choice.delta) === true) raw = undefined;
+      if (choice.finish_reason === null || !wordsFollow) continue;
+      choice.finish_reason = null;
+      if (open !== undefined) open.isFinished = false;
+      raw = undefined;
+      isEmpty = true;
+    }
+    if (isEmpty && !chunk.choices.some(hasWords) && !isRecord(chunk.usage)) return;
+    if (raw !== undefined) sink.pass(raw, 0, raw.length, chunk);
+    else sink.write(chunk);
+  }
+
+  interface TidiedChoice {
+    readonly choice: OpenChoice;
+    readonly isChanged: boolean;
+    /** What must go out before the finish reason. */
+    readonly rest?: Json;
+    readonly failure?: ZephError;
+    /** The field, when this is a piece of text and nothing else. */
+    readonly isSimple?: Template["field"];
+  }
+
+  function tidyChoice(given: Json, position: number): TidiedChoice {
+    let isChanged = false;
+    if (readCount(given.index) !== given.index) {
+      given.index = readCount(given.index) ?? position;
+      isChanged = true;
+    }
+    const choice = choiceAt(given.index as number);
+    if (!isRecord(given.delta)) {
+      const { message, text } = given;
+      given.delta = isRecord(message) ? message : typeof text === "string" ? { content: text } : {};
+      delete given.message;
+      delete given.text;
+      isChanged = true;
+    }
+    const delta = given.delta as Json;
+    if (choice.tidy(delta)) isChanged = true;
+    const { reason, notice: told } = readFinishReason(given.finish_reason);
+    if (told !== undefined) notice(told);
+    const isSimple = reason === null && !isChanged ? simpleField(given, delta, choice) : undefined;
+    if (reason === null || reason === "error") {
+      if (given.finish_reason !== null) {
+        given.finish_reason = null;
+        isChanged = true;
+      }
+      const failure =
+        reason === "error"
+          ? new ZephError("stream_error", { detail: "the endpoint gave up in the middle of the answer" })
+          : undefined;
+      return { choice, isChanged, ...(failure && { failure }), ...(isSimple && { isSimple }) };
+    }
+    const rest = choice.rest(reason === "length");
+    const meant = choice.meantReason(reason);
+    if (meant !== given.finish_reason) {
+      given.finish_reason = meant;
+      isChanged = true;
+    }
+    choice.isFinished = true;
+    if (rest === undefined) return { choice, isChanged };
+    // The words of the last delta stand in front of the rest.
+    const joined = joinDeltas(delta, rest);
+    given.delta = {};
+    return { choice, isChanged: true, rest: joined };
+  }
+
+  /** Nothing more will come: what is held back goes out. */
+  function finishChoices(): void {
+    const rests: Json[] = [];
+    for (const [index, choice] of choices) {
+      const rest = choice.isFinished ? undefined : choice.rest(true);
+      if (rest !== undefined) rests.push({ index, delta: rest, finish_reason: null });
+    }
+    release(false);
+    if (rests.length > 0) sink.write(ownChunk(rests));
+    const [first] = choices.values();
+    if (first === undefined && usageChunk !== undefined) {
+      // An answer of no words that was counted, and charged: decoders want to hear why it ended.
+      sink.write(ownChunk([{ index: 0, delta: {}, finish_reason: "stop" }]));
+    } else if ([...choices.values()].some(({ isFinished }) => !isFinished)) {
+      notice("the endpoint did not say why the answer ended; it may be incomplete");
+    }
+  }
+
+  function ownChunk(list: readonly Json[]): ChatChunk {
+    const { id, created, model } = known;
+    return { id, object: "chat.completion.chunk", created, model, choices: list as unknown as ChatChunk["choices"] };
+  }
+
+  function fail(thrown: ZephError): void {
+    if (error === undefined && !isDone) {
+      const rests: Json[] = [];
+      for (const [index, choice] of choices) {
+        const rest = choice.isFinished ? undefined : choice.rest(true);
+        if (rest !== undefined) rests.push({ index, delta: rest, finish_reason: null });
+      }
+      if (rests.length > 0) sink.write(ownChunk(rests));
+    }
+    error ??= thrown;
+  }
+
+  // The quick way
+
+  function skim(buffer: Buffer, start: number, limit: number): number {
+    if (template === undefined || error !== undefined || isDone || waiting !== undefined) return 0;
+    const { before, after, choice, field } = template;
+    const from = start + before.length;
+    if (from + after.length > limit || before.compare(buffer, start, from) !== 0) return 0;
+    if (!choice.isPlain(field)) return 0;
+    let at = from;
+    for (; at < limit; at += 1) {
+      const byte = buffer[at];
+      if (byte === QUOTE) break;
+      // Escapes, control characters and what may be a tag are looked at in full.
+      if (byte === undefined || byte < 0x20 || byte === BACKSLASH || byte === LESS_THAN) return 0;
+    }
+    const end = at + after.length;
+    if (end > limit || after.compare(buffer, at, end) !== 0) return 0;
+    sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, buffer.toString("utf8", from, at)) : undefined);
+    return end;
+  }
+
+  const events: SseReader = sseReader({ event: onEvent, skim });
+
+  return {
+    push(bytes: Uint8Array): void {
+      if (error !== undefined || isDone) return;
+      try {
+        events.push(bytes);
+      } catch (thrown) {
+        fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
+      }
+    },
+    end(): ChatStreamEnd {
+      if (error === undefined && !isDone) events.end();
+      if (error !== undefined) return { state: "error", error };
+      const isFinished = choices.size > 0 && [...choices.values()].every((choice) => choice.isFinished);
+      if (bare !== "" && !isFinished) {
+        fail(serverError(bare, "stream_error"));
+        return { state: "error", error: error ?? serverError(bare, "stream_error") };
+      }
+      if (isDone) return { state: "complete" };
+      finishChoices();
+      if (isFinished && options.needsDone === false) {
+        notice("the endpoint did not mark the end of its answer");
+        return { state: "finishedWithoutDone" };
+      }
+      return { state: "cut", error: new ZephError("stream_cut", { detail: "the stream ended without [DONE]" }) };
+    },
+    get error() {
+      return error;
+    },
+    get isDone() {
+      return isDone;
+    },
+    get usageChunk() {
+      return usageChunk;
+    },
+    notices: notices as readonly string[],
+  };
+}
+
+const MAX_NOTICES = 8;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const LESS_THAN = 0x3c;
+
+const DONE = /^\s*"?\[DONE\]"?\s*$/i;
+const ERROR_EVENT = /^(?:.*[._-])?error$/i;
+/** Events that are about the connection. What they hold is no part of the answer. */
+const OTHER_EVENT = /^(?:ping|pong|heartbeat|keep-?alive|status|info|metadata|queue|progress|open|connected)/i;
+const IDLE_WORDS = /^(?:\[?(?:ping|pong|keep-?alive|heartbeat|processing|waiting|connected|ok|start)\]?)\W*$/i;
+
+/** Some proxies put the prefix in front of lines that have it. */
+function withoutPrefix(text: string): string {
+  return text.startsWith("data:") ? text.replace(/^(?:data:\s*)+/, "") : text;
+}
+
+/** The words of a web page that are worth a line. */
+export function pageTitle(page: string): string {
+  const title = /<title[^>]*>([\s\S]*?)<\/title>/i.exec(page) ?? /<h1[^>]*>([\s\S]*?)<\/h1>/i.exec(page);
+  return title?.[1] === undefined || title[1].trim() === ""
+    ? "a web page came instead of an answer"
+    : `a web page came instead of an answer: ${title[1].trim()}`;
+}
+
+export function drawId(): string {
+  return `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
+}
+
+function hasWords(choice: unknown): boolean {
+  const delta = isRecord(choice) ? choice.delta : undefined;
+  if (!isRecord(delta)) return false;
+  const { content, reasoning_content: reasoning, tool_calls: calls, refusal } = delta;
+  return isText(content) || isText(reasoning) || isText(refusal) || (Array.isArray(calls) && calls.length > 0);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}
+
+/** The one field of a delta that holds text, when nothing else does and the text has left nothing behind. */
+function simpleField(given: Json, delta: Json, choice: OpenChoice): Template["field"] | undefined {
+  if (given.logprobs !== undefined && given.logprobs !== null) return undefined;
+  const filled = Object.keys(delta).filter((name) => isFilled(delta[name]));
+  const [field, other] = filled.filter((name) => name !== "reasoning_content" || delta.reasoning === undefined);
+  if (other !== undefined) return undefined;
+  if (field !== "content" && field !== "reasoning_content" && field !== "reasoning") return undefined;
+  return choice.isPlain(field) ? field : undefined;
+}
+
+function isFilled(value: unknown): boolean {
+  return value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0);
+}
+
+/** The bytes before and behind the text of an ordinary event. */
+function learn(raw: Buffer, chunk: ChatChunk, field: Template["field"], choice: OpenChoice): Template | undefined {
+  const name = Buffer.from(`"${field}"`);
+  const at = raw.indexOf(name);
+  if (at === -1 || raw.indexOf(name, at + 1) !== -1) return undefined;
+  if (field === "reasoning" && raw.includes('"reasoning_content"')) return undefined;
+  let from = at + name.length;
+  while (raw[from] === 0x20) from += 1;
+  if (raw[from] !== 0x3a) return undefined;
+  from += 1;
+  while (raw[from] === 0x20) from += 1;
+  if (raw[from] !== QUOTE) return undefined;
+  from += 1;
+  let end = from;
+  for (; end < raw.length && raw[end] !== QUOTE; end += 1) if (raw[end] === BACKSLASH) return undefined;
+  // Whatever stood in a longer text before the true field has to be the same again, so nothing can be mistaken.
+  return { before: Buffer.from(raw.subarray(0, from)), after: Buffer.from(raw.subarray(end)), chunk, field, choice };
+}
+
+function refilled({ chunk, field }: Template, text: string): ChatChunk {
+  const [choice] = chunk.choices;
+  if (choice === undefined) return chunk;
+  const delta = { ...choice.delta, [field]: text };
+  if (field === "reasoning") delta.reasoning_content = text;
+  return { ...chunk, choices: [{ ...choice, delta }] };
+}
