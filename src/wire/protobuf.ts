@@ -218,7 +218,8 @@ function writeEntry(writer: ProtobufWriter, { kind, number, of }: Entry, value: 
   else if (kind === "message") {
     if (value !== undefined && of !== undefined) writer.messageField(number, of.encode(value));
   } else if (kind === "repeated") {
-    for (const element of value as readonly unknown[]) if (of !== undefined) writer.messageField(number, of.encode(element));
+    for (const element of value as readonly unknown[])
+      if (of !== undefined) writer.messageField(number, of.encode(element));
   } else writer.integerField(number, value as bigint | number);
 }
 

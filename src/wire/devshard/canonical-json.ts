@@ -207,7 +207,9 @@ function inByteOrder(members: ReadonlyMap<string, string>): [string, string][] {
 
 /** JSON.stringify escapes the same characters the same way, apart from the two line separators. */
 function quote(text: string): string {
-  return JSON.stringify(text).replace(/[\u2028\u2029]/g, (separator) => (separator === "\u2028" ? "\\u2028" : "\\u2029"));
+  return JSON.stringify(text).replace(/[\u2028\u2029]/g, (separator) =>
+    separator === "\u2028" ? "\\u2028" : "\\u2029",
+  );
 }
 
 /** As Go reads text: a byte that begins no well-formed character is one U+FFFD, however many such bytes follow. */

@@ -1,11 +1,4 @@
-import {
-
-  type MessageOf,
-  ProtobufWriter,
-  protobufMessage,
-  type RawField,
-  readFields,
-} from "../protobuf.ts";
+import { type MessageOf, ProtobufWriter, protobufMessage, type RawField, readFields } from "../protobuf.ts";
 
 /*
  * The messages of a devshard, field numbers as in gonka-ai/gonka `devshard/proto/devshard/v1/{tx,diff,state}.proto`.
@@ -141,10 +134,7 @@ export interface DiffContent {
 
 /** The bytes that the user signs. */
 export function encodeDiffContent({ nonce, txs, escrowId, postStateRoot }: DiffContent): Uint8Array {
-  return withTxs(nonce, txs)
-    .bytesField(3, Buffer.from(escrowId, "utf8"))
-    .bytesField(4, postStateRoot)
-    .finish();
+  return withTxs(nonce, txs).bytesField(3, Buffer.from(escrowId, "utf8")).bytesField(4, postStateRoot).finish();
 }
 
 /** The member `txs` of a diff in JSON: nonce and transactions only. */
@@ -267,4 +257,3 @@ export const HOST_STATS = protobufMessage({
   completedValidations: [6, "uint32"],
 });
 export type HostStats = MessageOf<typeof HOST_STATS>;
-

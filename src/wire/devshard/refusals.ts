@@ -28,10 +28,8 @@ export const DEVSHARD_REFUSALS = {
   cost_overflow: "cost calculation overflows uint64",
   empty_transaction: "devshard tx has no message set",
   max_nonce: "nonce exceeds chain max_nonce limit",
-  // Without a name of their own upstream.
   unrecoverable_signature: "recover address",
-  insufficient_quorum: "insufficient quorum",
-  signer_not_in_group: "signer",
+  timestamp_drift: "timestamp drift",
 } as const;
 
 export type DevshardRefusalCode = keyof typeof DEVSHARD_REFUSALS;
@@ -48,7 +46,10 @@ export class DevshardRefusal extends Error {
 
   /** @param during what was being done, for the front of the message */
   constructor(code: DevshardRefusalCode, detail?: string, during?: string) {
-    super([during, DEVSHARD_REFUSALS[code], detail].filter((part) => part !== undefined).join(": "));
+    const words = DEVSHARD_REFUSALS[code];
+    // The one text without a colon.
+    const said = code === "timestamp_drift" ? `${words} ${detail}` : [words, detail].filter((part) => part).join(": ");
+    super(during === undefined ? said : `${during}: ${said}`);
     this.code = code;
     this.detail = detail;
   }

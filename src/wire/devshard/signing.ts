@@ -44,7 +44,8 @@ export function recoverAddress(message: Uint8Array, signature: Uint8Array): stri
   const known = recovered.get(key);
   if (known !== undefined) return known;
   const publicKey = activeCurve().recover(digest, signature);
-  if (publicKey === undefined) throw new DevshardRefusal("unrecoverable_signature", "ecrecover failed: recovery failed");
+  if (publicKey === undefined)
+    throw new DevshardRefusal("unrecoverable_signature", "ecrecover failed: recovery failed");
   return remember(key, addressOf(publicKey));
 }
 
@@ -105,7 +106,21 @@ export function requestDigest({ escrowId, body, timestampSeconds }: RequestAuth)
 }
 
 /** How far a request's time may be off the host's clock, both ways. */
-export const MAX_TIMESTAMP_DRIFT_SECONDS = 30;
+const MAX_TIMESTAMP_DRIFT_SECONDS = 30;
+
+/**
+ * The address that signed a request, as a host finds it out. Throws a {@link DevshardRefusal} in the host's words: time out
+ * of bounds, or a signature that no key can have made.
+ *
+ * @param hostClockSeconds Unix time of the host
+ */
+export function requestSigner(request: RequestAuth, signature: Uint8Array, hostClockSeconds: number): string {
+  const drift = Math.abs(Number(request.timestampSeconds) - hostClockSeconds);
+  if (drift > MAX_TIMESTAMP_DRIFT_SECONDS) {
+    throw new DevshardRefusal("timestamp_drift", `${drift}s exceeds maximum ${MAX_TIMESTAMP_DRIFT_SECONDS}s`);
+  }
+  return recoverAddress(requestDigest(request), signature);
+}
 
 export function sha256(bytes: Uint8Array): Uint8Array {
   return hash("sha256", bytes, "buffer");

@@ -1,4 +1,4 @@
-import { type Ledger, type RootParts } from "./ledger.ts";
+import type { Ledger, RootParts } from "./ledger.ts";
 import { type DevshardTx, encodeDiffContent, type SignedDiff } from "./messages.ts";
 import { DevshardRefusal } from "./refusals.ts";
 import { recoverAddress } from "./signing.ts";

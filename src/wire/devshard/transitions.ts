@@ -88,8 +88,7 @@ function sweep(ledger: Ledger, nonce: number): void {
   for (const record of live) {
     if (BigInt(nonce) < record.inferenceId + BigInt(sealGraceNonces)) continue;
     const isTerminal = record.status >= STATUS.validated;
-    const isSettled =
-      record.status === STATUS.finished && clock - record.confirmedAt >= BigInt(sealGraceSeconds);
+    const isSettled = record.status === STATUS.finished && clock - record.confirmedAt >= BigInt(sealGraceSeconds);
     if (isTerminal || isSettled) ledger.seal(record, nonce);
   }
 }
@@ -318,7 +317,11 @@ function tokenCost(a: bigint, b: bigint, price: bigint): bigint {
   return cost;
 }
 
-function liveRecord(ledger: Ledger, id: bigint, whenSealed: DevshardRefusalCode = "invalid_transition"): InferenceRecord {
+function liveRecord(
+  ledger: Ledger,
+  id: bigint,
+  whenSealed: DevshardRefusalCode = "invalid_transition",
+): InferenceRecord {
   const record = ledger.inference(id);
   if (record !== undefined) return record;
   if (ledger.sealedAt(id) === undefined) throw new DevshardRefusal("inference_not_found", `inference ${id}`);
@@ -366,7 +369,9 @@ interface SlotSignature {
   readonly signature: Uint8Array;
   readonly refuse: (
     expected: string,
-    got: { readonly address: string; readonly fault?: undefined } | { readonly address?: undefined; readonly fault: string },
+    got:
+      | { readonly address: string; readonly fault?: undefined }
+      | { readonly address?: undefined; readonly fault: string },
   ) => DevshardRefusal;
 }
 
@@ -387,7 +392,10 @@ function signedBy(ledger: Ledger, rules: SignatureRules, { slot, content, signat
   return { slot, warm: address };
 }
 
-function signerOf(content: Uint8Array, signature: Uint8Array): { address: string } | { address?: undefined; fault: string } {
+function signerOf(
+  content: Uint8Array,
+  signature: Uint8Array,
+): { address: string } | { address?: undefined; fault: string } {
   try {
     return { address: recoverAddress(content, signature) };
   } catch (error) {
