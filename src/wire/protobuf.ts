@@ -30,7 +30,7 @@ export function protobufMessage<const F extends Fields>(fields: F): ProtobufMess
         if (entry === undefined || entry.wireType !== field.wireType) unknown.push(field.raw);
         else value[entry.name] = readEntry(entry, field, value[entry.name]);
       }
-      if (unknown.length > 0) value["unknown"] = Buffer.concat(unknown);
+      if (unknown.length > 0) value.unknown = Buffer.concat(unknown);
       return value as Decoded<F>;
     },
   };

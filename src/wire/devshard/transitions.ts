@@ -26,26 +26,15 @@ export type SignatureRules = { readonly isGranted: (warm: string, granter: strin
  * (gonka-ai/gonka `devshard/state/machine.go`, v3 and v4).
  */
 export function applyTx(ledger: Ledger, tx: DevshardTx, rules: SignatureRules): void {
-  switch (tx.kind) {
-    case "start":
-      return start(ledger, tx.message);
-    case "confirm":
-      return confirm(ledger, tx.message, rules);
-    case "finish":
-      return finish(ledger, tx.message, rules);
-    case "timeout":
-      return timeout(ledger, tx.message, rules);
-    case "validation":
-      return validation(ledger, tx.message, rules);
-    case "vote":
-      return vote(ledger, tx.message, rules);
-    case "reveal_seed":
-      return;
-    case "finalize":
-      return finalize(ledger);
-    case "none":
-      throw new DevshardRefusal("empty_transaction");
-  }
+  if (tx.kind === "start") start(ledger, tx.message);
+  else if (tx.kind === "confirm") confirm(ledger, tx.message, rules);
+  else if (tx.kind === "finish") finish(ledger, tx.message, rules);
+  else if (tx.kind === "timeout") timeout(ledger, tx.message, rules);
+  else if (tx.kind === "validation") validation(ledger, tx.message, rules);
+  else if (tx.kind === "vote") vote(ledger, tx.message, rules);
+  else if (tx.kind === "finalize") finalize(ledger);
+  else if (tx.kind === "none") throw new DevshardRefusal("empty_transaction");
+  // What is left is reveal_seed, which is accepted and does nothing.
 }
 
 /** What is checked before anything of a diff is applied: its nonce, and that it starts at most the inference it names. */

@@ -6,7 +6,7 @@ import { checkReleaseRoots } from "./release-roots.ts";
 import { checkSession, type SessionVector } from "./session.ts";
 import { type Amount, amount, bytes, compareMembers, type Difference, decodeTxs, labelled, Tally } from "./tally.ts";
 import { checkChainTx } from "./transactions.ts";
-import { checkTranscript } from "./transcript.ts";
+import { checkTranscript, type TranscriptVector } from "./transcript.ts";
 
 /** What a vector file says beside what this code computes. */
 export interface VectorReport {
@@ -62,7 +62,7 @@ const SECTIONS: Readonly<Record<string, (tally: Tally, section: never, file: Vec
     const warm_grants = [{ warm: "31", granter: "12" }];
     checkSession(tally, "session_b_warm", { ...session, config: { ...config, warm_grants } });
   },
-  http: (tally, section: never, file) => checkTranscript(tally, section, Object.keys(file.keys ?? {})),
+  http: (tally, section: TranscriptVector, file) => checkTranscript(tally, section, Object.keys(file.keys ?? {})),
   chain_tx: checkChainTx,
 };
 
@@ -169,13 +169,13 @@ function checkFallback(tally: Tally, cases: readonly FallbackVector[]): void {
     tally.guarded(path, () => {
       const terms = sessionTerms(
         {
-          tokenPrice: amount(escrow["token_price"]),
-          createDevshardFee: amount(escrow["create_devshard_fee"]),
-          feePerNonce: amount(escrow["fee_per_nonce"]),
-          sealGraceNonces: Number(escrow["inference_seal_grace_nonces"]),
-          sealGraceSeconds: Number(escrow["inference_seal_grace_seconds"]),
-          autoSealEvery: Number(escrow["auto_seal_every_n_nonces"]),
-          voteThresholdFactor: Number(escrow["vote_threshold_factor"]),
+          tokenPrice: amount(escrow.token_price),
+          createDevshardFee: amount(escrow.create_devshard_fee),
+          feePerNonce: amount(escrow.fee_per_nonce),
+          sealGraceNonces: Number(escrow.inference_seal_grace_nonces),
+          sealGraceSeconds: Number(escrow.inference_seal_grace_seconds),
+          autoSealEvery: Number(escrow.auto_seal_every_n_nonces),
+          voteThresholdFactor: Number(escrow.vote_threshold_factor),
         },
         slots,
       );
