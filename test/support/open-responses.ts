@@ -41,7 +41,16 @@ const item = z.discriminatedUnion("type", [
     summary: z.array(summaryPart),
     encrypted_content: z.string().optional(),
   }),
-  // OpenAI's own, for tools that take free text.
+  z.object({ type: z.literal("compaction"), id, encrypted_content: z.string() }),
+  // OpenAI's own: tools that take free text, and the search for tools.
+  z.object({
+    type: z.literal("tool_search_call"),
+    id,
+    call_id: z.string().nullable(),
+    execution: z.enum(["server", "client"]),
+    arguments: z.unknown(),
+    status,
+  }),
   z.object({
     type: z.literal("custom_tool_call"),
     id,

@@ -11,7 +11,7 @@ import {
   type Translation,
 } from "./dialect.ts";
 import { orderedParts } from "./parts.ts";
-import { type ResponsesOptions, responsesToChat } from "./responses.ts";
+import { type ResponsesOptions, responsesToChat, SUMMARY_REQUEST } from "./responses.ts";
 import { usageOf } from "./responses-events.ts";
 
 /*
@@ -28,13 +28,6 @@ export interface CompactContext {
 /** The user's own words are kept up to this many tokens, the latest first. */
 const MAX_KEPT_TOKENS = 8000;
 
-const ASK = `Write a summary of this conversation that another model can go on from, with nothing else before it. Keep:
-- what the user wants, in the user's own terms, and every condition the user set;
-- what was decided and why, what was done, and what came of it;
-- names that will be needed again: files, functions, commands, addresses, numbers, exact error messages;
-- what is unfinished, and the next step.
-Write the summary only.`;
-
 /** A conversation as the request for its summary. Throws what {@link responsesToChat} throws. */
 export function compactToChat(body: JsonObject, options: ResponsesOptions): Translation<CompactContext> {
   const { model, input, previous_response_id: previousId, instructions } = body;
@@ -42,7 +35,7 @@ export function compactToChat(body: JsonObject, options: ResponsesOptions): Tran
     given({ model, input, previous_response_id: previousId, instructions }),
     options,
   );
-  const messages = [...(chat.messages as readonly JsonObject[]), { role: "user", content: ASK }];
+  const messages = [...(chat.messages as readonly JsonObject[]), { role: "user", content: SUMMARY_REQUEST }];
   return { chat: { ...chat, messages }, dropped, context: { kept: latestUserMessages(context.input, options.stamps) } };
 }
 

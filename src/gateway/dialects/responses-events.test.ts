@@ -86,6 +86,23 @@ describe("a stream", () => {
     ]);
   });
 
+  it("gives the search for tools back as such", () => {
+    const calls = [{ id: "s", name: "tool_search", arguments: '{"query":"q"}' }];
+    const tools = [{ type: "tool_search", execution: "client", description: "Finds.", parameters: {} }];
+    const output = [{ type: "tool_search_call", call_id: "s", execution: "client", arguments: { query: "q" } }];
+    expect(finalOf(readResponsesEvents(stream({ calls }, { tools })))).toMatchObject({ output });
+  });
+
+  it("gives a conversation in short when it is asked for", () => {
+    const input = [{ role: "user", content: "hi" }, { type: "compaction_trigger" }];
+    const { output } = finalOf(readResponsesEvents(stream({ reasoning: "hm", text: "They said hi." }, { input })));
+    const next = responsesToChat({ model: "m", input: output }, open());
+    expect(next.chat.messages).toMatchObject([
+      { role: "assistant", reasoning_content: "hm" },
+      { role: "user", content: "Summary of the conversation so far:\nThey said hi." },
+    ]);
+  });
+
   it("takes pieces of calls that arrive in turns", () => {
     const { events } = open();
     const piece = (index: number, text: string, id?: string) => ({

@@ -64,7 +64,7 @@ export function responseEvents(
         output_index: output.length,
         item: item(part, "in_progress"),
       });
-      if (part.kind === "call") return added;
+      if (part.kind === "call" || isSummary(part)) return added;
       if (part.kind === "reasoning") {
         const empty = { type: "summary_text", text: "" };
         return added + event("response.reasoning_summary_part.added", { ...place(), summary_index: 0, part: empty });
@@ -78,7 +78,9 @@ export function responseEvents(
         case "function_call":
           return event("response.function_call_arguments.delta", { ...place(), delta });
         case "custom_tool_call":
-          // Free text inside JSON can be read when the JSON is whole.
+        case "tool_search_call":
+        case "compaction":
+          // These have no deltas, or need the whole JSON to be read.
           return "";
         default:
           return part.kind === "refusal"
@@ -112,6 +114,9 @@ export function responseEvents(
       }
       case "function_call":
         return event("response.function_call_arguments.done", { ...place(), name: names(part).name, arguments: text });
+      case "tool_search_call":
+      case "compaction":
+        return "";
       case "custom_tool_call": {
         const input = customInput(text);
         return (
@@ -140,6 +145,12 @@ export function responseEvents(
       }
       case "function_call":
         return { id: itemId, type, status, call_id: callId, ...names(part), arguments: isNew ? "" : text };
+      case "tool_search_call": {
+        const input = isNew ? {} : parsedArguments(text);
+        return { id: itemId, type, status, call_id: callId, execution: "client", arguments: input };
+      }
+      case "compaction":
+        return { id: itemId, type, encrypted_content: isNew ? "" : seal(text.trim()) };
       case "custom_tool_call":
         return { id: itemId, type, status, call_id: callId, ...names(part), input: isNew ? "" : customInput(text) };
       default:
@@ -147,9 +158,13 @@ export function responseEvents(
     }
   }
 
-  function itemType({ kind, name }: Part): keyof typeof PREFIX {
-    if (kind === "call") return toolNames.get(name)?.kind === "custom" ? "custom_tool_call" : "function_call";
-    return kind === "reasoning" ? "reasoning" : "message";
+  const isSummary = ({ kind }: Part) => kind === "text" && context.isCompaction;
+
+  function itemType(part: Part): keyof typeof PREFIX {
+    if (part.kind === "reasoning") return "reasoning";
+    if (part.kind !== "call") return isSummary(part) ? "compaction" : "message";
+    const kinds = { function: "function_call", custom: "custom_tool_call", search: "tool_search_call" } as const;
+    return kinds[toolNames.get(part.name)?.kind ?? "function"];
   }
 
   /** The caller's own names: namespace tools come back with their namespace. */
@@ -177,7 +192,10 @@ export function responseEvents(
         reason === undefined
           ? snapshot("completed", { completed_at: seconds(stamps.nowMs()), usage })
           : snapshot("incomplete", { incomplete_details: { reason }, usage });
-      if (request.store !== false) memory.keep({ id, input: context.input, document });
+      if (request.store !== false) {
+        const input = context.input.filter((each) => each.type !== "compaction_trigger");
+        memory.keep({ id, input, document });
+      }
       const type = reason === undefined ? "response.completed" : "response.incomplete";
       return events + event(type, { response: document }) + DONE;
     },
@@ -200,12 +218,28 @@ export function responseFromWhole(
   return wholeAnswer(responseEvents(context, options), completion);
 }
 
-const PREFIX = { message: "msg", reasoning: "rs", function_call: "fc", custom_tool_call: "ctc" } as const;
+const PREFIX = {
+  message: "msg",
+  reasoning: "rs",
+  function_call: "fc",
+  custom_tool_call: "ctc",
+  tool_search_call: "tsc",
+  compaction: "cmp",
+} as const;
 
 function content({ kind, text }: Part): JsonObject {
   return kind === "refusal"
     ? { type: "refusal", refusal: text }
     : { type: "output_text", text, annotations: [], logprobs: [] };
+}
+
+function parsedArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The answer was cut off inside the call.
+    return {};
+  }
 }
 
 function incompleteReason({ finishReason }: Ending): string | undefined {

@@ -287,6 +287,40 @@ describe("fields", () => {
     ]);
   });
 
+  it("tools that are found or handed in later can be called as well", () => {
+    const { chat, context, dropped } = translate({
+      tools: [{ type: "tool_search", execution: "client", description: "Finds.", parameters: { type: "object" } }],
+      input: [
+        { type: "additional_tools", role: "developer", tools: [{ type: "function", name: "extra" }] },
+        { role: "user", content: "find" },
+        { type: "tool_search_call", call_id: "s", execution: "client", arguments: { query: "q" } },
+        { type: "tool_search_output", call_id: "s", execution: "client", tools: [{ ...tools[2] }] },
+      ],
+    });
+    expect(dropped).toEqual([]);
+    expect([...context.toolNames.keys()]).toEqual(["tool_search", "extra", "mcp__box__open"]);
+    expect(chat.tools).toMatchObject([{ function: { name: "tool_search", description: "Finds." } }, {}, {}]);
+    expect(chat.messages).toMatchObject([
+      { role: "user" },
+      { role: "assistant", tool_calls: [{ id: "s", function: { name: "tool_search", arguments: '{"query":"q"}' } }] },
+      { role: "tool", tool_call_id: "s", content: "These tools can be called now: mcp__box__open" },
+    ]);
+    expect(translate({ tools: [{ type: "tool_search" }] }).dropped).toEqual(["tools[0].tool_search"]);
+  });
+
+  it("a trigger at the end asks for the conversation in short", () => {
+    const { chat, context } = translate({
+      tools,
+      input: [{ role: "user", content: "hi" }, { type: "compaction_trigger" }],
+    });
+    expect(context.isCompaction).toBe(true);
+    expect(chat).not.toHaveProperty("tools");
+    expect(chat.messages).toMatchObject([
+      { content: "hi" },
+      { role: "user", content: expect.stringMatching(/^Write a summary/) },
+    ]);
+  });
+
   it("long names are cut to what the network takes, differently for different tools", () => {
     const long = (name: string) => ({ type: "namespace", name: "n".repeat(60), tools: [{ type: "function", name }] });
     const given = [long("one"), long("two")];

@@ -14,13 +14,20 @@ import {
   unseal,
 } from "./dialect.ts";
 import type { ResponseMemory } from "./response-memory.ts";
-import { chatToolName, customArguments, customAsFunction, type NamedTool, type ToolNames } from "./tool-names.ts";
+import {
+  chatToolName,
+  customArguments,
+  customAsFunction,
+  type NamedTool,
+  TOOL_SEARCH,
+  type ToolNames,
+} from "./tool-names.ts";
 
 /*
  * The Responses API on a chat model: POST /v1/responses.
  * Sources: Open Responses specification 2026-04-24 (openresponses/openresponses, public/openapi/openapi.json), the types
- * of openai 6.49 (npm), and requests of Codex 0.171, read 2026-11-28. Namespace and custom tools and `item_reference` are
- * OpenAI's own additions, which Codex and the AI SDK use.
+ * of openai 6.49 (npm), and requests of Codex 0.171, read 2026-11-28. Namespace and custom tools, the search for tools,
+ * `compaction_trigger` and `item_reference` are OpenAI's own additions, which Codex and the AI SDK use.
  */
 
 export interface ResponsesContext {
@@ -31,6 +38,8 @@ export interface ResponsesContext {
   readonly toolNames: ToolNames;
   /** Tools of the request that were kept, in the caller's own form. */
   readonly tools: readonly JsonObject[];
+  /** The caller asked for the conversation in short (`compaction_trigger`): the text of the answer is a summary. */
+  readonly isCompaction: boolean;
 }
 
 export interface ResponsesOptions {
@@ -55,6 +64,14 @@ const SAME_FIELDS = [
 /** Fields that ask for something a chat model has none of. Left out, the answer is still the one that was asked for. */
 const DROPPED_FIELDS = ["max_tool_calls", "top_logprobs", "context_management", "moderation"] as const;
 
+/** What a model is told that is to write a conversation in short. */
+export const SUMMARY_REQUEST = `Write a summary of this conversation that another model can go on from, with nothing else before it. Keep:
+- what the user wants, in the user's own terms, and every condition the user set;
+- what was decided and why, what was done, and what came of it;
+- names that will be needed again: files, functions, commands, addresses, numbers, exact error messages;
+- what is unfinished, and the next step.
+Write the summary only.`;
+
 /** A request of the Responses API as a chat request. Throws `invalid_request` where the answer could not be the one asked for. */
 export function responsesToChat(body: JsonObject, options: ResponsesOptions): Translation<ResponsesContext> {
   for (const field of ["conversation", "prompt"]) {
@@ -69,8 +86,10 @@ export function responsesToChat(body: JsonObject, options: ResponsesOptions): Tr
   if (asList(body.include).includes("message.output_text.logprobs")) dropped.push("include.logprobs");
 
   const input = inputItems(body, options.memory);
-  const { chatTools, tools, toolNames } = translateTools(body.tools, dropped, options.keepsToolType);
+  const isCompaction = input.at(-1)?.type === "compaction_trigger";
+  const { chatTools, tools, toolNames } = translateTools(body.tools, input, dropped, options.keepsToolType);
   const choice = toolChoice(body.tool_choice, chatTools, toolNames);
+  const hasTools = choice.tools.length > 0 && !isCompaction;
   const messages = toMessages(asText(body.instructions) ?? "", input, dropped);
   if (messages.length === 0) throw refused("input", "is empty; send a text or a list of items");
   const chat = given({
@@ -79,12 +98,12 @@ export function responsesToChat(body: JsonObject, options: ResponsesOptions): Tr
     max_tokens: body.max_output_tokens,
     reasoning_effort: asObject(body.reasoning)?.effort,
     response_format: responseFormat(asObject(body.text)?.format),
-    tools: choice.tools.length === 0 ? undefined : choice.tools,
-    tool_choice: choice.tools.length === 0 ? undefined : choice.choice,
+    tools: hasTools ? choice.tools : undefined,
+    tool_choice: hasTools ? choice.choice : undefined,
     stream: body.stream === true ? true : undefined,
     stream_options: body.stream === true ? { include_usage: true } : undefined,
   });
-  return { chat, dropped, context: { request: body, input, toolNames, tools } };
+  return { chat, dropped, context: { request: body, input, toolNames, tools, isCompaction } };
 }
 
 /** `POST /v1/responses/input_tokens`: an estimate, which the caller of this has to say. */
@@ -205,6 +224,20 @@ function toMessages(instructions: string, items: readonly JsonObject[], dropped:
       case "custom_tool_call_output":
         chat.result(String(item.call_id), contentParts(item.output, `${at}.output`));
         break;
+      case "tool_search_call":
+        if (asText(item.call_id) === undefined) break;
+        chat.called({ id: String(item.call_id), name: TOOL_SEARCH, arguments: argumentsText(item.arguments) });
+        break;
+      case "tool_search_output":
+        // The tools themselves stand with the others.
+        if (asText(item.call_id) === undefined) break;
+        chat.result(String(item.call_id), [{ type: "text", text: foundTools(item.tools) }]);
+        break;
+      case "additional_tools":
+        break;
+      case "compaction_trigger":
+        chat.user([{ type: "text", text: SUMMARY_REQUEST }]);
+        break;
       case "compaction": {
         const summary = unseal(item.encrypted_content);
         if (summary === undefined) dropped.push(`${at}.compaction`);
@@ -216,6 +249,17 @@ function toMessages(instructions: string, items: readonly JsonObject[], dropped:
     }
   }
   return chat.messages();
+}
+
+function argumentsText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value ?? {});
+}
+
+function foundTools(value: unknown): string {
+  const names = namedTools(value, "", undefined).map(({ tool, namespace }) =>
+    chatToolName(String(tool.name), namespace),
+  );
+  return names.length === 0 ? "No tool was found." : `These tools can be called now: ${names.join(", ")}`;
 }
 
 function addMessage(chat: ReturnType<typeof conversation>, item: JsonObject, at: string): void {
@@ -283,42 +327,68 @@ function thoughtOf({ encrypted_content: sealed, content, summary }: JsonObject):
 
 // -- tools and formats -----------------------------------------------------------------------------------------------
 
-function translateTools(value: unknown, dropped: string[], keepsToolType?: (type: string) => boolean) {
-  const chatTools: JsonObject[] = [];
-  const tools: JsonObject[] = [];
-  const toolNames = new Map<string, NamedTool>();
+interface PlacedTool {
+  readonly tool: JsonObject;
+  readonly at: string;
+  readonly namespace: string | undefined;
+}
 
-  function add(tool: JsonObject, at: string, namespace: string | undefined): boolean {
-    const { type, name } = tool;
-    if (typeof name !== "string" || (type !== "function" && type !== "custom")) {
-      dropped.push(`${at}.${String(type)}`);
-      return false;
-    }
-    const chatName = chatToolName(name, namespace);
-    toolNames.set(chatName, { kind: type, name, namespace });
-    const { description, parameters, strict } = tool;
-    const definition =
-      type === "custom" ? customAsFunction(chatName, tool) : given({ name: chatName, description, parameters, strict });
-    chatTools.push({ type: "function", function: definition });
-    return true;
-  }
-
-  for (const [index, each] of asList(value).entries()) {
+/** Tools one by one, those inside a namespace with its name. */
+function namedTools(value: unknown, at: string, namespace: string | undefined): readonly PlacedTool[] {
+  return asList(value).flatMap((each, index) => {
     const tool = asObject(each) ?? {};
-    const at = `tools[${index}]`;
-    if (tool.type === "namespace") {
-      const added = asList(tool.tools).map((inner, place) =>
-        add(asObject(inner) ?? {}, `${at}.tools[${place}]`, asText(tool.name)),
-      );
-      if (added.includes(true)) tools.push(tool);
-    } else if (typeof tool.type === "string" && keepsToolType?.(tool.type) === true) {
-      chatTools.push(tool);
-      tools.push(tool);
-    } else if (add(tool, at, undefined)) {
-      tools.push(tool.type === "function" ? { description: null, parameters: null, strict: null, ...tool } : tool);
+    const here = `${at}[${index}]`;
+    return tool.type === "namespace"
+      ? namedTools(tool.tools, `${here}.tools`, asText(tool.name))
+      : [{ tool, at: here, namespace }];
+  });
+}
+
+/** The tools of the request and those that came with its items: handed in later, or found by a search. */
+function translateTools(
+  value: unknown,
+  input: readonly JsonObject[],
+  dropped: string[],
+  keepsToolType?: (type: string) => boolean,
+) {
+  const chatTools: JsonObject[] = [];
+  const toolNames = new Map<string, NamedTool>();
+  const inItems = input.flatMap(({ type, tools }, index) =>
+    type === "additional_tools" || type === "tool_search_output"
+      ? namedTools(tools, `input[${index}].tools`, undefined)
+      : [],
+  );
+  const lost = new Set<unknown>();
+  for (const { tool, at, namespace } of [...namedTools(value, "tools", undefined), ...inItems]) {
+    const named = namedTool(tool, namespace);
+    if (named !== undefined) {
+      const name = chatToolName(named.name, namespace);
+      if (!toolNames.has(name)) chatTools.push({ type: "function", function: definition(tool, name) });
+      toolNames.set(name, named);
+    } else if (typeof tool.type === "string" && keepsToolType?.(tool.type) === true) chatTools.push(tool);
+    else {
+      dropped.push(`${at}.${String(tool.type)}`);
+      lost.add(tool);
     }
   }
+  const tools = asList(value).flatMap((each) => {
+    const tool = asObject(each);
+    if (tool === undefined || lost.has(tool)) return [];
+    return [tool.type === "function" ? { description: null, parameters: null, strict: null, ...tool } : tool];
+  });
   return { chatTools, tools, toolNames };
+}
+
+function namedTool({ type, name, execution }: JsonObject, namespace: string | undefined): NamedTool | undefined {
+  if (type === "tool_search" && execution === "client") return { kind: "search", name: TOOL_SEARCH, namespace };
+  if (typeof name !== "string" || (type !== "function" && type !== "custom")) return undefined;
+  return { kind: type, name, namespace };
+}
+
+function definition(tool: JsonObject, name: string): JsonObject {
+  if (tool.type === "custom") return customAsFunction(name, tool);
+  const { description, parameters, strict } = tool;
+  return given({ name, description, parameters, strict });
 }
 
 /** The choice, and the tools that are left when it allows some of them only. */

@@ -3,7 +3,8 @@ import type { JsonObject } from "./dialect.ts";
 
 /** A tool as the Responses API names it. */
 export interface NamedTool {
-  readonly kind: "function" | "custom";
+  /** `search` finds more tools: the caller runs it and hands the found ones in with its result. */
+  readonly kind: "function" | "custom" | "search";
   readonly name: string;
   readonly namespace: string | undefined;
 }
@@ -29,6 +30,9 @@ function checksum(text: string): string {
   for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   return hash.toString(16).padStart(8, "0");
 }
+
+/** The search for tools has no name of its own in the Responses API. */
+export const TOOL_SEARCH = "tool_search";
 
 /** A tool that takes free text, as a function whose one argument is that text. A grammar becomes part of the description. */
 export function customAsFunction(name: string, { description, format }: JsonObject): JsonObject {
