@@ -65,7 +65,7 @@ const usage = z.object({
   input_tokens: whole,
   output_tokens: whole,
   total_tokens: whole,
-  input_tokens_details: z.object({ cached_tokens: whole }),
+  input_tokens_details: z.object({ cached_tokens: whole, cache_write_tokens: whole }),
   output_tokens_details: z.object({ reasoning_tokens: whole }),
 });
 

@@ -5,6 +5,7 @@ import {
   asObject,
   type ChatChunk,
   type ChatCompletion,
+  type ChatUsage,
   given,
   type JsonObject,
   type Refusal,
@@ -97,7 +98,7 @@ export function completionFromWhole(
       logprobs: null,
       finish_reason: finishReason(reason) ?? "stop",
     })),
-    usage: usage ?? undefined,
+    usage: usageOf(usage),
   };
 }
 
@@ -106,7 +107,7 @@ export function completionEvents(context: CompletionsContext, stamps: Stamps): A
   const start = head(context, stamps, undefined);
   const begun = new Set<number>();
   const texts = new Map<number, { text: string; finish_reason: string | null }>();
-  let usage: unknown;
+  let usage: ChatUsage | undefined;
 
   const event = (fields: JsonObject) => `data: ${JSON.stringify({ ...start, ...fields })}\n\n`;
 
@@ -133,7 +134,7 @@ export function completionEvents(context: CompletionsContext, stamps: Stamps): A
     begin: () => "",
     add,
     end() {
-      const counted = context.wantsUsage && usage !== undefined ? event({ choices: [], usage }) : "";
+      const counted = context.wantsUsage && usage !== undefined ? event({ choices: [], usage: usageOf(usage) }) : "";
       return `${counted}data: [DONE]\n\n`;
     },
     fail: (error) => `data: ${JSON.stringify(completionsRefusal(error).body)}\n\ndata: [DONE]\n\n`,
@@ -141,7 +142,7 @@ export function completionEvents(context: CompletionsContext, stamps: Stamps): A
     document: () => ({
       ...start,
       choices: [...texts].map(([index, choice]) => ({ index, logprobs: null, ...choice })),
-      usage,
+      usage: usageOf(usage),
     }),
   };
 }
@@ -170,6 +171,13 @@ function head({ model }: CompletionsContext, stamps: Stamps, answered: string | 
     created: Math.floor(stamps.nowMs() / 1000),
     model: model === "" ? (answered ?? "") : model,
   };
+}
+
+/** As it came, with the three counts that must be there. */
+function usageOf(usage: ChatUsage | null | undefined): JsonObject | undefined {
+  if (usage === undefined || usage === null) return undefined;
+  const { prompt_tokens: prompt = 0, completion_tokens: completion = 0, total_tokens: total } = usage;
+  return { ...usage, prompt_tokens: prompt, completion_tokens: completion, total_tokens: total ?? prompt + completion };
 }
 
 function finishReason(reason: string | null | undefined): string | null {

@@ -140,7 +140,7 @@ describe("a stream", () => {
     };
     expect(whole({ text: "a", usage }).usage).toEqual({
       input_tokens: 10,
-      input_tokens_details: { cached_tokens: 4 },
+      input_tokens_details: { cached_tokens: 4, cache_write_tokens: 0 },
       output_tokens: 6,
       output_tokens_details: { reasoning_tokens: 3 },
       total_tokens: 16,
