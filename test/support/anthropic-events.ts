@@ -9,7 +9,7 @@ import { z } from "zod";
 const whole = z.number().int().nonnegative();
 const caller = z.object({ type: z.literal("direct") });
 const block = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("text"), text: z.string(), citations: z.null() }),
+  z.strictObject({ type: z.literal("text"), text: z.string() }),
   z.object({ type: z.literal("thinking"), thinking: z.string(), signature: z.string() }),
   z.object({
     type: z.literal("tool_use"),

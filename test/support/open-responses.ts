@@ -39,6 +39,7 @@ const item = z.discriminatedUnion("type", [
     type: z.literal("reasoning"),
     id,
     summary: z.array(summaryPart),
+    content: z.array(z.object({ type: z.literal("reasoning_text"), text: z.string() })).optional(),
     encrypted_content: z.string().optional(),
   }),
   z.object({ type: z.literal("compaction"), id, encrypted_content: z.string() }),

@@ -86,7 +86,7 @@ describe("thoughts", () => {
   const script = { reasoning: "hm", text: "a" };
 
   it("are not shown to callers that did not ask for them", () => {
-    expect(whole(script, {}).content).toEqual([{ type: "text", text: "a", citations: null }]);
+    expect(whole(script, {}).content).toEqual([{ type: "text", text: "a" }]);
     expect(whole(script, { thinking: { type: "disabled" } }).content).toHaveLength(1);
     expect(stream(script, {})).not.toContain("thinking");
   });

@@ -84,7 +84,8 @@ export function messageEvents(context: MessagesContext, stamps: Stamps): AnswerE
       case "call":
         return { type: "tool_use", id: callId, name, input: isWhole ? inputOf(text) : {}, caller: { type: "direct" } };
       default:
-        return { type: "text", text: isWhole ? text : "", citations: null };
+        // No `citations`: Anthropic leaves the field out as well, and `@ai-sdk/anthropic` takes no null there.
+        return { type: "text", text: isWhole ? text : "" };
     }
   }
 

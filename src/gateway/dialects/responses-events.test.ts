@@ -154,7 +154,7 @@ describe("a stream", () => {
     );
     const [thought] = output as JsonObject[];
     const again = responsesToChat(
-      { model: "m", input: [{ ...thought, summary: [] }, ...(output as JsonObject[]).slice(1)] },
+      { model: "m", input: [{ ...thought, summary: [], content: undefined }, ...(output as JsonObject[]).slice(1)] },
       open(),
     );
     expect(again.chat.messages).toEqual([{ role: "assistant", reasoning_content: "hm", content: "a" }]);

@@ -140,8 +140,15 @@ export function responseEvents(
     const type = itemType(part);
     switch (type) {
       case "reasoning": {
-        const summary = isNew ? [] : [{ type: "summary_text", text }];
-        return { id: itemId, type, summary, encrypted_content: isSealed && !isNew ? seal(text) : undefined };
+        if (isNew) return { id: itemId, type, summary: [] };
+        return {
+          id: itemId,
+          type,
+          summary: [{ type: "summary_text", text }],
+          // Where `@ai-sdk/open-responses` looks in an answer that was not streamed.
+          content: [{ type: "reasoning_text", text }],
+          encrypted_content: isSealed ? seal(text) : undefined,
+        };
       }
       case "function_call":
         return { id: itemId, type, status, call_id: callId, ...names(part), arguments: isNew ? "" : text };
