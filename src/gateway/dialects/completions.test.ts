@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { chunksOf, completionOf, countingStamps } from "../../../test/support/chat-chunks.ts";
+import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { openaiOver } from "../../../test/support/sdk-over-text.ts";
 import { shapesOf } from "../../../test/support/shapes.ts";
 import { thrownBy } from "../../../test/support/thrown-by.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
-import { cleanChatRequest } from "../clean-up/clean-chat-request.ts";
 import {
   completionEvents,
   completionFromWhole,
