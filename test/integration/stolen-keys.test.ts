@@ -458,6 +458,35 @@ describe("a key is bound to the address it was stored for", () => {
   });
 });
 
+describe("a broker that sends its callers elsewhere", () => {
+  it("is not followed with the key", async () => {
+    const turncoat = createServer((request, response) => {
+      response.writeHead(307, { location: `${thiefOrigin()}${request.url ?? ""}` }).end();
+    });
+    await new Promise<void>((resolve) => turncoat.listen(0, "127.0.0.1", resolve));
+    const origin = `http://127.0.0.1:${(turncoat.address() as AddressInfo).port}`;
+    await userFile(record("box", `${origin}/v1`, "max_retries = 1\n"));
+    await vault({ [BOX_KEY]: good() });
+    for (const argv of [ASK, ["models"], ["doctor", "--smoke"], ["serve", "--port", "0", "--no-auth"]])
+      await zeph(argv);
+    const init = [
+      "init",
+      "--yes",
+      "--broker",
+      "custom",
+      "--name",
+      "box",
+      "--base-url",
+      `${origin}/v1`,
+      "--model",
+      "auto",
+    ];
+    expect((await zeph(init)).exitCode).not.toBe(0);
+    await new Promise((resolve) => turncoat.close(resolve));
+    expect(caught).toEqual([]);
+  });
+});
+
 describe("a variable", () => {
   const config = async (text: string) => ["--config", await put(join(repo, "z.toml"), text)];
 
