@@ -17,7 +17,7 @@ import type { SecretNames } from "../config/secret-names.ts";
 import type { Clock } from "../internal/clock.ts";
 import { Secret } from "../internal/secret.ts";
 import { isAddress } from "../protocol/address.ts";
-import { isLoopback } from "../protocol/endpoint.ts";
+import { isLoopback, normalizeBaseURL } from "../protocol/endpoint.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import { type AskPassphrase, existingVaultFiles, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
 import { isBrokerVariable, judgeKeyUse, placesOfKey, refuseKeyUse } from "./key-guard.ts";
@@ -183,7 +183,7 @@ async function guardKey(
   loaded: LoadedConfig,
   { name, secret, source }: ResolvedSecret,
 ): Promise<void> {
-  const origin = originOf(baseURL);
+  const origin = originOf(normalizeBaseURL(baseURL));
   const addressFrom = loaded.origins.get(`llm.providers.${providerName}.base_url`);
   const from = addressFrom === undefined ? "" : ` (${describeOrigin(addressFrom)})`;
   const refusal = { origin, wantedBy: `provider "${providerName}"${from}` };

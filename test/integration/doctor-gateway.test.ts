@@ -494,10 +494,9 @@ const SITUATIONS: readonly Situation[] = [
         join(stage.home, "config.toml"),
         `[[llm.providers]]\ntype = "compatible"\nname = "${NAME}"\nbase_url = "https://elsewhere.invalid/v1"\n`,
       ),
-    check: `${LIST}.key`,
-    code: "untrusted_project_file",
-    says: /elsewhere|project|folder/,
-    exitCode: 17,
+    check: "config.warnings",
+    says: /not trusted.*base_url of provider "gonkagate"/,
+    exitCode: 0,
   },
   {
     name: "a vault backend that nobody knows",

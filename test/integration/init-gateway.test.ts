@@ -1,7 +1,10 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { bindKey } from "../../src/config/key-origins.ts";
 import { migrateConfig } from "../../src/config/migrate/migrate-config.ts";
+import { readTextFile } from "../../src/config/read-text-file.ts";
+import { rememberTrust } from "../../src/config/trusted-files.ts";
 import { Secret } from "../../src/internal/secret.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
@@ -35,6 +38,14 @@ const requestsSince = (count: number) => sandbox.broker.requests.slice(count);
 async function writeConfig(text: string): Promise<void> {
   await mkdir(dirname(configPath()), { recursive: true });
   await writeFile(configPath(), text);
+}
+
+async function trustedProject(text: string): Promise<void> {
+  const path = join(home.path, "config", "default.toml");
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
+  const context = { env: {}, homeDir: home.path, platform: process.platform };
+  await rememberTrust(context, readTextFile, { path, text }, "trusted");
 }
 
 /** GonkaGate at the sandbox's address, as a user's own broker record can say. */
@@ -253,9 +264,16 @@ describe("a key that is there already", () => {
     expect(result?.applied.isDefault).toBe(true);
   });
 
-  it("is used without a word where nobody can be asked", async () => {
+  it("is used without a word where nobody can be asked, at the address it is for", async () => {
     const vault = await Vault.init({ paths: paths() });
-    await vault.set(SECRET_NAME, new Secret(sandbox.broker.keys.good));
+    const secret = new Secret(sandbox.broker.keys.good);
+    await vault.set(SECRET_NAME, secret);
+    const elsewhere = await runSetUp({ home: home.path, request: { ...toSandbox(), model: "auto" } });
+    expect(elsewhere.error?.code).toBe("key_for_another_origin");
+    expect(elsewhere.error?.detail).toContain("is for https://api.gonkagate.com");
+    const origins = [new URL(sandbox.broker.baseURL).origin];
+    const context = { env: {}, homeDir: home.path, platform: process.platform };
+    await bindKey(context, { name: SECRET_NAME, secret, origins });
     const { result } = await runSetUp({ home: home.path, request: { ...toSandbox(), model: "SANDBOX/ECHO-1" } });
     expect(result?.outcome.answers.model).toBe("sandbox/echo-1");
   });
@@ -471,11 +489,8 @@ describe("an endpoint that lists its models to everybody", () => {
 describe("a config that does not load once it is written", () => {
   it("is put back as it was", async () => {
     await writeConfig(sandboxAsGonkaGate());
-    // Somebody checks out another branch while the test message is on its way.
-    const breakProject = async () => {
-      await mkdir(join(home.path, "config"), { recursive: true });
-      await writeFile(join(home.path, "config", "default.toml"), "[llm]\nfallback = 1\n");
-    };
+    // Somebody checks out another branch, agreed to before, while the test message is on its way.
+    const breakProject = () => trustedProject("[llm]\nfallback = 1\n");
     const { error } = await runSetUp({
       home: home.path,
       fetch: async (input, init) => {
@@ -495,9 +510,7 @@ describe("a config that does not load once it is written", () => {
 
 describe("what decides besides the written file", () => {
   it("is told: variables and a project's file", async () => {
-    await mkdir(join(home.path, "config"));
-    await writeFile(
-      join(home.path, "config", "default.toml"),
+    await trustedProject(
       `[[llm.providers]]\ntype = "compatible"\nname = "project"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "x"\ndefault = true\n`,
     );
     const { result } = await runSetUp({

@@ -68,12 +68,7 @@ export const runConfigPath: RunCommand<Record<never, never>> = async (context) =
   });
   const searched = paths.explicit === undefined ? [...paths.project, ...paths.user] : [paths.explicit.path];
   const read = found.map(({ path, role, trust }) => ({ path, role, trusted: trust === "trusted" }));
-  const others = read
-    .filter(({ path }) => path !== writePath)
-    .map(({ path, trusted }) => {
-      const how = trusted ? "" : " (not trusted: only models and answer sizes of it count)";
-      return `Also read, above it: ${path}${how}\n`;
-    });
+  const others = read.filter(({ path }) => path !== writePath).map(({ path }) => `Also read, above it: ${path}\n`);
   const missing = read.some(({ path }) => path === writePath) ? "" : "It does not exist yet; `zeph init` makes it.\n";
   return writeResult(context, {
     data: { path: writePath, read, searched },
