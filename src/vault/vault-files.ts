@@ -2,7 +2,7 @@ import { lstat, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { followLinks, unwritable } from "../internal/atomic-file.ts";
-import type { Clock } from "../internal/clock.ts";
+import { type Clock, systemClock } from "../internal/clock.ts";
 import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../internal/lock-file.ts";
 import { decodeText, fileErrorCode, UnusableFile, utf16Kind } from "../internal/regular-file.ts";
 import { listBackups, listLeftovers, removeLeftovers } from "./backups.ts";
@@ -83,6 +83,11 @@ export async function withVaultLock<T>(
     for (const path of [vaultFile, await resolveLinks(paths.keyFile)]) await removeLeftovers(path);
     return work(lock);
   });
+}
+
+/** Completes or takes away what killed processes left behind. Throws `vault_busy` and `file_unwritable`. */
+export async function tidyVault(paths: VaultPaths, clock: Clock = systemClock): Promise<void> {
+  await withVaultLock(paths, clock, async () => {});
 }
 
 /** What killed processes left behind. Nothing is in anybody's way: the next change takes it over or sweeps it up. */
