@@ -149,7 +149,11 @@ function isTypeOnly(from: string, to: string): boolean {
 
 describe("the outside world", () => {
   const GLOBALS: readonly (readonly [RegExp, string, readonly RegExp[]])[] = [
-    [/\bprocess\.(?!env\b\?)/, "process", [/^cli\/(?:main|system-world)\.ts$/, /^sandbox\//, /^vault\/lock-file\.ts$/]],
+    [
+      /\bprocess\.(?!env\b\?)/,
+      "process",
+      [/^cli\/(?:main|system-world)\.ts$/, /^sandbox\//, /^internal\/lock-file\.ts$/],
+    ],
     [/\bconsole\.(?:log|error|warn|info|debug)\(/, "console", []],
     [/\bDate\.now\(/, "Date.now", [/^internal\/clock\.ts$/]],
     [

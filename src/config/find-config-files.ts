@@ -81,7 +81,10 @@ function readable(readFile: ReadTextFile): ReadTextFile {
     } catch (error) {
       const hint = error instanceof UnusableFile ? error.hint : undefined;
       throw new ZephError("config_invalid", {
-        detail: error instanceof UnusableFile ? error.message : `${path} cannot be read (${fileErrorCode(error) ?? "unknown"})`,
+        detail:
+          error instanceof UnusableFile
+            ? error.message
+            : `${path} cannot be read (${fileErrorCode(error) ?? "unknown"})`,
         hint: hint ?? "Check that it is a file, yours and readable, or name another with --config.",
         cause: error,
       });

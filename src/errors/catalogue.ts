@@ -638,7 +638,7 @@ export const CATALOGUE = {
     500,
     "final",
     "The vault cannot be opened",
-    "Run `zeph vault check`; backups lie beside the vault with .bak in their names.",
+    "Run `zeph vault check`; `zeph vault restore` lists earlier states and brings one back.",
   ),
   vault_entry_exists: entry(
     EXIT.configOrVault,
@@ -666,7 +666,7 @@ export const CATALOGUE = {
     503,
     "retryable",
     "Another zeph is changing the vault",
-    "Try again in a moment; remove the lock file that is named if no other zeph runs.",
+    "Try again in a moment. A lock that nobody holds any more is taken over by itself.",
   ),
   vault_backend_unknown: entry(
     EXIT.configOrVault,

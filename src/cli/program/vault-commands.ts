@@ -59,6 +59,14 @@ export function addVaultCommands(program: Command, { bind }: Binding): void {
   );
   bind(
     vault
+      .command("restore")
+      .description("list earlier states of the vault and its key with their dates, or bring one back")
+      .argument("[backup]", "number in the list, or name, of the state to bring back; what is there now is kept"),
+    ["backup"],
+    async (context, flags: object) => (await import("../commands/vault-restore.ts")).runVaultRestore(context, flags),
+  );
+  bind(
+    vault
       .command("passphrase")
       .description("protect the key file with a passphrase, change it, or take it away; a backup is kept")
       .option("--stdin", "read the new passphrase from standard input")
