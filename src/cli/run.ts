@@ -13,7 +13,7 @@ import { show } from "./write-result.ts";
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
   const asksForJson = argv.includes("--json");
   try {
-    refuseSecretArguments(argv);
+    await refuseSecretArguments(argv);
     return await buildProgram(world).run(argv);
   } catch (thrown) {
     const error = toZephError(thrown, world);

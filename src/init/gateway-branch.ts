@@ -1,4 +1,5 @@
 import { topUpPage } from "../brokers/broker.ts";
+import { containsKey } from "../brokers/contains-key.ts";
 import { extractCostUsd } from "../brokers/cost.ts";
 import { brokerForKey } from "../brokers/registry.ts";
 import { gonkaFetch } from "../client/gonka-fetch.ts";
@@ -98,5 +99,5 @@ async function finishGateway(
 /** GonkaGate's own tools keep the last good choice there. */
 function variableModel(name: string, { env }: InitSession["world"]): string | undefined {
   const value = (env.GONKAGATE_MODEL ?? "").trim();
-  return name === "gonkagate" && value !== "" ? value : undefined;
+  return name === "gonkagate" && value !== "" && !containsKey(value) ? value : undefined;
 }

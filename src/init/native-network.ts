@@ -1,3 +1,4 @@
+import { looksLikeToken } from "../brokers/contains-key.ts";
 import { readVersions } from "../client/discover-endpoints.ts";
 import { readNode } from "../client/read-node.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -7,6 +8,7 @@ import { isClassicInferenceRetired } from "../protocol/versions.ts";
 import type { Choice } from "./ask.ts";
 import { askOr, type InitSession } from "./init-session.ts";
 import { MAIN_NETWORK } from "./main-network.ts";
+import { KEY_HERE } from "./refuse-keys.ts";
 
 /** A network to sign requests for. */
 export interface NativeNetwork {
@@ -87,6 +89,7 @@ function knownNetworks({ world, facts, request }: InitSession): readonly Choice<
 }
 
 export function urlFault(text: string): string | undefined {
+  if (looksLikeToken(text)) return KEY_HERE;
   try {
     normalizeBaseURL(text);
     return undefined;

@@ -5,6 +5,7 @@ import { bindKey } from "../../src/config/key-origins.ts";
 import { migrateConfig } from "../../src/config/migrate/migrate-config.ts";
 import { readTextFile } from "../../src/config/read-text-file.ts";
 import { rememberTrust } from "../../src/config/trusted-files.ts";
+import type { InitRequest } from "../../src/init/init-request.ts";
 import { Secret } from "../../src/internal/secret.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
@@ -703,6 +704,78 @@ describe("a custom endpoint", () => {
     expect(screen).toContain('would share the secret ZEPH_COMPATIBLE_LOCAL_API_KEY with "local"');
     expect(await readConfig()).toContain(`name = "local-2"\nbase_url = "${sandbox.broker.baseURL}"`);
     expect(await storedKey("ZEPH_COMPATIBLE_LOCAL_2_API_KEY")).toBe(sandbox.broker.keys.good);
+  });
+});
+
+describe("a key where a name or an address belongs", () => {
+  const KEYS = [
+    "gp-Ab3dEf6hIj9kLm2nOp5q",
+    "jg-abcdefghijklmnopqrst",
+    "4f".repeat(32),
+    "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQSSSSSSS",
+    "legal winner thank year wave sausage worth useful legal winner thank yellow",
+    "Ab3dEf6hIj9kLm2nOp5qRs8t",
+  ];
+  it.each(KEYS)("is no answer to any question that is shown: %s", async (key) => {
+    const asks: string[] = [];
+    const { screen } = await runSetUp({
+      home: home.path,
+      request: { makeDefault: true, full: true },
+      fetch: (input, init) => {
+        asks.push(String(input instanceof Request ? input.url : input));
+        return fetch(input, init);
+      },
+      answers: [
+        [/How do you want/, /Compatible/],
+        [/Base URL/, key],
+        [/Base URL/, `https://${key.replaceAll(" ", "%20")}/v1`],
+        [/Base URL/, sandbox.broker.baseURL],
+        [/A name for it/, key],
+        [/A name for it/, "mine"],
+        [/API key for mine/, sandbox.broker.keys.good],
+        [/Model/, /Another id/],
+        ...(looksPlain(key) ? [] : [[/Model id/, key] as const]),
+        [/Model id/, "sandbox/echo-1"],
+        ...(looksPlain(key) ? [] : [[/Longest answer/, key] as const]),
+        [/Longest answer/, "4096"],
+        [/Longest wait/, "120"],
+        [/Attempts/, "3"],
+        [/Requests at once/, "0"],
+      ],
+    });
+    expect(screen).toContain("This looks like a key, and it is not kept.");
+    expect(screen).not.toContain(key);
+    expect(asks.every((url) => url.startsWith(sandbox.broker.baseURL))).toBe(true);
+    for (const [path, bytes] of await readAll(home.path)) expect([path, bytes.includes(key)]).toEqual([path, false]);
+  });
+  /** Without a prefix only names and hosts can tell it from an id. */
+  const looksPlain = (key: string) => /^Ab3/.test(key);
+
+  it.each(KEYS)("is refused in scripted set-up before anything is asked or written: %s", async (key) => {
+    const fields: readonly Partial<InitRequest>[] = [
+      { baseURL: `https://${key}` },
+      { baseURL: sandbox.broker.baseURL, name: key },
+      { broker: key },
+      ...(looksPlain(key)
+        ? []
+        : [
+            { broker: "gonkagate", model: key },
+            { path: "native" as const, native: { nodes: [key] } },
+            { path: "native" as const, native: { nodes: [], sourceUrl: key } },
+            { path: "native" as const, native: { nodes: [], keyName: key } },
+          ]),
+    ];
+    for (const request of fields) {
+      const { error } = await runSetUp({
+        home: home.path,
+        request,
+        stdin: sandbox.broker.keys.good,
+        fetch: async () => expect.fail("something was asked"),
+      });
+      expect(error?.code).toBe("secret_on_command_line");
+      expect(`${error?.message} ${error?.hint}`).not.toContain(key);
+    }
+    expect(await readAll(home.path)).toEqual(new Map());
   });
 });
 

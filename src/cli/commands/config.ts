@@ -1,3 +1,6 @@
+import { containsKey, looksLikeToken } from "../../brokers/contains-key.ts";
+import { mergeBrokers } from "../../brokers/merge-brokers.ts";
+import { BROKERS } from "../../brokers/registry.ts";
 import { setDefaultProvider, setModel } from "../../config/edit.ts";
 import type { ConfigWarning } from "../../config/fault.ts";
 import { findConfigFiles } from "../../config/find-config-files.ts";
@@ -93,6 +96,11 @@ export interface ConfigSetFlags {
 export const runConfigSet: RunCommand<ConfigSetFlags> = async (context, { key, value, provider }) => {
   const setup = await setupOf(context);
   const { files, config } = setup.loaded;
+  const brokers = mergeBrokers(BROKERS, config.brokers);
+  // Brokers of the config have prefixes of their own, which nobody knew when the command line was looked at.
+  if ([key, value, provider ?? ""].some((text) => containsKey(text, brokers) || looksLikeToken(text))) {
+    throw new ZephError("secret_on_command_line", { detail: "what is given to config set looks like a key" });
+  }
   const previous = files.found.find(({ path }) => path === files.writePath)?.text;
   if (previous === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
   const name = provider ?? config.providers.find(({ isDefault }) => isDefault)?.name ?? "";
