@@ -399,7 +399,8 @@ function argumentsFlow(): ArgumentsFlow {
     },
     push(piece) {
       // Servers that write everything so far into each piece.
-      const isAgain = text.length > 1 && piece.length >= text.length && expected !== "value" && piece.startsWith(text);
+      const isAgain =
+        text.length > 1 && piece.length >= text.length && (inString || expected !== "value") && piece.startsWith(text);
       const from = text.length;
       text += isAgain ? piece.slice(text.length) : piece;
       if (broken || text.length === from) return "";
