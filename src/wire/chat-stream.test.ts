@@ -511,7 +511,9 @@ describe("passing on", () => {
   const plain = fc.record({
     parts: fc.array(
       fc.record({
-        text: fc.string({ unit: "grapheme", minLength: 1 }).map((text) => `x${text.replaceAll("<", "")}`),
+        text: fc
+          .string({ unit: fc.oneof(fc.string({ unit: "grapheme", maxLength: 1 }), fc.constantFrom("\n", '"', "\\")) })
+          .map((text) => `x${text.replaceAll("<", "")}`),
         isThought: fc.boolean(),
       }),
       { maxLength: 20 },

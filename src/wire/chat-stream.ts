@@ -473,13 +473,8 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     const from = start + before.length;
     if (from + after.length > limit || before.compare(buffer, start, from) !== 0) return 0;
     if (!choice.isPlain(field)) return 0;
-    let at = from;
-    for (; at < limit; at += 1) {
-      const byte = buffer[at];
-      if (byte === QUOTE) break;
-      // Escapes, control characters and what may be a tag are looked at in full.
-      if (byte === undefined || byte < 0x20 || byte === BACKSLASH || byte === LESS_THAN) return 0;
-    }
+    const at = endOfText(buffer, from, limit);
+    if (at === -1) return 0;
     const end = at + after.length;
     if (end > limit || after.compare(buffer, at, end) !== 0) return 0;
     sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, buffer.toString("utf8", from, at)) : undefined);
@@ -602,15 +597,33 @@ function learn(raw: Buffer, chunk: ChatChunk, field: Template["field"], choice: 
   while (raw[from] === 0x20) from += 1;
   if (raw[from] !== QUOTE) return undefined;
   from += 1;
-  let end = from;
-  for (; end < raw.length && raw[end] !== QUOTE; end += 1) if (raw[end] === BACKSLASH) return undefined;
+  const end = endOfText(raw, from, raw.length);
+  if (end === -1) return undefined;
   // Whatever stood in a longer text before the true field has to be the same again, so nothing can be mistaken.
   return { before: Buffer.from(raw.subarray(0, from)), after: Buffer.from(raw.subarray(end)), chunk, field, choice };
 }
 
-function refilled({ chunk, field }: Template, text: string): ChatChunk {
+/** Where the JSON text that begins here ends; -1 where it holds what is looked at in full: a possible tag, a fault. */
+function endOfText(bytes: Buffer, from: number, limit: number): number {
+  for (let at = from; at < limit; at += 1) {
+    const byte = bytes[at];
+    if (byte === QUOTE) return at;
+    if (byte === undefined || byte < 0x20 || byte === LESS_THAN) return -1;
+    if (byte !== BACKSLASH) continue;
+    at += 1;
+    // The short escapes; one by number may stand for anything.
+    const escaped = bytes[at];
+    if (escaped === undefined || !SHORT_ESCAPES.includes(escaped)) return -1;
+  }
+  return -1;
+}
+
+const SHORT_ESCAPES = Buffer.from('"\\/bfnrt');
+
+function refilled({ chunk, field }: Template, raw: string): ChatChunk {
+  const text: unknown = raw.includes("\\") ? parseJson(`"${raw}"`) : raw;
   const [choice] = chunk.choices;
-  if (choice === undefined) return chunk;
+  if (choice === undefined || typeof text !== "string") return chunk;
   const delta = { ...choice.delta, [field]: text };
   if (field === "reasoning") delta.reasoning_content = text;
   return { ...chunk, choices: [{ ...choice, delta }] };
