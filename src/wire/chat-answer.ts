@@ -61,6 +61,7 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
       newId,
       tools,
       thinking: options.thinking,
+      isPatient: true,
       notice: (text) => notices.includes(text) || notices.push(text),
     });
     if (!isSound) isUnchanged = false;
@@ -72,7 +73,7 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
 function readChoice(choice: Json, position: number, options: Parameters<typeof openChoice>[0]): boolean {
   const open = openChoice(options);
   let isSound = true;
-  if (readCount(choice.index) !== choice.index) {
+  if (choice.index === undefined || readCount(choice.index) !== choice.index) {
     choice.index = readCount(choice.index) ?? position;
     isSound = false;
   }

@@ -86,7 +86,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
       filter ??= chatStreamFilter(options);
       return filter.push(bytes);
     }
-    reader ??= chatStreamReader(options);
+    reader ??= chatStreamReader({ ...options, isPatient: true });
     collect(reader.push(bytes));
     return undefined;
   }
@@ -110,7 +110,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
       error ??= end.error;
       return { bytes, end };
     }
-    reader ??= chatStreamReader(options);
+    reader ??= chatStreamReader({ ...options, isPatient: true });
     const { pieces, end } = reader.end();
     collect(pieces);
     notices = reader.notices;
@@ -241,7 +241,7 @@ function recognise(held: readonly Uint8Array[], heldBytes: number, isAnnounced: 
   if (/^[[{]/.test(begin)) return "json";
   if (begin.startsWith("<")) return "page";
   if (FIELDS.some((field) => field.startsWith(begin))) return undefined;
-  return isAnnounced ? "events" : "text";
+  return isAnnounced || /\n(?:data|event):/.test(begin) ? "events" : "text";
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -377,14 +377,14 @@ function argumentsFlow(): ArgumentsFlow {
         return false;
     }
   }
-  /** How far `text` is sound. */
-  function follow(from: number): number {
-    for (let at = from; at < text.length; at += 1) {
-      if (step(text.charAt(at))) continue;
+  /** How far a piece is sound. Looks at the piece only: `text` may be long. */
+  function follow(piece: string): number {
+    for (let at = 0; at < piece.length; at += 1) {
+      if (step(piece.charAt(at))) continue;
       broken = true;
       return at;
     }
-    return text.length;
+    return piece.length;
   }
 
   return {
@@ -395,18 +395,18 @@ function argumentsFlow(): ArgumentsFlow {
       return !broken && expected === "nothing";
     },
     get isEmpty() {
-      return EMPTY_OBJECT.test(text);
+      return text.length <= MAX_EMPTY_CHARS && EMPTY_OBJECT.test(text);
     },
     push(piece) {
       // Servers that write everything so far into each piece.
-      const isAgain = text.length > 1 && piece.length >= text.length && expected !== "value" && piece.startsWith(text);
-      const from = text.length;
-      text += isAgain ? piece.slice(text.length) : piece;
-      if (broken || text.length === from) return "";
-      const sound = follow(from);
-      const ready = text.slice(sent, sound);
-      sent = sound;
-      return ready;
+      const isAgain =
+        text.length > 1 && piece.length >= text.length && (inString || expected !== "value") && piece.startsWith(text);
+      const added = isAgain ? piece.slice(text.length) : piece;
+      text += added;
+      if (broken || added === "") return "";
+      const sound = follow(added);
+      sent += sound;
+      return sound === added.length ? added : added.slice(0, sound);
     },
     keep(ready) {
       kept += ready;
@@ -428,6 +428,7 @@ function argumentsFlow(): ArgumentsFlow {
   };
 }
 
+const MAX_EMPTY_CHARS = 16;
 const EMPTY_OBJECT = /^\s*\{\s*\}\s*$/;
 
 /** The one object that arguments were meant to be; `undefined` where nobody can tell. */

@@ -32,6 +32,7 @@ export interface OpenChoiceOptions {
   readonly newId: () => string;
   readonly tools: ReadonlyMap<string, Json> | undefined;
   readonly thinking?: ChatReadOptions["thinking"];
+  readonly isPatient?: ChatReadOptions["isPatient"];
   readonly notice: (text: string) => void;
 }
 
@@ -42,9 +43,15 @@ interface Spoken {
   readonly calls: unknown[];
 }
 
-export function openChoice({ newId, tools, thinking = "apart", notice }: OpenChoiceOptions): OpenChoice {
-  const text = textReader({ thinking, tools, notice });
-  const thought = textReader({ thinking: "none", tools, notice });
+export function openChoice({
+  newId,
+  tools,
+  thinking = "apart",
+  isPatient = false,
+  notice,
+}: OpenChoiceOptions): OpenChoice {
+  const text = textReader({ thinking, isPatient, tools, notice });
+  const thought = textReader({ thinking: "none", isPatient, tools, notice });
   const calls = callTracker({ newId, toolNames: tools === undefined ? undefined : new Set(tools.keys()), notice });
   let hasFunctionCall = false;
 
@@ -78,7 +85,8 @@ export function openChoice({ newId, tools, thinking = "apart", notice }: OpenCho
     if (given === undefined && reasoning === "") return false;
     const own = delta.reasoning_content;
     if (own === reasoning) return false;
-    const isAlias = (own === undefined || own === null) && REASONING_NAMES.some((name) => delta[name] === reasoning);
+    // vLLM's newer name, which clients know.
+    const isAlias = (own === undefined || own === null) && delta.reasoning === reasoning;
     delta.reasoning_content = reasoning;
     if (isAlias) return false;
     // The other names would say something else than this one.
@@ -174,7 +182,16 @@ export function joinDeltas(first: Json, second: Json): Json {
     const text = `${typeof first[name] === "string" ? first[name] : ""}${typeof second[name] === "string" ? second[name] : ""}`;
     if (text !== "") joined[name] = text;
   }
-  const calls = [first.tool_calls, second.tool_calls].flatMap((list) => (Array.isArray(list) ? list : []));
+  const calls: unknown[] = [];
+  for (const piece of [first.tool_calls, second.tool_calls].flat()) {
+    if (!isRecord(piece)) continue;
+    const at = calls.findIndex((call) => isRecord(call) && call.index === piece.index);
+    const before = calls[at];
+    if (isRecord(before) && isRecord(before.function) && isRecord(piece.function)) {
+      const text = `${before.function.arguments}${piece.function.arguments}`;
+      calls[at] = { ...before, function: { ...before.function, arguments: text } };
+    } else calls.push(piece);
+  }
   if (calls.length > 0) joined.tool_calls = calls;
   return joined;
 }

@@ -99,6 +99,8 @@ export interface ChatReadOptions {
    * content with both of its tags (`tagged`), for readers that send it back the way it came.
    */
   readonly thinking?: "apart" | "tagged" | undefined;
+  /** Nobody waits for the first word, so text may be held until it is clear whether it is thinking. */
+  readonly isPatient?: boolean | undefined;
 }
 
 export function isRecord(value: unknown): value is Json {

@@ -3,6 +3,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
 import {
   type ChatChunk,
+  type ChatChunkChoice,
   type ChatReadOptions,
   errorIn,
   isRecord,
@@ -185,7 +186,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   let usageChunk: ChatChunk | undefined;
   let template: Template | undefined;
   /** A chunk with a finish reason waits for what comes next: some servers go on speaking. */
-  let waiting: { chunk: ChatChunk; raw: Buffer | undefined } | undefined;
+  let waiting: { chunk: ChatChunk; raw: Buffer | undefined; notes: Buffer[] } | undefined;
 
   function notice(text: string): void {
     if (!notices.includes(text) && notices.length < MAX_NOTICES) notices.push(text);
@@ -205,9 +206,10 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     if (error !== undefined || isDone) return;
     if (event.bare !== "") onBare(event);
     if (event.dataLines === 0) {
-      if (event.bare === "" && event.isFinished && !event.hasLoneReturn) {
-        sink.pass(event.buffer, event.start, event.end, undefined);
-      }
+      if (event.bare !== "" || !event.isFinished || event.hasLoneReturn) return;
+      if (waiting === undefined) sink.pass(event.buffer, event.start, event.end, undefined);
+      // Behind the chunk it followed.
+      else if (waiting.notes.length < MAX_NOTES) waiting.notes.push(event.buffer.subarray(event.start, event.end));
       return;
     }
     const text = event.data();
@@ -293,6 +295,11 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       known.id = `chatcmpl-${newId()}`;
     known.created = readCount(value.created, Math.floor) ?? known.created;
     if (tidyHead(value, "chat.completion.chunk", known)) isUnchanged = false;
+    if (told === undefined && typeof value.error === "object" && value.error !== null) {
+      // An empty object: clients would take it for an error.
+      delete value.error;
+      isUnchanged = false;
+    }
     if (!isRecord(value.usage)) liftUsage(value);
     if (tidyUsage(value)) isUnchanged = false;
     let failure = told;
@@ -322,17 +329,17 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     if (failure !== undefined) {
       // Words that came with the error are still words.
       const spoken = tidied.filter(hasWords).map((choice) => ({ ...choice, finish_reason: null }));
-      release(spoken.length > 0);
+      release(wordsIn(spoken));
       if (spoken.length > 0) sink.write({ ...chunk, choices: spoken as ChatChunk["choices"] });
       fail(failure);
       return;
     }
-    release(tidied.some(hasWords) || before.length > 0);
+    release(wordsIn([...before, ...tidied]));
     if (before.length > 0) {
       const { usage: _usage, ...head } = chunk;
       sink.write({ ...head, choices: before as ChatChunk["choices"] } as ChatChunk);
     }
-    if (waits) waiting = { chunk, raw: isUnchanged ? raw : undefined };
+    if (waits) waiting = { chunk, raw: isUnchanged ? raw : undefined, notes: [] };
     else if (isUnchanged && raw !== undefined) {
       if (simple !== undefined && !isRecord(chunk.usage)) template = learn(raw, chunk, simple.field, simple.choice);
       sink.pass(raw, 0, raw.length, chunk);
@@ -347,24 +354,26 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   }
 
   /** Lets the waiting chunk go. When words follow after all, its reason is not the end. */
-  function release(wordsFollow: boolean): void {
+  function release(wordsFollow: ReadonlySet<unknown>): void {
     if (waiting === undefined) return;
-    const { chunk } = waiting;
+    const { chunk, notes } = waiting;
     let { raw } = waiting;
     waiting = undefined;
     let isEmpty = false;
     for (const choice of chunk.choices) {
       const open = choices.get(choice.index);
       if (open?.settle(choice.delta) === true) raw = undefined;
-      if (choice.finish_reason === null || !wordsFollow) continue;
+      if (choice.finish_reason === null || !wordsFollow.has(choice.index)) continue;
       choice.finish_reason = null;
       if (open !== undefined) open.isFinished = false;
       raw = undefined;
       isEmpty = true;
     }
-    if (isEmpty && !chunk.choices.some(hasWords) && !isRecord(chunk.usage)) return;
+    const saysNothing = ({ delta, finish_reason: reason }: ChatChunkChoice) => reason === null && !hasWords({ delta });
+    const isNeeded = !isEmpty || !chunk.choices.every(saysNothing) || isRecord(chunk.usage);
     if (raw !== undefined) sink.pass(raw, 0, raw.length, chunk);
-    else sink.write(chunk);
+    else if (isNeeded) sink.write(chunk);
+    for (const note of notes) sink.pass(note, 0, note.length, undefined);
   }
 
   interface TidiedChoice {
@@ -379,7 +388,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   function tidyChoice(given: Json, position: number): TidiedChoice {
     let isChanged = false;
-    if (readCount(given.index) !== given.index) {
+    if (given.index === undefined || readCount(given.index) !== given.index) {
       given.index = readCount(given.index) ?? position;
       isChanged = true;
     }
@@ -428,7 +437,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       const rest = choice.isFinished ? undefined : choice.rest(true);
       if (rest !== undefined) rests.push({ index, delta: rest, finish_reason: null });
     }
-    release(false);
+    release(NO_WORDS);
     if (rests.length > 0) sink.write(ownChunk(rests));
     const [first] = choices.values();
     if (first === undefined && usageChunk !== undefined) {
@@ -464,13 +473,8 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     const from = start + before.length;
     if (from + after.length > limit || before.compare(buffer, start, from) !== 0) return 0;
     if (!choice.isPlain(field)) return 0;
-    let at = from;
-    for (; at < limit; at += 1) {
-      const byte = buffer[at];
-      if (byte === QUOTE) break;
-      // Escapes, control characters and what may be a tag are looked at in full.
-      if (byte === undefined || byte < 0x20 || byte === BACKSLASH || byte === LESS_THAN) return 0;
-    }
+    const at = endOfText(buffer, from, limit);
+    if (at === -1) return 0;
     const end = at + after.length;
     if (end > limit || after.compare(buffer, at, end) !== 0) return 0;
     sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, buffer.toString("utf8", from, at)) : undefined);
@@ -518,6 +522,8 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 }
 
 const MAX_NOTICES = 8;
+/** Comments that wait with a chunk. */
+const MAX_NOTES = 64;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LESS_THAN = 0x3c;
@@ -552,6 +558,14 @@ function hasWords(choice: unknown): boolean {
   return isText(content) || isText(reasoning) || isText(refusal) || (Array.isArray(calls) && calls.length > 0);
 }
 
+const NO_WORDS: ReadonlySet<unknown> = new Set();
+
+/** The indexes of those choices that say something. */
+function wordsIn(choices: readonly Json[]): ReadonlySet<unknown> {
+  const spoken = choices.filter(hasWords);
+  return spoken.length === 0 ? NO_WORDS : new Set(spoken.map(({ index }) => index));
+}
+
 function isText(value: unknown): boolean {
   return typeof value === "string" && value !== "";
 }
@@ -583,15 +597,33 @@ function learn(raw: Buffer, chunk: ChatChunk, field: Template["field"], choice: 
   while (raw[from] === 0x20) from += 1;
   if (raw[from] !== QUOTE) return undefined;
   from += 1;
-  let end = from;
-  for (; end < raw.length && raw[end] !== QUOTE; end += 1) if (raw[end] === BACKSLASH) return undefined;
+  const end = endOfText(raw, from, raw.length);
+  if (end === -1) return undefined;
   // Whatever stood in a longer text before the true field has to be the same again, so nothing can be mistaken.
   return { before: Buffer.from(raw.subarray(0, from)), after: Buffer.from(raw.subarray(end)), chunk, field, choice };
 }
 
-function refilled({ chunk, field }: Template, text: string): ChatChunk {
+/** Where the JSON text that begins here ends; -1 where it holds what is looked at in full: a possible tag, a fault. */
+function endOfText(bytes: Buffer, from: number, limit: number): number {
+  for (let at = from; at < limit; at += 1) {
+    const byte = bytes[at];
+    if (byte === QUOTE) return at;
+    if (byte === undefined || byte < 0x20 || byte === LESS_THAN) return -1;
+    if (byte !== BACKSLASH) continue;
+    at += 1;
+    // The short escapes; one by number may stand for anything.
+    const escaped = bytes[at];
+    if (escaped === undefined || !SHORT_ESCAPES.includes(escaped)) return -1;
+  }
+  return -1;
+}
+
+const SHORT_ESCAPES = Buffer.from('"\\/bfnrt');
+
+function refilled({ chunk, field }: Template, raw: string): ChatChunk {
+  const text: unknown = raw.includes("\\") ? parseJson(`"${raw}"`) : raw;
   const [choice] = chunk.choices;
-  if (choice === undefined) return chunk;
+  if (choice === undefined || typeof text !== "string") return chunk;
   const delta = { ...choice.delta, [field]: text };
   if (field === "reasoning") delta.reasoning_content = text;
   return { ...chunk, choices: [{ ...choice, delta }] };

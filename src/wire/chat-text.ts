@@ -29,6 +29,8 @@ export interface TextReaderOptions {
    * already.
    */
   readonly thinking: "apart" | "tagged" | "none";
+  /** Nobody waits for the first word: every beginning may turn out to be thinking. */
+  readonly isPatient: boolean;
   /** Schemas of the offered tools by name; `undefined` when it is not known what was offered. */
   readonly tools: ReadonlyMap<string, Json> | undefined;
   readonly notice: (text: string) => void;
@@ -112,7 +114,7 @@ const MAX_CALL_CHARS = 1024 * 1024;
  * Tells thinking and written calls from the answer. Thinking counts at the beginning only: models that think in the
  * content do it first, and a tag further on belongs to the text. White space around tags is dropped, but only there.
  */
-export function textReader({ thinking, tools, notice }: TextReaderOptions): TextReader {
+export function textReader({ thinking, isPatient, tools, notice }: TextReaderOptions): TextReader {
   type Phase = "start" | "suspect" | "thinking" | "after" | "plain";
   let phase: Phase = thinking === "none" ? "plain" : "start";
   let held = "";
@@ -131,10 +133,10 @@ export function textReader({ thinking, tools, notice }: TextReaderOptions): Text
   let maxHeld = 0;
   const forms =
     tools === undefined || tools.size > 0 ? FORMS.filter(({ isSure }) => isSure || tools !== undefined) : [];
-  const marks = [
-    ...(tools?.size === 0 ? FORMS.filter(({ isSure }) => isSure) : forms).map(({ begin }) => begin),
-    ...STRAY,
-  ];
+  const marks =
+    tools?.size === 0
+      ? FORMS.filter(({ isSure }) => isSure).map(({ begin }) => begin)
+      : [...forms.map(({ begin }) => begin), ...STRAY];
 
   function give(type: "content" | "reasoning", text: string): void {
     if (text === "") return;
@@ -197,7 +199,7 @@ export function textReader({ thinking, tools, notice }: TextReaderOptions): Text
     }
     const lower = begun.slice(0, MAX_THOUGHT_CHARS).toLowerCase();
     const lone = findFirst(held, LONE_CLOSINGS);
-    if (lone !== undefined || THOUGHTS.some((thought) => lower.startsWith(thought))) phase = "suspect";
+    if (lone !== undefined || isPatient || THOUGHTS.some((thought) => lower.startsWith(thought))) phase = "suspect";
     else if (!isEnd && THOUGHTS.some((thought) => thought.startsWith(lower))) return false;
     else phase = "plain";
     // Its closing tag will be a part of the content, too.
