@@ -11,7 +11,7 @@ import { connectionDefaults } from "./connection-defaults.ts";
 import { endpointSource } from "./endpoint-source.ts";
 import { openSigner } from "./open-signer.ts";
 import { readNodes } from "./read-nodes.ts";
-import { requireNodeContent } from "./require-node-content.ts";
+import { nodeContentCheck } from "./require-node-content.ts";
 import { versionGate } from "./version-gate.ts";
 
 /**
@@ -32,6 +32,7 @@ export function nativeOptions(connection: NativeConnection): {
   const named = connection.endpoints === undefined ? undefined : readNodes(connection.endpoints, prefix);
   const pool = new EndpointPool(named ?? [], connection.order === undefined ? {} : { order: connection.order });
   const signing = openSigning(connection);
+  const checkContent = nodeContentCheck(common.fetch, common.clock);
   const discover = named === undefined ? nodeList(connection, prefix) : undefined;
   return {
     baseURL: NATIVE_BASE_URL,
@@ -49,11 +50,14 @@ export function nativeOptions(connection: NativeConnection): {
       async prepare(request, signal) {
         if (!isRead(request)) {
           requireNodeSize(request);
-          requireNodeContent(request);
           // Opened here: the clock that belongs to its key must be known before the first attempt.
           await signing.open();
         }
         if (discover !== undefined) pool.replace(readNodes(await discover(signal), prefix));
+        if (!isRead(request)) {
+          const endpoints = pool.status(common.clock.nowMs()).map(({ endpoint }) => endpoint);
+          await checkContent(request, endpoints, signal);
+        }
       },
       admit: versionGate(common.fetch, common.clock),
       readNodeTime: blockTime(common.fetch, common.clock),
