@@ -1,5 +1,5 @@
-import { describeUntrusted } from "../config/untrusted-file.ts";
 import { BROKERS } from "../brokers/registry.ts";
+import { describeUntrusted } from "../config/untrusted-file.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { AskPassphrase } from "../vault/index.ts";
 import { type AppliedInit, applyInit } from "./apply.ts";

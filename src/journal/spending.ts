@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
-import { readRegularFile } from "../internal/regular-file.ts";
 import { plausibleUsd } from "../internal/plausible.ts";
+import { readRegularFile } from "../internal/regular-file.ts";
 
 /** The day's ledger in zeph's state folder: one JSON line for each answer that cost something. */
 export function spendingPath(stateFolder: string): string {
