@@ -46,7 +46,7 @@ export async function setupOf(
 }
 
 /** What the file would decide, with the addresses it names: that is what one agrees to. */
-export function trustQuestion({ path, ignored }: UntrustedFile): string {
+function trustQuestion({ path, ignored }: UntrustedFile): string {
   const lines = ignored.map(({ place, value }) => `  ${place}${value === "" ? "" : ` = ${value}`}`);
   const shown = lines.length > 20 ? [...lines.slice(0, 19), `  and ${lines.length - 19} more`] : lines;
   return `${path} comes with this folder and wants to decide:\n${shown.join("\n")}\nIs it yours, and shall it?`;

@@ -20,7 +20,7 @@ interface Binding {
  * Which keys were stored for which origins. It lies beside the vault and not inside: the vault stays what Zeph and the
  * `age` tool know, and a variable can be bound too. No key stands in it.
  */
-export interface KeyOrigins {
+interface KeyOrigins {
   /** Where this very key may go; `undefined` when that was never said. */
   of(name: string, secret: Secret): readonly string[] | undefined;
   /** Where keys of this name were last sent; `undefined` when none was bound. */

@@ -6,7 +6,7 @@ import { readTextFile } from "./read-text-file.ts";
 import { secretNameFor } from "./secret-names.ts";
 
 /** A provider as one file alone has it, without what other files and variables make of it. */
-export interface OwnRecord {
+interface OwnRecord {
   readonly name: string;
   /** Name of the secret it uses. */
   readonly secretName: string;
@@ -14,7 +14,7 @@ export interface OwnRecord {
 }
 
 /** A broker of `[[brokers]]` in the user's own file. */
-export interface OwnBroker {
+interface OwnBroker {
   readonly keyEnv: string;
   readonly baseURL: string;
 }

@@ -9,14 +9,14 @@ import type { ReadTextFile } from "./read-text-file.ts";
 export type TrustDecision = "trusted" | "refused" | "open";
 
 /** One answer of the user: for one path, and for one content of it. */
-export interface TrustEntry {
+interface TrustEntry {
   readonly path: string;
   readonly sha256: string;
   readonly decision: "trusted" | "refused";
 }
 
 /** Where the answers are kept: `trusted-projects.json` in the config folder, readable by its owner only. */
-export function trustedFilesPath(context: PathContext): string {
+function trustedFilesPath(context: PathContext): string {
   const { join } = context.platform === "win32" ? win32 : posix;
   return join(zephFolders(context).config, "trusted-projects.json");
 }

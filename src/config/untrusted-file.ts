@@ -20,7 +20,7 @@ export interface UntrustedFile {
   readonly providerNames: readonly string[];
 }
 
-export interface IgnoredField {
+interface IgnoredField {
   /** As `base_url of provider "gonkagate"` or `[local_gateway] host`. Without signs that a terminal obeys. */
   readonly place: string;
   /** What it says, shortened; keys are masked. */

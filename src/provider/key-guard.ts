@@ -8,18 +8,16 @@ import { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
 
 /** A key that was found, and the name it was found under. */
-export interface FoundKey {
+interface FoundKey {
   readonly name: string;
   readonly secret: Secret;
   readonly source: "vault" | "env";
 }
 
 /** May a key go to an origin? */
-export type KeyVerdict =
-  | {
-      readonly kind: "allowed" /** Where it may go, known from elsewhere and not yet bound. */;
-      readonly origins?: readonly string[];
-    }
+type KeyVerdict =
+  /** `origins` where its place is known by its name, and it is not bound yet. */
+  | { readonly kind: "allowed"; readonly origins?: readonly string[] | undefined }
   | { readonly kind: "elsewhere"; readonly origins: readonly string[] }
   /** Nobody ever said where it belongs. */
   | { readonly kind: "unknown" };
@@ -50,7 +48,7 @@ export async function judgeKeyUse(
  * Where a key that is stored now under this name belongs, by what the user's own file and the registry say, else by what
  * was said of the last one; `undefined` for names that are no provider's.
  */
-export async function originsForNewKey(context: PathContext, name: string): Promise<readonly string[] | undefined> {
+async function originsForNewKey(context: PathContext, name: string): Promise<readonly string[] | undefined> {
   return originsByName(await ownRecords(context), name) ?? (await readKeyOrigins(context)).named(name);
 }
 
@@ -111,7 +109,7 @@ export function refuseKeyUse(
 }
 
 /** Origins of all addresses of a broker. */
-export function originsOfBroker({ baseURL, otherBaseURLs = [] }: Broker): readonly string[] {
+function originsOfBroker({ baseURL, otherBaseURLs = [] }: Broker): readonly string[] {
   const urls = [...(baseURL === undefined ? [] : [baseURL]), ...otherBaseURLs];
   return [...new Set(urls.map(originOf))];
 }
