@@ -1,6 +1,6 @@
 import { rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join } from "node:path";
-import { stageFile, unwritable, writeFileAtomic } from "../internal/atomic-file.ts";
+import { listTemporaries, stageFile, unwritable, writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { HeldLock } from "../internal/lock-file.ts";
 import { readRegularFile } from "../internal/regular-file.ts";
@@ -88,15 +88,16 @@ export async function completePairChange(vaultFile: string): Promise<void> {
       if (await isThere(change.key.from)) await rename(change.key.from, change.key.to);
       await rename(change.vault.from, change.vault.to);
     }
-    if (await isThere(path)) await unlink(path);
+    for (const left of await pairChangeNotes(vaultFile)) await unlink(left);
   } catch (error) {
     throw unwritable(path, error);
   }
 }
 
-/** The notes of changes that were cut short, also of one that was complete but for its note. */
+/** The notes of changes that were cut short: half-written ones, and one of a change that was complete but for its note. */
 export async function pairChangeNotes(vaultFile: string): Promise<string[]> {
-  return (await isThere(notePath(vaultFile))) ? [notePath(vaultFile)] : [];
+  const path = notePath(vaultFile);
+  return [...((await isThere(path)) ? [path] : []), ...(await listTemporaries(path))];
 }
 
 async function keepBefore(path: string, clock: Pick<Clock, "nowMs">): Promise<string | undefined> {
