@@ -12,6 +12,7 @@ export function containsKey(text: string, brokers: readonly Broker[] = BROKERS):
   const texts = [plain, decoded(plain)];
   return texts.some(
     (each) =>
+      each.split(",").some(isPhrase) ||
       isPhrase(each) ||
       /PRIVATE KEY-----/.test(each) ||
       each.split(SEPARATORS).some((piece) => isKey(piece, brokers) || isPhrase(piece)),
@@ -48,7 +49,10 @@ function isLongEnough(rest: string): boolean {
 
 /** Recovery words: as they are, numbered, joined by other signs than blanks, or as an address. */
 function isPhrase(text: string): boolean {
-  const words = text.replace(/^[a-z]+:\/\/|\/v1\/?$/gi, "").replace(/\d+[.):]?|[,;|/_+-]/g, " ");
+  const words = recognizeKey(text)
+    .cleaned.reveal()
+    .replace(/^[a-z]+:\/\/|\/v1\/?$/gi, "")
+    .replace(/\d+[.):]?|[,;|/_+-]/g, " ");
   return recognizeKey(words).kind === "mnemonic";
 }
 

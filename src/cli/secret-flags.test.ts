@@ -35,7 +35,7 @@ describe("a key on the command line", () => {
   it.each([
     [["ask", "legal winner thank year wave sausage worth useful legal winner thank yellow"]],
     [["ask", "--json", "tell what time does the train from rome city leave for paris"]],
-    [["init", "--name", "gp-production", "--base-url", "http://127.0.0.1:1/v1"]],
+    [["init", "--name", "jg-2", "--base-url", "http://127.0.0.1:1/v1"]],
     [["config", "set", "model", "moonshotai/Kimi-K2-Instruct-0905"]],
     [["ask", "-s", "You are a poet.", "hello"]],
   ])("is not seen where there is none: %j", async (line) => {

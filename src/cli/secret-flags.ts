@@ -15,7 +15,7 @@ const SECRET_SHAPE = /^(?:gp|gpm|gnk-sk|jg|obk)-\S{6,}$|^(?:0x)?[0-9a-f]{64}$|^A
 const NAME_FLAGS = new Set(
   `--account-address --alias --allow-host --base-url --broker --config --cors --endpoint-account --engine --expect-address
   --host --key-env --key-name --keyring-backend --keyring-home --model -m --name --node --output -o --path --prefix
-  --provider -p --source-url`.split(/\s+/),
+  --provider -p --source-url --vault --vault-key --vault-path`.split(/\s+/),
 );
 
 /**

@@ -46,8 +46,22 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   });
   observer.observe = (event) => gateway.observe(event);
   const { port, host: hostname } = choices;
-  const listening = await listen(gateway, { port, hostname, clock: context.clock });
-  introduce(context, { listening, choices, localKey, model, provider: { name, baseURL: opened.gonka.baseURL }, flags });
+  const listening = await listen(gateway, { port, hostname, clock: context.clock }).catch((error: unknown) => {
+    // It is stored by now, and nothing will call it new again.
+    if (localKey?.state === "created") {
+      show(context.stderr, `A new local key is kept in the vault as ${LOCAL_KEY_NAME}: ${localKey.key.reveal()}\n`);
+    }
+    throw error;
+  });
+  introduce(context, {
+    listening,
+    choices,
+    localKey,
+    model,
+    provider: { name, baseURL: opened.gonka.baseURL },
+    flags,
+    usesVault: setup.vaultBackend.backend === "age",
+  });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening);
   return EXIT.ok;
@@ -79,6 +93,7 @@ function introduce(
     model,
     provider,
     flags,
+    usesVault,
   }: {
     readonly listening: Listening;
     readonly choices: ServeChoices;
@@ -86,6 +101,7 @@ function introduce(
     readonly model: string | undefined;
     readonly provider: { readonly name: string; readonly baseURL: string };
     readonly flags: ServeFlags;
+    readonly usesVault: boolean;
   },
 ): void {
   const keyState = localKey?.state ?? "none";
@@ -106,9 +122,32 @@ function introduce(
       cleanUp,
       key: { name: LOCAL_KEY_NAME, state: keyState, ...(key === undefined ? {} : { value: key }) },
     },
-    answer: serveIntroduction({ baseURL, provider, model, choices, key, keyState, keyName: LOCAL_KEY_NAME }),
+    answer: serveIntroduction({
+      baseURL,
+      provider,
+      model,
+      choices,
+      key,
+      keyState,
+      keyName: LOCAL_KEY_NAME,
+      keyPlace: localKey?.place ?? "nowhere",
+      usesVault,
+      vaultFlags: vaultFlagsOf(context),
+    }),
     notice: `${open}Waiting for requests; Ctrl-C stops the endpoint.\n`,
   });
+}
+
+/** The flags that another command needs to find the same vault. */
+function vaultFlagsOf({ paths: { config, vaultKey, vaultFile, vaultBackend } }: CliContext): string {
+  const given = { config, "vault-key": vaultKey, "vault-path": vaultFile, vault: vaultBackend };
+  return Object.entries(given)
+    .flatMap(([name, value]) => (value === undefined ? [] : [` --${name} ${shellWord(value)}`]))
+    .join("");
+}
+
+function shellWord(text: string): string {
+  return /^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function untilInterrupted(signal: AbortSignal): Promise<void> {
