@@ -102,7 +102,7 @@ function bytesOf({ json, events = [] }: ScriptedAnswer): Buffer {
 /** Runs bytes through a reader in pieces, and reads what comes out with code that is not under test. */
 function read(bytes: Uint8Array, options: ChatBodyOptions, cuts: readonly number[] = []) {
   let drawn = 0;
-  const reader = chatBodyReader({ needsDone: false, model: "m", newId: () => `new${drawn++}`, ...options });
+  const reader = chatBodyReader({ needsDone: false, newId: () => `new${drawn++}`, ...options });
   const out: Uint8Array[] = [];
   const points = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   for (let at = 1; at < points.length; at += 1) {
@@ -183,7 +183,7 @@ describe.each(CASES)("$id", ({ id, tools, upstream }) => {
   it.each(["stream", "whole"] as const)("is read where a %s was asked for", (asked) => {
     const answer = upstream[asked] ?? upstream.any ?? upstream.stream ?? upstream.whole ?? {};
     const bytes = bytesOf(answer);
-    const options = { asked, tools: tools ? TOOLS : undefined };
+    const options = { asked, request: () => ({ model: "m", tools: tools ? TOOLS : undefined }) };
     const result = read(bytes, options);
     if (expected.error !== undefined) {
       expect(result.end).toMatchObject({ state: "error", error: { detail: expected.error } });
@@ -212,7 +212,7 @@ describe.each(CASES)("$id", ({ id, tools, upstream }) => {
   it("is read alike however its bytes are cut", () => {
     const bytes = bytesOf(upstream.stream ?? upstream.any ?? upstream.whole ?? {});
     if (bytes.length > 100_000) return expect(read(bytes, { asked: "stream" }, [9, 70_000]).end.state).toBe("complete");
-    const options = { asked: "stream" as const, tools: tools ? TOOLS : undefined };
+    const options = { asked: "stream" as const, request: () => ({ model: "m", tools: tools ? TOOLS : undefined }) };
     const whole = read(bytes, options);
     fc.assert(
       fc.property(fc.array(fc.nat(), { maxLength: 12 }), (cuts) => {
