@@ -12,7 +12,7 @@ import {
   tidyHead,
   tidyUsage,
 } from "./chat-shape.ts";
-import { drawId } from "./chat-stream.ts";
+import { drawId, modelOf } from "./chat-stream.ts";
 import { offeredTools } from "./chat-text.ts";
 
 /** A whole answer, put right. */
@@ -41,10 +41,10 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
   }
   const notices: string[] = [];
   const newId = options.newId ?? drawId;
-  const tools = offeredTools(options.tools);
+  const tools = offeredTools(options.request);
   const known = {
     id: `chatcmpl-${typeof value.id === "string" && value.id !== "" ? "" : newId()}`,
-    model: options.model ?? "",
+    model: typeof value.model === "string" && value.model !== "" ? value.model : modelOf(options),
     created: readCount(options.createdSeconds) ?? 0,
   };
   let isUnchanged = value === given && !tidyHead(value, "chat.completion", known);
@@ -60,7 +60,6 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
     const isSound = readChoice(choice, position, {
       newId,
       tools,
-      thinking: options.thinking,
       isPatient: true,
       notice: (text) => notices.includes(text) || notices.push(text),
     });

@@ -2,8 +2,8 @@ import { type ChatToolCallDelta, isRecord, type Json, parseJson } from "./chat-s
 
 export interface CallTrackerOptions {
   readonly newId: () => string;
-  /** Names of the tools that were offered; `undefined` when that is not known. */
-  readonly toolNames: ReadonlySet<string> | undefined;
+  /** The tools that were offered, by name; `undefined` when that is not known. */
+  readonly tools: () => ReadonlyMap<string, unknown> | undefined;
   /** Told what could not be put right. */
   readonly notice: (text: string) => void;
 }
@@ -51,7 +51,7 @@ interface Piece {
   readonly argumentsText: string;
 }
 
-export function callTracker({ newId, toolNames, notice }: CallTrackerOptions): CallTracker {
+export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallTracker {
   const calls: OpenCall[] = [];
   const ids = new Set<string>();
   let retracted: number[] = [];
@@ -101,7 +101,7 @@ export function callTracker({ newId, toolNames, notice }: CallTrackerOptions): C
     const { flow } = call;
     if (name !== call.name) {
       if (isPartOfName(call.name + name) && flow.text === "") return false;
-      return isOtherId || flow.text !== "" || argumentsText !== "" || toolNames?.has(name) === true;
+      return isOtherId || flow.text !== "" || argumentsText !== "" || tools()?.has(name) === true;
     }
     if (flow.text === "") return false;
     if (isOtherId) return flow.isComplete || /^\s*\{/.test(argumentsText);
@@ -113,7 +113,7 @@ export function callTracker({ newId, toolNames, notice }: CallTrackerOptions): C
   }
 
   function isPartOfName(name: string): boolean {
-    for (const known of toolNames ?? []) if (known.startsWith(name)) return true;
+    for (const known of tools()?.keys() ?? []) if (known.startsWith(name)) return true;
     return false;
   }
 
@@ -143,7 +143,7 @@ export function callTracker({ newId, toolNames, notice }: CallTrackerOptions): C
     if (call.index === -1) {
       call.name = joinName(call.name, piece.name);
       // A decoder needs the name first, so nothing waits that it could use. The beginning of a longer name waits, too.
-      if (call.name === "" || (toolNames?.has(call.name) === false && isPartOfName(call.name))) {
+      if (call.name === "" || (tools()?.has(call.name) === false && isPartOfName(call.name))) {
         call.flow.keep(ready);
         return undefined;
       }
@@ -184,7 +184,8 @@ export function callTracker({ newId, toolNames, notice }: CallTrackerOptions): C
       const ready = before.flow.push(text);
       return ready === "" ? [] : [{ index: before.index, function: { arguments: ready } }];
     }
-    const [only] = toolNames?.size === 1 ? toolNames : [];
+    const offered = tools();
+    const [only] = offered?.size === 1 ? offered.keys() : [];
     if (call.name === "" && only !== undefined && text.trim() !== "") call.name = only;
     if (call.name === "") {
       if (text.trim() !== "") notice("a tool call came without a name and was left out");

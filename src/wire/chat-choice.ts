@@ -8,7 +8,7 @@ import {
   readContent,
   readReasoning,
 } from "./chat-shape.ts";
-import { type TextPiece, textReader } from "./chat-text.ts";
+import { type OfferedTools, type TextPiece, textReader } from "./chat-text.ts";
 
 /** One choice of an answer while it arrives, in one piece or many. */
 export interface OpenChoice {
@@ -30,8 +30,7 @@ export interface OpenChoice {
 
 export interface OpenChoiceOptions {
   readonly newId: () => string;
-  readonly tools: ReadonlyMap<string, Json> | undefined;
-  readonly thinking?: ChatReadOptions["thinking"];
+  readonly tools: OfferedTools;
   readonly isPatient?: ChatReadOptions["isPatient"];
   readonly notice: (text: string) => void;
 }
@@ -41,24 +40,24 @@ interface Spoken {
   content: string;
   reasoning: string;
   readonly calls: unknown[];
+  /** Whether thinking stood in the content. */
+  isInTags: boolean;
 }
 
-export function openChoice({
-  newId,
-  tools,
-  thinking = "apart",
-  isPatient = false,
-  notice,
-}: OpenChoiceOptions): OpenChoice {
-  const text = textReader({ thinking, isPatient, tools, notice });
-  const thought = textReader({ thinking: "none", isPatient, tools, notice });
-  const calls = callTracker({ newId, toolNames: tools === undefined ? undefined : new Set(tools.keys()), notice });
+export function openChoice({ newId, tools, isPatient = false, notice }: OpenChoiceOptions): OpenChoice {
+  const text = textReader({ mayThink: true, isPatient, tools, notice });
+  const thought = textReader({ mayThink: false, isPatient, tools, notice });
+  const calls = callTracker({ newId, tools, notice });
   let hasFunctionCall = false;
 
   function speak(into: Spoken, channel: "content" | "reasoning", pieces: readonly TextPiece[]): void {
     for (const piece of pieces) {
       if (piece.type === "call") into.calls.push(calls.addWhole(piece.call));
-      else into[piece.type === "content" ? channel : "reasoning"] += piece.text;
+      else if (piece.type === "content") into[channel] += piece.text;
+      else {
+        into.reasoning += piece.text;
+        into.isInTags = true;
+      }
     }
   }
 
@@ -122,7 +121,7 @@ export function openChoice({
         isChanged = true;
       }
       if (isRecord(delta.function_call)) hasFunctionCall = true;
-      const spoken: Spoken = { content: "", reasoning: "", calls: [] };
+      const spoken: Spoken = { content: "", reasoning: "", calls: [], isInTags: false };
       let reasoning = readReasoning(delta);
       const thoughtInParts = tidyContent(delta);
       if (thoughtInParts !== undefined) {
@@ -140,6 +139,7 @@ export function openChoice({
         isChanged = true;
       }
       if (tidyReasoning(delta, reasoning, spoken.reasoning)) isChanged = true;
+      if (spoken.isInTags) delta.thinking_in_tags = true;
       return tidyCalls(delta, spoken.calls) || isChanged;
     },
     get isProvisional() {
@@ -155,13 +155,14 @@ export function openChoice({
       return true;
     },
     rest(isCut) {
-      const spoken: Spoken = { content: "", reasoning: "", calls: [] };
+      const spoken: Spoken = { content: "", reasoning: "", calls: [], isInTags: false };
       speak(spoken, "reasoning", thought.end());
       speak(spoken, "content", text.end());
       const all = [...spoken.calls, ...calls.finish(isCut)];
       if (spoken.content === "" && spoken.reasoning === "" && all.length === 0) return undefined;
       return {
         ...(spoken.reasoning === "" ? {} : { reasoning_content: spoken.reasoning }),
+        ...(spoken.isInTags ? { thinking_in_tags: true } : {}),
         ...(spoken.content === "" ? {} : { content: spoken.content }),
         ...(all.length === 0 ? {} : { tool_calls: all }),
       };
@@ -182,6 +183,7 @@ export function joinDeltas(first: Json, second: Json): Json {
     const text = `${typeof first[name] === "string" ? first[name] : ""}${typeof second[name] === "string" ? second[name] : ""}`;
     if (text !== "") joined[name] = text;
   }
+  if (second.thinking_in_tags === true) joined.thinking_in_tags = true;
   const calls: unknown[] = [];
   for (const piece of [first.tool_calls, second.tool_calls].flat()) {
     if (!isRecord(piece)) continue;

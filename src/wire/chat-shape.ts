@@ -36,6 +36,8 @@ export interface ChatDelta {
   role?: "assistant" | null;
   content?: string | null;
   reasoning_content?: string | null;
+  /** Set where thinking stood in the content, in tags: some models need it back that way. */
+  thinking_in_tags?: true;
   tool_calls?: ChatToolCallDelta[];
   [field: string]: unknown;
 }
@@ -62,6 +64,7 @@ export interface ChatMessage {
   role: "assistant";
   content: string | null;
   reasoning_content?: string | null;
+  thinking_in_tags?: true;
   tool_calls?: ChatToolCall[];
   [field: string]: unknown;
 }
@@ -86,19 +89,15 @@ export interface ChatCompletion {
 
 /** What a reader of answers may be told about the request, and what it needs from outside. */
 export interface ChatReadOptions {
-  /** The model that was asked, for answers that do not name theirs. */
-  readonly model?: string | undefined;
+  /**
+   * The request: its `model` for answers that do not name theirs, its `tools` for calls that a model writes into its
+   * text. Looked at only when it is needed. Left out: not known.
+   */
+  readonly request?: (() => Readonly<Record<string, unknown>> | undefined) | undefined;
   /** Unix seconds, for answers without `created`. Default 0. */
   readonly createdSeconds?: number | undefined;
   /** Draws an id for tool calls that came without one, and for answers. Default: random. */
   readonly newId?: (() => string) | undefined;
-  /** `tools` of the request. Left out: not known. */
-  readonly tools?: unknown;
-  /**
-   * What becomes of thinking that stands in the content: a `reasoning_content` of its own (`apart`, the default), or
-   * content with both of its tags (`tagged`), for readers that send it back the way it came.
-   */
-  readonly thinking?: "apart" | "tagged" | undefined;
   /** Nobody waits for the first word, so text may be held until it is clear whether it is thinking. */
   readonly isPatient?: boolean | undefined;
 }

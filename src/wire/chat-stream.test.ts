@@ -32,7 +32,8 @@ const TOOLS = ["weather", "time"].map((name) => ({
 
 function read(text: string, tools: unknown = TOOLS, asked: "stream" | "whole" = "stream", contentType = "") {
   let drawn = 0;
-  const options = { asked, tools, needsDone: false, contentType, newId: () => `new${drawn++}`, model: "m" };
+  const request = tools === null ? undefined : () => ({ model: "m", tools });
+  const options = { asked, request, needsDone: false, contentType, newId: () => `new${drawn++}` };
   const reader = chatBodyReader(options);
   const first = reader.push(Buffer.from(text));
   const { bytes, end: how } = reader.end();
@@ -346,11 +347,11 @@ describe("thinking in the content", () => {
     expect(JSON.parse(out).choices[0].message).toMatchObject({ content: "Hi", reasoning_content: "Greet.\n" });
   });
 
-  it("gets both of its tags where it must go back the way it came", () => {
-    const reader = chatStreamReader({ thinking: "tagged" });
-    const pieces = reader.push(Buffer.from(events(say("The user says hi.</think>\n\nHi")) + stop));
+  it("is marked, for models that need it back the way it came", () => {
+    const reader = chatStreamReader();
+    const pieces = reader.push(Buffer.from(events(say("<think>hm</think>Hi")) + stop));
     expect(pieces[0]).toMatchObject({
-      chunk: { choices: [{ delta: { content: "<think>The user says hi.</think>\n\nHi" } }] },
+      chunk: { choices: [{ delta: { content: "Hi", reasoning_content: "hm", thinking_in_tags: true } }] },
     });
   });
 });
@@ -412,7 +413,7 @@ describe("odd forms", () => {
     ],
     [
       "JSON lines",
-      [say("a"), chunk({}, "stop")].map((each) => JSON.stringify(each)).join("\n"),
+      [say("a"), chunk({}, "stop", { usage: { prompt_tokens: 1 } })].map((each) => JSON.stringify(each)).join("\n"),
       "a.stop~the endpoint did not mark the end of its",
     ],
     [
@@ -491,6 +492,11 @@ describe("errors with a good status", () => {
     ["nothing", "", "!bad_response: the answer was empty"],
     ["broken JSON", '{"id":"c1","choices":[{"me', "!bad_response: the answer is not valid JSON"],
     ["no answer in it", '{"id":"c1"}', "!bad_response: the answer holds no choices"],
+    [
+      "no [DONE] and no usage",
+      events(say("a"), chunk({}, "stop")),
+      "a.stop!stream_cut: the stream ended without [DONE]",
+    ],
     ["a cut", half, "Half!stream_cut: the stream ended without [DONE]~the endpoint did not say why the answer "],
   ])("%s", (_, text, expected) => {
     expect(words(text)).toBe(expected);

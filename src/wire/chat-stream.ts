@@ -20,8 +20,8 @@ import { type SseEvent, type SseReader, sseReader } from "./sse.ts";
 
 export interface ChatStreamOptions extends ChatReadOptions {
   /**
-   * Whether only `[DONE]` ends an answer (default), as brokers and nodes promise. Otherwise a finish reason is enough:
-   * some servers of others send no `[DONE]`.
+   * Whether only `[DONE]` ends an answer (default), as brokers and nodes promise. Otherwise a finish reason and usage are
+   * enough: some servers of others send no `[DONE]`.
    */
   readonly needsDone?: boolean | undefined;
 }
@@ -176,8 +176,8 @@ interface Template {
 
 function chatStream(options: ChatStreamOptions, sink: Sink) {
   const newId = options.newId ?? drawId;
-  const tools = offeredTools(options.tools);
-  const known = { id: "", model: options.model ?? "", created: readCount(options.createdSeconds) ?? 0 };
+  const tools = offeredTools(options.request);
+  const known = { id: "", model: "", created: readCount(options.createdSeconds) ?? 0 };
   const notices: string[] = [];
   const choices = new Map<number, OpenChoice>();
   let error: ZephError | undefined;
@@ -291,6 +291,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     if (typeof value.id === "string" && known.id === "") known.id = value.id;
     else if (typeof value.id === "number" && known.id === "") known.id = String(value.id);
     if (typeof value.model === "string" && value.model !== "") known.model = value.model;
+    else if (known.model === "") known.model = modelOf(options);
     if (known.id === "" && (value.id === undefined || value.id === null || value.id === ""))
       known.id = `chatcmpl-${newId()}`;
     known.created = readCount(value.created, Math.floor) ?? known.created;
@@ -449,6 +450,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   }
 
   function ownChunk(list: readonly Json[]): ChatChunk {
+    if (known.model === "") known.model = modelOf(options);
     const { id, created, model } = known;
     return { id, object: "chat.completion.chunk", created, model, choices: list as unknown as ChatChunk["choices"] };
   }
@@ -502,7 +504,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       }
       if (isDone) return { state: "complete" };
       finishChoices();
-      if (isFinished && options.needsDone === false) {
+      if (isFinished && usageChunk !== undefined && options.needsDone === false) {
         notice("the endpoint did not mark the end of its answer");
         return { state: "finishedWithoutDone" };
       }
@@ -545,6 +547,12 @@ export function pageTitle(page: string): string {
   return title?.[1] === undefined || title[1].trim() === ""
     ? "a web page came instead of an answer"
     : `a web page came instead of an answer: ${title[1].trim()}`;
+}
+
+/** The model that was asked. */
+export function modelOf({ request }: Pick<ChatReadOptions, "request">): string {
+  const model = request?.()?.model;
+  return typeof model === "string" ? model : "";
 }
 
 export function drawId(): string {

@@ -1,5 +1,5 @@
 import { scrub } from "../internal/redact.ts";
-import { isRecord, type Json, parseJson } from "./chat-shape.ts";
+import { type ChatReadOptions, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
 /** A call that a model wrote into its text, in tokens of its own. */
 export interface WrittenCall {
@@ -24,23 +24,34 @@ export interface TextReader {
 }
 
 export interface TextReaderOptions {
-  /**
-   * What becomes of thinking: pieces of its own, content with both tags, or nothing special where the text is thinking
-   * already.
-   */
-  readonly thinking: "apart" | "tagged" | "none";
+  /** False where the text is thinking already. */
+  readonly mayThink: boolean;
   /** Nobody waits for the first word: every beginning may turn out to be thinking. */
   readonly isPatient: boolean;
-  /** Schemas of the offered tools by name; `undefined` when it is not known what was offered. */
-  readonly tools: ReadonlyMap<string, Json> | undefined;
+  readonly tools: OfferedTools;
   readonly notice: (text: string) => void;
 }
 
-/** `tools` of a request: the schema of each function's parameters by its name. `undefined` when there is no such list. */
-export function offeredTools(tools: unknown): ReadonlyMap<string, Json> | undefined {
-  if (!Array.isArray(tools)) return undefined;
+/** The tools a request offered: the schema of each one's parameters by its name. `undefined` when that is not known. */
+export type OfferedTools = () => ReadonlyMap<string, Json> | undefined;
+
+/** The tools of a request, read when somebody asks for them. */
+export function offeredTools(request: ChatReadOptions["request"]): OfferedTools {
+  let isRead = false;
+  let found: ReadonlyMap<string, Json> | undefined;
+  return () => {
+    if (!isRead) {
+      const body = request?.();
+      found = body === undefined ? undefined : readTools(body.tools);
+    }
+    isRead = true;
+    return found;
+  };
+}
+
+function readTools(tools: unknown): ReadonlyMap<string, Json> {
   const found = new Map<string, Json>();
-  for (const tool of tools) {
+  for (const tool of Array.isArray(tools) ? tools : []) {
     const target = isRecord(tool) && isRecord(tool.function) ? tool.function : tool;
     if (!isRecord(target) || typeof target.name !== "string") continue;
     found.set(target.name, isRecord(target.parameters) ? target.parameters : {});
@@ -114,9 +125,9 @@ const MAX_CALL_CHARS = 1024 * 1024;
  * Tells thinking and written calls from the answer. Thinking counts at the beginning only: models that think in the
  * content do it first, and a tag further on belongs to the text. White space around tags is dropped, but only there.
  */
-export function textReader({ thinking, isPatient, tools, notice }: TextReaderOptions): TextReader {
+export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOptions): TextReader {
   type Phase = "start" | "suspect" | "thinking" | "after" | "plain";
-  let phase: Phase = thinking === "none" ? "plain" : "start";
+  let phase: Phase = mayThink ? "start" : "plain";
   let held = "";
   let closing = "";
   let hasThought = false;
@@ -131,12 +142,21 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
   let awaited: readonly string[] | undefined;
   let tail = "";
   let maxHeld = 0;
-  const forms =
-    tools === undefined || tools.size > 0 ? FORMS.filter(({ isSure }) => isSure || tools !== undefined) : [];
-  const marks =
-    tools?.size === 0
-      ? FORMS.filter(({ isSure }) => isSure).map(({ begin }) => begin)
-      : [...forms.map(({ begin }) => begin), ...STRAY];
+  /** What is looked for, as far as the tools allow. Not asked before a `<` has come. */
+  let sought: { readonly forms: readonly CallForm[]; readonly marks: readonly string[] } | undefined;
+
+  function look() {
+    if (sought !== undefined) return sought;
+    const offered = tools();
+    const sure = FORMS.filter(({ isSure }) => isSure);
+    const begins = (list: readonly CallForm[]) => list.map(({ begin }) => begin);
+    if (offered?.size === 0) sought = { forms: [], marks: begins(sure) };
+    else {
+      const forms = offered === undefined ? sure : FORMS;
+      sought = { forms, marks: [...begins(forms), ...STRAY] };
+    }
+    return sought;
+  }
 
   function give(type: "content" | "reasoning", text: string): void {
     if (text === "") return;
@@ -185,7 +205,7 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
   function start(isEnd: boolean): boolean {
     const begun = held.trimStart();
     if (begun === "" && !isEnd) return false;
-    const pair = thinking === "apart" ? THINKING.find(([opening]) => begun.startsWith(opening)) : undefined;
+    const pair = THINKING.find(([opening]) => begun.startsWith(opening));
     if (pair !== undefined) {
       held = begun.slice(pair[0].length);
       closing = pair[1];
@@ -202,27 +222,21 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
     if (lone !== undefined || isPatient || THOUGHTS.some((thought) => lower.startsWith(thought))) phase = "suspect";
     else if (!isEnd && THOUGHTS.some((thought) => thought.startsWith(lower))) return false;
     else phase = "plain";
-    // Its closing tag will be a part of the content, too.
-    if (OPENINGS.some((opening) => begun.startsWith(opening))) hasThought = true;
     return true;
   }
 
   function suspect(isEnd: boolean): boolean {
     const lone = findFirst(held, LONE_CLOSINGS);
-    const call = findFirst(held, marks);
+    const call = findFirst(held, look().marks);
     if (lone !== undefined && isMeant(held, lone) && (call === undefined || lone.at < call.at)) {
-      const thought = held.slice(0, lone.at);
-      const opening = THINKING.find(([, end]) => end === lone.mark)?.[0] ?? "<think>";
-      if (thinking === "tagged") give("content", `${opening}${thought}${lone.mark}`);
-      else give("reasoning", thought);
+      give("reasoning", held.slice(0, lone.at));
       hasThought = true;
       held = held.slice(lone.at + lone.mark.length);
       phase = "after";
-      if (thinking === "tagged") give("content", "\n\n");
       return true;
     }
     if (!isEnd && lone === undefined && call === undefined && held.length < MAX_SUSPECT_CHARS) {
-      return wait([...LONE_CLOSINGS, ...marks], MAX_SUSPECT_CHARS);
+      return wait([...LONE_CLOSINGS, ...look().marks], MAX_SUSPECT_CHARS);
     }
     phase = "plain";
     return true;
@@ -230,7 +244,7 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
 
   function think(isEnd: boolean): boolean {
     const at = held.indexOf(closing);
-    const call = findFirst(held, marks);
+    const call = findFirst(held, look().marks);
     if (call !== undefined && (at === -1 || call.at < at)) {
       give("reasoning", held.slice(0, call.at));
       begin(call);
@@ -243,7 +257,7 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
       phase = "after";
       return true;
     }
-    const keep = isEnd ? 0 : unfinishedLength(held, [closing, ...marks]);
+    const keep = isEnd ? 0 : unfinishedLength(held, [closing, ...look().marks]);
     give("reasoning", held.slice(0, held.length - keep));
     held = held.slice(held.length - keep);
     return false;
@@ -255,7 +269,13 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
       if (held === "") return false;
       trimNext = false;
     }
-    const lookFor = hasThought || thinking === "none" ? marks : [...marks, ...LONE_CLOSINGS];
+    if (!held.includes("<") && !held.includes("◁")) {
+      give("content", held);
+      held = "";
+      return false;
+    }
+    const { marks } = look();
+    const lookFor = hasThought || !mayThink ? marks : [...marks, ...LONE_CLOSINGS];
     const found = findFirst(held, lookFor);
     if (found === undefined) {
       const keep = isEnd ? 0 : unfinishedLength(held, lookFor);
@@ -288,7 +308,7 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
 
   /** A mark of a call has been found: from here on the text is the call's. */
   function begin({ at, mark }: Found): void {
-    const form = forms.find((each) => each.begin === mark);
+    const form = look().forms.find((each) => each.begin === mark);
     held = held.slice(at);
     if (form !== undefined) {
       open = form;
@@ -310,8 +330,9 @@ export function textReader({ thinking, isPatient, tools, notice }: TextReaderOpt
     const inner = held.slice(form.begin.length, end);
     held = held.slice(whole.length);
     open = undefined;
-    const calls = form.read(inner, whole, tools);
-    const known = form.isSure ? calls : calls.filter(({ name }) => tools?.has(name) === true);
+    const offered = tools();
+    const calls = form.read(inner, whole, offered);
+    const known = form.isSure ? calls : calls.filter(({ name }) => offered?.has(name) === true);
     if (known.length > 0 && (end !== undefined || form.isSure)) {
       for (const call of known) out.push({ type: "call", call });
       trimNext = phase === "plain";
