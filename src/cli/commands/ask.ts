@@ -11,6 +11,7 @@ import type { CliContext } from "../context.ts";
 import { readQuestion } from "../read-question.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderJson } from "../render/json.ts";
+import { waitLine } from "../render/status-line.ts";
 
 /** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
 export interface AskFlags {
@@ -59,7 +60,8 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const events = conversation.ask(question, context.signal);
   if (context.json) {
     session.subscribe((event) => {
-      if (event.type === "notice") context.stderr.write(`${event.text}\n`);
+      const line = event.type === "notice" ? `${event.text}\n` : waitLine(event, session.providerName);
+      context.stderr.write(line ?? "");
     });
     return writeJsonOutcome(context, session, await outcomeOf(events));
   }

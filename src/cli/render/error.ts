@@ -1,6 +1,7 @@
 import type { ZephError } from "../../errors/zeph-error.ts";
 import { style } from "./style.ts";
 import { toTerminalPage } from "./terminal-text.ts";
+import { formatWait } from "./usage-line.ts";
 
 /**
  * The error card: what happened, in whose words, what to do, where to read more. One line per node comes before it when
@@ -19,8 +20,9 @@ export function renderError(error: ZephError, { color }: { readonly color: boole
   if (error.detail !== undefined && error.code !== "all_endpoints_failed")
     lines.push(`  ${error.detail.replaceAll("\n", "\n  ")}`);
   if (error.charged === "maybe") lines.push(dim("  This attempt may have been charged for all the same."));
+  if (error.retryAfterMs !== undefined) lines.push(`  It asks to wait ${formatWait(error.retryAfterMs)}.`);
   lines.push(`  ${cyan("→")} ${error.hint}`);
-  const requestId = error.requestId === undefined ? "" : `  ·  request id ${error.requestId}`;
+  const requestId = error.requestId === undefined ? "" : `  ·  request id ${error.requestId}, to quote in a report`;
   lines.push(dim(`  more: zeph explain ${error.code}${requestId}`));
   return toTerminalPage(`${lines.join("\n")}\n`);
 }
