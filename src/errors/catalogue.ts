@@ -129,7 +129,7 @@ export const CATALOGUE = {
     502,
     "retryable",
     "The endpoint failed while working on the request",
-    "Try again in a moment; quote the request id when you report it.",
+    "Try again in a moment, or choose another broker or model with `zeph providers` and `zeph models`.",
   ),
   service_unavailable: entry(
     EXIT.unreachable,
@@ -164,7 +164,7 @@ export const CATALOGUE = {
     502,
     "retryable",
     "The endpoint answered with something zeph cannot read",
-    "Try again; if it stays, report the request id to the operator.",
+    "Try again; if it stays, report it to the operator.",
   ),
   response_too_large: entry(
     EXIT.unreachable,

@@ -204,18 +204,52 @@ describe("the key", () => {
     }
   });
 
-  it("without credit is good: the top-up page is shown and one may go on", async () => {
-    const { error, screen } = await runSetUp({
+  it("without credit is good: the top-up page is shown, one may try again and keep the set-up", async () => {
+    const countPosts = () => sandbox.broker.requests.filter(({ method }) => method === "POST").length;
+    const before = countPosts();
+    const { result, screen } = await runSetUp({
       home: home.path,
       request: { ...toSandbox(), model: "auto" },
       answers: [
         [/API key/, sandbox.broker.keys.outOfMoney],
-        [/Continue anyway\?/, false],
+        [/What now\?/, "Try again"],
+        [/What now\?/, "Keep this set-up"],
       ],
     });
     expect(screen).toContain("the account has no credit");
-    expect(error?.code).toBe("cancelled");
-    await expect(stat(configPath())).rejects.toThrow();
+    expect(result?.outcome.reply).toBeUndefined();
+    expect(await readConfig()).toContain("gonkagate");
+    expect(countPosts() - before).toBe(2);
+  });
+
+  it("without credit when the list already says so offers the same, and another key", async () => {
+    sandbox.broker.faults.next({ kind: "status", status: 402, on: "/models" }, 2);
+    const { result } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/API key/, sandbox.broker.keys.outOfMoney],
+        [/What now\?/, "Try again"],
+        [/What now\?/, "Paste another key"],
+        [/API key/, sandbox.broker.keys.good],
+      ],
+    });
+    expect(result?.outcome.reply?.text).toContain("hello");
+  });
+
+  it("of an account that is not ready need not be copied again, and nobody is told to", async () => {
+    const { screen, result } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/API key/, sandbox.broker.keys.unverified],
+        [/API key/, sandbox.broker.keys.good],
+      ],
+    });
+    expect(screen).toContain("verify the e-mail address");
+    expect(screen).toContain("paste the same key once more");
+    expect(screen).not.toContain("Copy it again");
+    expect(result?.outcome.reply?.text).toContain("hello");
   });
 
   it("that cannot be checked may be tried again, or taken without a check", async () => {

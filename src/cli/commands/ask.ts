@@ -12,6 +12,7 @@ import { noticesTold } from "../notices.ts";
 import { readQuestion } from "../read-question.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderJson } from "../render/json.ts";
+import { waitLine } from "../render/status-line.ts";
 import { show } from "../write-result.ts";
 
 /** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
@@ -61,7 +62,8 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const events = conversation.ask(question, context.signal);
   if (context.json) {
     session.subscribe((event) => {
-      if (event.type === "notice") show(context.stderr, `${event.text}\n`);
+      const line = event.type === "notice" ? `${event.text}\n` : waitLine(event, session.providerName);
+      if (line !== undefined) show(context.stderr, line);
     });
     return writeJsonOutcome(context, session, await outcomeOf(events));
   }

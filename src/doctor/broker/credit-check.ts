@@ -6,7 +6,7 @@ import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.
 import { isLoopback, normalizeBaseURL } from "../../protocol/endpoint.ts";
 import { readBrokerRefusal } from "../../protocol/refusals/broker.ts";
 import type { Check, CheckResult } from "../check.ts";
-import { passed, skipped, warned } from "../results.ts";
+import { passed, warned } from "../results.ts";
 import { type BrokerSighting, brokerCheckNames } from "./broker-sighting.ts";
 
 const MAX_ANSWER_BYTES = 256 * 1024;
@@ -24,7 +24,8 @@ export function creditCheck(sighting: BrokerSighting): Check {
       const { broker, config, key } = sighting;
       const probe = broker?.balanceProbe;
       if (broker === undefined || probe === undefined || key === undefined) {
-        return skipped("this broker does not tell the balance; `zeph doctor --smoke` tries one paid request");
+        // True of most brokers, and nothing that anybody could mend.
+        return passed("this broker does not tell the balance; `zeph doctor --smoke` tries one paid request");
       }
       const url = new URL(probe.path, normalizeBaseURL(config.baseURL));
       if (url.protocol !== "https:" && !isLoopback(url)) throw new ZephError("insecure_url", { detail: url.host });
