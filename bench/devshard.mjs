@@ -5,8 +5,8 @@
 // that and starts the next, and about a hundred inferences are open. What the hosts sign is made before the clock runs.
 // Processor time is counted, so that the load of the machine matters little.
 
-import { Ledger } from "../dist/wire/devshard/ledger.js";
 import { composeDiff, signDiff } from "../dist/wire/devshard/compose.js";
+import { Ledger } from "../dist/wire/devshard/ledger.js";
 import { devshardTx, EXECUTOR_RECEIPT, FINISH_INFERENCE } from "../dist/wire/devshard/messages.js";
 import { devshardSigner, recoverAddress } from "../dist/wire/devshard/signing.js";
 import { applyDiff, replayDiff } from "../dist/wire/devshard/strict.js";
@@ -99,7 +99,9 @@ const warmUp = new Ledger(config);
 for (const txs of work.slice(0, 2000)) compose(warmUp, arrive(warmUp, txs) && txs);
 
 const client = new Ledger(config);
-const journal = measure("composed, applied and signed, two host signatures in each", DIFFS, () => work.map((txs) => compose(client, txs)));
+const journal = measure("composed, applied and signed, two host signatures in each", DIFFS, () =>
+  work.map((txs) => compose(client, txs)),
+);
 const open = client.live.length;
 
 const lean = new Ledger({ ...config, sealGraceNonces: 1e6 });
@@ -127,7 +129,11 @@ measure(`state root after a change, ${SLOTS} slots, ${open} open`, 20_000, () =>
   }
 });
 
-console.log(`node ${process.version}, ${process.platform}-${process.arch}, ${DIFFS} diffs, ${SLOTS} hosts, ${open} open\n`);
+console.log(
+  `node ${process.version}, ${process.platform}-${process.arch}, ${DIFFS} diffs, ${SLOTS} hosts, ${open} open\n`,
+);
 table(["what", "per CPU second", "µs each"], rows);
-const perSecond = DIFFS / (rows[0][2] / 1e6 * DIFFS);
-console.log(`\nat least ${AIM_PER_SECOND} signed diffs a second: ${perSecond >= AIM_PER_SECOND ? "reached" : "MISSED"}`);
+const perSecond = DIFFS / ((rows[0][2] / 1e6) * DIFFS);
+console.log(
+  `\nat least ${AIM_PER_SECOND} signed diffs a second: ${perSecond >= AIM_PER_SECOND ? "reached" : "MISSED"}`,
+);

@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   internal: [],
   protocol: [],
   signer: ["protocol"],
+  wire: ["protocol", "signer"],
   vault: [],
   brokers: [],
   config: [],
