@@ -5,8 +5,8 @@
 // that and starts the next, and about a hundred inferences are open. What the hosts sign is made before the clock runs.
 // Processor time is counted, so that the load of the machine matters little.
 
-import { Ledger } from "../dist/wire/devshard/ledger.js";
 import { composeDiff, signDiff } from "../dist/wire/devshard/compose.js";
+import { Ledger } from "../dist/wire/devshard/ledger.js";
 import { devshardTx, EXECUTOR_RECEIPT, FINISH_INFERENCE } from "../dist/wire/devshard/messages.js";
 import { devshardSigner, recoverAddress } from "../dist/wire/devshard/signing.js";
 import { applyDiff, replayDiff } from "../dist/wire/devshard/strict.js";
@@ -70,13 +70,19 @@ function candidates(nonce) {
 const work = Array.from({ length: DIFFS }, (_, index) => candidates(index + 1));
 const rows = [];
 
-function measure(what, count, body) {
+function microseconds(body) {
   const begin = process.cpuUsage();
-  const result = body();
+  body();
   const { user: inUser, system } = process.cpuUsage(begin);
-  const micros = (inUser + system) / count;
+  return inUser + system;
+}
+
+function row(what, micros) {
   rows.push([what, Math.round(1_000_000 / micros).toLocaleString("en"), micros.toFixed(0)]);
-  return result;
+}
+
+function measure(what, count, body) {
+  row(what, microseconds(body) / count);
 }
 
 function compose(ledger, txs) {
@@ -85,21 +91,40 @@ function compose(ledger, txs) {
   return signDiff(composed, "42", user);
 }
 
-/** As a session does it: a receipt and a finish are checked when they arrive, and once more when they are composed. */
-function arrive(ledger, txs) {
+/** As a session does it: what a host signed is checked when it arrives, before the next diff is composed. */
+function arrive(txs) {
   for (const { kind, message } of txs) {
     if (kind === "finish")
       recoverAddress(FINISH_INFERENCE.encode({ ...message, proposerSig: new Uint8Array() }), message.proposerSig);
+    if (kind !== "confirm") continue;
+    const { inferenceId, confirmedAt, executorSig } = message;
+    const receipt = { inferenceId, ...terms(inferenceId), escrowId: "42", confirmedAt };
+    recoverAddress(EXECUTOR_RECEIPT.encode(receipt), executorSig);
   }
-  return ledger;
 }
 
 // The engine compiles on first use.
 const warmUp = new Ledger(config);
-for (const txs of work.slice(0, 2000)) compose(warmUp, arrive(warmUp, txs) && txs);
+for (const txs of work.slice(0, 2000)) {
+  arrive(txs);
+  compose(warmUp, txs);
+}
 
+// In batches, because the clock of the processor is coarse.
+const BATCH = 100;
 const client = new Ledger(config);
-const journal = measure("composed, applied and signed, two host signatures in each", DIFFS, () => work.map((txs) => compose(client, txs)));
+const journal = [];
+const spent = { arriving: 0, composing: 0 };
+for (let from = 0; from < DIFFS; from += BATCH) {
+  const batch = work.slice(from, from + BATCH);
+  spent.arriving += microseconds(() => batch.forEach(arrive));
+  spent.composing += microseconds(() => {
+    for (const txs of batch) journal.push(compose(client, txs));
+  });
+}
+row("two host signatures checked when they arrive", spent.arriving / DIFFS);
+row("a diff with both and a start composed, applied, signed", spent.composing / DIFFS);
+row("the two together", (spent.arriving + spent.composing) / DIFFS);
 const open = client.live.length;
 
 const lean = new Ledger({ ...config, sealGraceNonces: 1e6 });
@@ -127,7 +152,11 @@ measure(`state root after a change, ${SLOTS} slots, ${open} open`, 20_000, () =>
   }
 });
 
-console.log(`node ${process.version}, ${process.platform}-${process.arch}, ${DIFFS} diffs, ${SLOTS} hosts, ${open} open\n`);
+console.log(
+  `node ${process.version}, ${process.platform}-${process.arch}, ${DIFFS} diffs, ${SLOTS} hosts, ${open} open\n`,
+);
 table(["what", "per CPU second", "µs each"], rows);
-const perSecond = DIFFS / (rows[0][2] / 1e6 * DIFFS);
-console.log(`\nat least ${AIM_PER_SECOND} signed diffs a second: ${perSecond >= AIM_PER_SECOND ? "reached" : "MISSED"}`);
+const perSecond = 1_000_000 / (spent.composing / DIFFS);
+console.log(
+  `\nat least ${AIM_PER_SECOND} diffs signed a second, their parts checked before: ${perSecond >= AIM_PER_SECOND ? "reached" : "MISSED"}`,
+);

@@ -12,6 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   wire: [],
   signer: ["protocol"],
+  wire: ["protocol", "signer"],
   vault: [],
   brokers: [],
   config: [],

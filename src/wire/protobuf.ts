@@ -38,7 +38,7 @@ export function protobufMessage<const F extends Fields>(fields: F): ProtobufMess
 
 export interface ProtobufMessage<T> {
   encode(value: T): Uint8Array;
-  /** Throws {@link MalformedProtobuf}. Bytes fields are views into the input. */
+  /** Throws {@link MalformedProtobuf}. */
   decode(bytes: Uint8Array): T;
 }
 
@@ -236,7 +236,8 @@ function readEntry({ kind, of }: Entry, { integer, bytes }: RawField, before: un
     case "bool":
       return integer !== 0n;
     case "bytes":
-      return bytes;
+      // A copy: what lives long must not hold on to the whole answer it came in.
+      return new Uint8Array(bytes);
     case "string":
       return readText(bytes);
     case "message":

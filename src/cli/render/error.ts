@@ -21,7 +21,8 @@ export function renderError(error: ZephError, { color }: { readonly color: boole
   if (error.charged === "maybe") lines.push(dim("  This attempt may have been charged for all the same."));
   if (error.retryAfterMs !== undefined) lines.push(`  It asks to wait ${formatWait(error.retryAfterMs)}.`);
   lines.push(`  ${cyan("→")} ${inLines(error.hint)}`);
-  const requestId = error.requestId === undefined ? "" : `  ·  request id ${toTerminalLine(error.requestId)}, to quote in a report`;
+  const requestId =
+    error.requestId === undefined ? "" : `  ·  request id ${toTerminalLine(error.requestId)}, to quote in a report`;
   lines.push(dim(`  more: zeph explain ${error.code}${requestId}`));
   return `${lines.join("\n")}\n`;
 }

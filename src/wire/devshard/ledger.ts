@@ -1,3 +1,4 @@
+import { ZephError } from "../../errors/zeph-error.ts";
 import { ProtobufWriter } from "../protobuf.ts";
 import { LiveSet } from "./live-set.ts";
 import { HOST_STATS, type HostStats, INFERENCE_RECORD, type InferenceRecord, STATE_SIGNATURE } from "./messages.ts";
@@ -32,6 +33,9 @@ interface Totals {
   readonly sealedAcc: Uint8Array;
 }
 
+/** As many as there are bits in `validated_by`. */
+const MAX_SLOTS = 128;
+
 /** The parts of the root, as settlement needs them. */
 export interface RootParts {
   readonly root: Uint8Array;
@@ -60,10 +64,13 @@ export class Ledger {
 
   /**
    * The state before the first diff. Throws a {@link DevshardRefusal} `insufficient_balance` when the amount does not pay
-   * for the escrow itself, and `internal` for a version without rules.
+   * for the escrow itself, and `internal` for a version without rules or a group of an impossible size.
    */
   constructor(config: DevshardConfig, rules: DevshardRules = devshardRules(config.version)) {
     const { amount, createDevshardFee, group, version } = config;
+    if (group.length < 1 || group.length > MAX_SLOTS) {
+      throw new ZephError("internal", { detail: `a devshard has 1 to ${MAX_SLOTS} slots, not ${group.length}` });
+    }
     if (amount < createDevshardFee) {
       throw new DevshardRefusal(
         "insufficient_balance",

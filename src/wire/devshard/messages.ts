@@ -5,7 +5,7 @@ import { type MessageOf, ProtobufWriter, protobufMessage, type RawField, readFie
  * Ids, tokens, costs and nonces are uint64, times are Unix seconds.
  */
 
-export const START_INFERENCE = protobufMessage({
+const START_INFERENCE = protobufMessage({
   inferenceId: [1, "uint64"],
   promptHash: [2, "bytes"],
   model: [3, "string"],
@@ -14,7 +14,7 @@ export const START_INFERENCE = protobufMessage({
   startedAt: [6, "int64"],
 });
 
-export const CONFIRM_START = protobufMessage({
+const CONFIRM_START = protobufMessage({
   inferenceId: [1, "uint64"],
   executorSig: [2, "bytes"],
   confirmedAt: [3, "int64"],
@@ -38,7 +38,7 @@ const TIMEOUT_VOTE = protobufMessage({
 
 export const TIMEOUT_REASON = { refused: 1, execution: 2 } as const;
 
-export const TIMEOUT_INFERENCE = protobufMessage({
+const TIMEOUT_INFERENCE = protobufMessage({
   inferenceId: [1, "uint64"],
   /** {@link TIMEOUT_REASON} */
   reason: [2, "enum"],
@@ -83,7 +83,7 @@ const TX_MEMBERS = {
   finalize: [8, FINALIZE_ROUND],
 } as const;
 
-export type TxKind = keyof typeof TX_MEMBERS;
+type TxKind = keyof typeof TX_MEMBERS;
 export type TxMessage<K extends TxKind> = MessageOf<(typeof TX_MEMBERS)[K][1]>;
 
 /** One transaction; `bytes` is the encoded DevshardTx as every host re-encodes it. */

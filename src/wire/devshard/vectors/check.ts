@@ -1,4 +1,5 @@
 import { canonicalJson, promptHash } from "../canonical-json.ts";
+import { type DevshardTx, decodeTx, EXECUTOR_RECEIPT, FINISH_INFERENCE, TIMEOUT_VOTE_CONTENT } from "../messages.ts";
 import { refusalOf } from "../refusals.ts";
 import { checkNonceBudget, lastActiveNonce, quorum, sessionTerms } from "../rules.ts";
 import { recoverAddress, requestDigest, requestSigner } from "../signing.ts";
@@ -212,12 +213,17 @@ interface MaxNonceVector {
   }[];
 }
 
-function checkMaxNonce(tally: Tally, section: MaxNonceVector): void {
+function checkMaxNonce(tally: Tally, section: MaxNonceVector, { keys = {} }: VectorFile): void {
   tally.known("max_nonce", section, ["slots", "max_nonce", "active_cap", "phase_at_end", "log"]);
   const { slots, max_nonce: maxNonce } = section;
   tally.same("max_nonce.active_cap", section.active_cap, String(lastActiveNonce(maxNonce, slots)));
   let phase = 0;
   let last = 0;
+  const known = new Set(Object.keys(keys).map((label) => labelled(label).address));
+  const signers = signersOf(section.log.flatMap(({ txs }) => txs ?? []).map((tx) => decodeTx(bytes(tx))));
+  signers.forEach((signer, index) => {
+    tally.same(`max_nonce (signature ${index} is of a known key)`, true, known.has(signer));
+  });
   section.log.forEach((each, index) => {
     const path = `max_nonce.log[${index}]`;
     tally.known(path, each, ["nonce", "what", "txs", "accepted", "error"]);
@@ -233,4 +239,29 @@ function checkMaxNonce(tally: Tally, section: MaxNonceVector): void {
     });
   });
   tally.same("max_nonce.phase_at_end", section.phase_at_end, phase);
+}
+
+/** Whose signatures stand in confirms, finishes and timeout votes. Their session is told by the finishes alone. */
+function signersOf(txs: readonly DevshardTx[]): string[] {
+  const starts = new Map(
+    txs.flatMap((tx) => (tx.kind === "start" ? [[tx.message.inferenceId, tx.message] as const] : [])),
+  );
+  const escrowId = txs.map((tx) => (tx.kind === "finish" ? tx.message.escrowId : "")).find((id) => id !== "") ?? "";
+  return txs.flatMap((tx) => {
+    if (tx.kind === "confirm") {
+      const start = starts.get(tx.message.inferenceId);
+      if (start === undefined) return [];
+      const { confirmedAt, executorSig } = tx.message;
+      return [recoverAddress(EXECUTOR_RECEIPT.encode({ ...start, escrowId, confirmedAt }), executorSig)];
+    }
+    if (tx.kind === "finish") {
+      const { proposerSig, ...message } = tx.message;
+      return [recoverAddress(FINISH_INFERENCE.encode({ ...message, proposerSig: new Uint8Array() }), proposerSig)];
+    }
+    if (tx.kind !== "timeout") return [];
+    const { inferenceId, reason, votes } = tx.message;
+    return votes.map(({ accept, signature }) =>
+      recoverAddress(TIMEOUT_VOTE_CONTENT.encode({ escrowId, inferenceId, reason, accept }), signature),
+    );
+  });
 }

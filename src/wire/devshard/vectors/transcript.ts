@@ -142,7 +142,14 @@ class Reader {
     if (status !== undefined) {
       const isStream = headers["Content-Type"] === "text/event-stream";
       this.#tally.same(`${path}.response_headers.Content-Type`, events !== undefined, isStream);
-      this.#tally.same(`${path}.status`, status === 200, reply?.message === undefined && !isChainError(status));
+      this.#tally.same(`${path}.response_body`, "events or JSON", (events ?? reply) ? "events or JSON" : answer);
+      const due = reply?.message === undefined ? 200 : statusOf(reply.message);
+      this.#tally.same(`${path}.status`, due ?? status >= 400, due === undefined ? true : status);
+      if (status === 503 && headers["X-Devshard-Error"] !== undefined) {
+        const isGate = reply?.message?.endsWith("requests are disabled") === true;
+        const cause = headers["X-Devshard-Error"];
+        this.#tally.same(`${path}.response_headers.X-Devshard-Error`, cause, isGate ? "requests_disabled" : cause);
+      }
     }
     const request = (parse(exchange.request_body ?? "") ?? {}) as RequestBody;
     if (this.#checkSender(path, exchange, reply)) this.#checkRequest(path, exchange, request, reply);
@@ -168,7 +175,10 @@ class Reader {
       refusal = refusalOf(() => {
         sender = requestSigner(request, Buffer.from(signature, "hex"), clock);
       })?.message;
-      const label = this.#labelOf.get(sender ?? "");
+      // Every key that signed in time is known, and a late request is the owner's.
+      const label = this.#labelOf.get(
+        sender ?? (refusal?.startsWith("timestamp drift") ? this.ledger.config.user : ""),
+      );
       if (label !== undefined) {
         const again = labelled(label).sign(requestDigest(request));
         this.#tally.same(`${path}.request_headers.X-Devshard-Signature`, signature, again);
@@ -234,7 +244,10 @@ class Reader {
     const refusal = refusalOf(() => applyDiff(ledger, diff, this.#rules));
     this.#tally.same(`${path} (applied)`, refused, refusal?.message);
     if (refusal !== undefined) return;
-    if (!isApplied) return ledger.takeBack();
+    if (!isApplied) {
+      ledger.takeBack();
+      return;
+    }
     this.#diffs.set(diff.nonce, json);
     this.#roots.set(diff.nonce, diff.postStateRoot);
     for (const tx of diff.txs) if (tx.kind === "start") this.#starts.set(tx.message.inferenceId, tx.message);
@@ -306,7 +319,7 @@ class Reader {
 
   #checkReply(path: string, exchange: Exchange, request: RequestBody, reply: ResponseBody): void {
     const { escrowId, group, amount, user } = this.ledger.config;
-    if (Array.isArray(reply)) return this.#checkDiffList(path, exchange.path, reply);
+    if (Array.isArray(reply)) this.#checkDiffList(path, exchange.path, reply);
     if (reply.txs !== undefined) this.#checkMempool(`${path}.txs`, reply.txs);
     if (reply.signatures !== undefined) {
       const nonce = Number(/[?&]nonce=(\d+)/.exec(exchange.path)?.[1]);
@@ -412,7 +425,19 @@ function parse(text: string): unknown {
   }
 }
 
-/** The chain's own errors have a `message` as well, and a status that says so. */
-function isChainError(status: number): boolean {
-  return status >= 400;
+/** The status that a host or a chain gives each of its texts; `undefined` for one that no document names. */
+function statusOf(message: string): number | undefined {
+  return STATUSES.find(([text]) => text.test(message))?.[1];
 }
+
+const STATUSES: readonly (readonly [text: RegExp, status: number])[] = [
+  [/^apply diff nonce |^build group: |^no payload |^prompt does not |^request payload does /, 500],
+  [/^inference \d+(?: not found|: expected )|^diff at nonce \d+ not found /, 500],
+  [/^missing auth headers$|^invalid (?:signature hex|timestamp)$|^timestamp drift |^recover address: /, 401],
+  [/^sender not in group$|^restricted to |^gossip restricted /, 403],
+  [/^invalid json: |^decode request: |^unknown timeout reason: |' parameter$/, 400],
+  [/^Not Found$|not found(?:: \w+)?$|^tx not found: /, 404],
+  [/ version conflict: /, 409],
+  [/^rate limit exceeded$/, 429],
+  [/requests are disabled$/, 503],
+];
