@@ -10,7 +10,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   internal: [],
   protocol: [],
-  wire: [],
   signer: ["protocol"],
   wire: ["protocol", "signer"],
   vault: [],
