@@ -49,6 +49,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "smol-toml": ["config"],
   "@decimalturn/": ["config"],
   marked: ["chat", "cli"],
+  "jsonc-parser": ["cli"],
+  yaml: ["cli"],
   zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway"],
   "eventsource-parser": ["sandbox", "ai-sdk", "gateway"],
   undici: ["cli"],
