@@ -66,6 +66,8 @@ async function trial(name, { args, stdin, allow }) {
   await everythingIsThere(where);
   // The next change takes over and tidies up.
   await change("NEXT", String(trials)).run(where);
+  // A config is tidied up by its own next change.
+  if (name === "config set") await zeph(["config", "set", "model", `again-${trials}`]);
   const left = readdirSync(home.folder).filter(isLeft);
   if (left.length > 0) fail(where, `left: ${left}`);
   for (const file of readdirSync(home.folder)) {

@@ -19,7 +19,7 @@ export class UnusableFile extends Error {
   }
 }
 
-export interface ReadLimit {
+interface ReadLimit {
   /** Longer files are refused, unread. */
   readonly maxBytes: number;
 }

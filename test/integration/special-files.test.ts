@@ -163,6 +163,24 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
     });
   });
 
+  it("UTF-16, as PowerShell writes it, is named as such", { timeout: 60_000 }, async () => {
+    const home = await mkdtemp(join(root, "home-"));
+    await vault(home);
+    for (const mark of ["", "\uFEFF"]) {
+      await writeFile(join(home, "u16.toml"), Buffer.from(`${mark}${RECORD}`, "utf16le"));
+      await writeFile(join(home, "u16.env"), Buffer.from(`${mark}ZEPH_SECRET_X=1\n`, "utf16le").swap16());
+      for (const [args, name] of [
+        [["--config", "u16.toml", "providers"], "u16.toml"],
+        [["vault", "import", "u16.env"], "u16.env"],
+      ] as const) {
+        const { code, stderr } = await zeph(home, args);
+        expect(code).toBeGreaterThan(0);
+        expect(stderr).toContain(`${name} is UTF-16 text`);
+        expect(stderr).toMatch(/Save it as UTF-8.*Set-Content/);
+      }
+    }
+  });
+
   it("standard input", { timeout: 60_000 }, async () => {
     const home = await mkdtemp(join(root, "home-"));
     await vault(home);

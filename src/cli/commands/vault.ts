@@ -8,7 +8,7 @@ import { assertEntryName } from "../../vault/entry-name.ts";
 import { checkVault, existingVaultFiles, Vault, type VaultPaths } from "../../vault/index.ts";
 import { entryFault } from "../../vault/known-entries.ts";
 import type { CliContext, RunCommand } from "../context.ts";
-import { asksOnTerminal, openVault, passphraseSource, vaultPathsOf } from "../open-vault.ts";
+import { asksOnTerminal, interruptibleClock, openVault, passphraseSource, vaultPathsOf } from "../open-vault.ts";
 import { promptConfirm, promptHidden, promptText } from "../prompt.ts";
 import { readStdinSecret } from "../read-stdin-secret.ts";
 import { writeResult } from "../write-result.ts";
@@ -30,7 +30,7 @@ export const runVaultInit: RunCommand<VaultInitFlags> = async (context, flags) =
   const passphrase = flags.protect === true ? await newPassphrase(context) : undefined;
   await Vault.init({
     paths,
-    clock: context.clock,
+    clock: interruptibleClock(context),
     force: existing.length > 0,
     ...(passphrase === undefined ? {} : { passphrase }),
   });
