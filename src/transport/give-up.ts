@@ -47,8 +47,7 @@ export function finalError(
   const { refusal, headers } = outcome;
   const asked = retryAfterMs(headers, nowMs);
   const code = insteadCode ?? refusal.code;
-  const known = hints[code] ?? refusal.hint;
-  const hint = refusal.charged === "maybe" && known === undefined ? MAYBE_CHARGED_HINT : known;
+  const hint = hints[code] ?? refusal.hint;
   return new ZephError(code, {
     ...shared,
     ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
