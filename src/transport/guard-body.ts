@@ -2,6 +2,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import type { DeadlineSignal } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import { type StreamWatch, watchStream } from "../protocol/sse.ts";
+import { isDecodingFailure } from "./network-error.ts";
 
 export interface GuardOptions {
   /** The attempt's signal, aborted when the upstream keeps us waiting for too long. */
@@ -142,6 +143,9 @@ function idleAlarm(
 function bodyError(thrown: unknown, deadline: DeadlineSignal, watch: StreamWatch | undefined): unknown {
   if (deadline.signal.aborted) return deadline.signal.reason;
   if (ZephError.is(thrown)) return thrown;
+  if (isDecodingFailure(thrown)) {
+    return new ZephError("bad_response", { detail: "it is not coded as its content-encoding says", cause: thrown });
+  }
   const detail =
     watch === undefined ? "the connection was closed in the middle of the answer" : "the connection was closed";
   return new ZephError("stream_cut", { detail, cause: thrown });
