@@ -14,7 +14,6 @@ import { addConfigCommands } from "./program/config-commands.ts";
 import { addDoctorCommands } from "./program/doctor-commands.ts";
 import { addGonkaCommands } from "./program/gonka-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
-import { addRouterCommand } from "./program/router-command.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addServeCommand } from "./program/serve-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
@@ -48,7 +47,6 @@ export function buildProgram(world: World): {
   addCompletionCommand(program, bound);
   addServeCommand(program, bound);
   addSandboxCommand(program, bound);
-  addRouterCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {
     command
       .exitOverride()

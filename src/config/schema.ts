@@ -180,7 +180,6 @@ export const sectionsSchema = z.looseObject({
     .looseObject(
       {
         fallback: texts.default([]),
-        routing: optionalText,
         embedding_model: optionalText,
         response_cache_enabled: flag.default(false),
         response_cache_ttl_secs: seconds.default(3600),

@@ -79,7 +79,7 @@ function openUpstream(
     onEvent,
     onFallback: ({ from, to, passedOver, model, error }) => {
       const time = new Date(clock.nowMs()).toISOString();
-      stderr.write(`${toSafeJson({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`);
+      stderr.write(`${toSafeJson({ time, event: "fallback", from, to, passedOver, model, errorCode: error.code })}\n`);
     },
   });
 }
