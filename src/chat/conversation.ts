@@ -1,6 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { AnswerCache, CachedAnswer } from "./answer-cache.ts";
 import { type AnswerSettings, settingsOf } from "./answer-settings.ts";
 import type { Budget } from "./budget.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
@@ -13,7 +12,6 @@ import {
   describeExcess,
   emptyDraft,
   estimateCostUsd,
-  isWorthCaching,
   toFinished,
 } from "./draft.ts";
 import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
@@ -21,15 +19,13 @@ import type { ChatSession } from "./session.ts";
 import type { AnswerRequest } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
-import { addToTotal, EMPTY_TOTAL, estimateTokens, NO_USAGE, type UsageTotal } from "./usage.ts";
+import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
 
 export interface ConversationOptions extends AnswerSettings {
   readonly session: ChatSession;
   readonly clock: Pick<Clock, "nowMs">;
   /** Default true. */
   readonly stream?: boolean;
-  /** Looked into before every question that asks for a whole answer and brings no tools. Streams go past it. */
-  readonly cache?: AnswerCache;
   /** Asked before every question, told after every answer. */
   readonly budget?: Budget;
 }
@@ -47,8 +43,8 @@ export interface Conversation {
    */
   ask(question: string, signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
   /**
-   * Asks the last question again, without its answer in the prompt and never from the cache. The new answer takes the
-   * place of the old one in the history; a whole answer stays where the new one does not come to its end.
+   * Asks the last question again, without its answer in the prompt. The new answer takes the place of the old one in
+   * the history; a whole answer stays where the new one does not come to its end.
    */
   askAgain(signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
   /** Goes on with another provider or model. */
@@ -64,8 +60,6 @@ interface Turn {
   readonly startMs: number;
   readonly signal: AbortSignal;
   readonly promptTokensEstimate: number;
-  /** What the answer is kept under. */
-  readonly key: object;
 }
 
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
@@ -73,7 +67,6 @@ type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 /** Starts a conversation on the AI SDK. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
   const { clock, budget, system } = options;
-  const cache = options.stream === false && options.tools === undefined ? options.cache : undefined;
   let session = options.session;
   let exchanges: readonly Exchange[] = [];
   let total = EMPTY_TOTAL;
@@ -85,21 +78,6 @@ export function startConversation(options: ConversationOptions): Conversation {
     ...toModelMessages(exchanges),
     { role: "user" as const, content: question },
   ];
-
-  function cacheKey(question: string): object {
-    const { providerName, modelId } = session;
-    return { providerName, modelId, messages: messagesFor(question), ...settingsOf(options, session, thinking) };
-  }
-
-  /** An answer that was paid for before: no request, no cost, and a part of the conversation like any other. */
-  async function* giveAgain(turn: Turn, { text, reasoning }: CachedAnswer): AsyncGenerator<ConversationEvent, void> {
-    const { draft, startMs } = turn;
-    Object.assign(draft, { text, reasoning, usage: NO_USAGE, costUsd: 0, finishReason: "stop" });
-    await remember(turn, "finished");
-    if (reasoning !== "") yield { type: "reasoning", text: reasoning };
-    yield { type: "text", text };
-    yield { ...toFinished(draft, session, clock.nowMs() - startMs), fromCache: true };
-  }
 
   /** One call of the model. Returns the error it ended with, if it did. */
   async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
@@ -171,7 +149,6 @@ export function startConversation(options: ConversationOptions): Conversation {
       const elapsedMs = clock.nowMs() - startMs;
       state = signal.aborted ? "cancelled" : error === undefined ? "finished" : "failed";
       await remember(turn, state);
-      if (state === "finished" && isWorthCaching(draft)) await cache?.put(turn.key, draft);
       if (state === "finished") for (const text of closingNotices(draft)) yield { type: "notice", text };
       if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
       else if (error === undefined) yield toFinished(draft, session, elapsedMs);
@@ -188,7 +165,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     const before = exchanges.slice(0, -1);
     exchanges = before;
     try {
-      yield* ask(replaced.question, signal, { isAgain: true });
+      yield* ask(replaced.question, signal);
     } finally {
       const next = exchanges.at(before.length);
       const isBetter = next !== undefined && (next.state === "finished" || replaced.state !== "finished");
@@ -196,11 +173,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     }
   }
 
-  async function* ask(
-    question: string,
-    outerSignal?: AbortSignal,
-    { isAgain = false } = {},
-  ): AsyncGenerator<ConversationEvent, void> {
+  async function* ask(question: string, outerSignal?: AbortSignal): AsyncGenerator<ConversationEvent, void> {
     const startMs = clock.nowMs();
     const characters = (system ?? "").length + countCharacters(messagesFor(question));
     const promptTokensEstimate = estimateTokens(characters);
@@ -210,10 +183,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     else outerSignal?.addEventListener("abort", onAbort, { once: true });
     try {
       const excess = describeExcess(promptTokensEstimate, session);
-      const key = cacheKey(question);
-      const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
-      const cached = isAgain ? undefined : await cache?.get(key);
-      if (cached !== undefined) return yield* giveAgain(turn, cached);
+      const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate };
       if (excess !== undefined) yield { type: "notice", text: excess };
       await budget?.check();
       yield* send(turn);
@@ -242,7 +212,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     set thinking(wanted) {
       thinking = wanted;
     },
-    ask: (question, signal) => ask(question, signal),
+    ask,
     askAgain,
     use(next) {
       session = next;

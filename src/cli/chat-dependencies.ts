@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { type AnswerCache, openAnswerCache } from "../chat/answer-cache.ts";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import { readRegularText } from "../internal/regular-file.ts";
@@ -32,17 +31,12 @@ export async function chatDependencies(
     openSession: (wanted) =>
       open(wanted.provider === undefined && remembered !== undefined ? { ...wanted, provider: remembered } : wanted),
     stateFolder,
-    ...(config.responseCache.enabled ? { cache: openCache(context, config.responseCache.ttlMs) } : {}),
     maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
     listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
     rememberProvider: async (name) => {
       if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
     },
   };
-}
-
-function openCache(context: CliContext, ttlMs: number): AnswerCache {
-  return openAnswerCache({ folder: join(zephFolders(context).cache, "answers"), ttlMs, clock: context.clock });
 }
 
 async function readName(path: string): Promise<string | undefined> {

@@ -14,7 +14,6 @@ export interface Config {
   readonly fallback: readonly string[];
   /** `[llm] embedding_model`, which Zeph's other parts use. Kept, and never sent to Gonka (B31). */
   readonly embeddingModel: string | undefined;
-  readonly responseCache: { readonly enabled: boolean; readonly ttlMs: number };
   readonly timeouts: {
     /** From the first attempt to the last byte. Default 600 000. */
     readonly totalMs: number;

@@ -111,7 +111,6 @@ describe("loadConfig: a whole file of Zeph", () => {
       ["tiny", "other", false],
     ]);
     expect(config).toMatchObject({
-      responseCache: { enabled: true, ttlMs: 600_000 },
       timeouts: { totalMs: 900_000, embeddingMs: 30_000 },
       cost: { enabled: true, maxDailyCents: 500 },
       vaultBackend: "age",
@@ -122,6 +121,8 @@ describe("loadConfig: a whole file of Zeph", () => {
     expect(warnings[0]?.message).toContain("stt_model");
     expect(warnings.slice(1).map(({ message }) => message)).toEqual([
       "[llm] embedding_model is kept and not used by zeph; a provider's own embedding_model is",
+      "[llm] response_cache_enabled is kept and not used by zeph; every question is asked",
+      "[llm] response_cache_ttl_secs is kept and not used by zeph; every question is asked",
       "[llm] routing is kept and not used by zeph; providers are asked in the order of [llm] fallback",
     ]);
   });
@@ -458,8 +459,6 @@ describe("loadConfig: layers", () => {
         "cost.enabled = true (file /work/project/config/default.toml:3)",
         "cost.max_daily_cents = 0 (default)",
         "llm.fallback = [] (default)",
-        "llm.response_cache_enabled = false (default)",
-        "llm.response_cache_ttl_secs = 3600 (default)",
         "session.provider_persistence = true (default)",
         "timeouts.embedding_seconds = 30 (default)",
         "timeouts.llm_request_timeout_secs = 600 (default)",

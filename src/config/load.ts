@@ -151,6 +151,8 @@ function fallbackFaults(
 const UNUSED_FIELDS: Readonly<Record<string, string>> = {
   // Zeph's memory and skills use it; no Gonka provider has that model (B31).
   embedding_model: "a provider's own embedding_model is",
+  response_cache_enabled: "every question is asked",
+  response_cache_ttl_secs: "every question is asked",
   routing: "providers are asked in the order of [llm] fallback",
 };
 
@@ -175,7 +177,6 @@ function toConfig(
     selectedProvider: flags.provider,
     fallback: llm.fallback,
     embeddingModel: llm.embedding_model,
-    responseCache: { enabled: llm.response_cache_enabled, ttlMs: llm.response_cache_ttl_secs * 1000 },
     timeouts: {
       totalMs: timeouts.llm_request_timeout_secs * 1000,
       embeddingMs: timeouts.embedding_seconds * 1000,

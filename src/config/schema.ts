@@ -181,8 +181,6 @@ export const sectionsSchema = z.looseObject({
       {
         fallback: texts.default([]),
         embedding_model: optionalText,
-        response_cache_enabled: flag.default(false),
-        response_cache_ttl_secs: seconds.default(3600),
       },
       { error: "must be a table" },
     )

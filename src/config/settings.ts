@@ -44,7 +44,7 @@ export function recordSettings(record: MergedRecord, requestTimeout: Setting | u
 }
 
 const SHOWN_SECTIONS = ["llm", "timeouts", "session", "cost", "vault", "local_gateway"] as const;
-const SHOWN_LLM_FIELDS = new Set(["fallback", "embedding_model", "response_cache_enabled", "response_cache_ttl_secs"]);
+const SHOWN_LLM_FIELDS = new Set(["fallback", "embedding_model"]);
 
 /** The settings outside provider records, defaults included. */
 export function sectionSettings(sections: Sections, layered: (section: string) => LayeredTable): readonly Setting[] {

@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatDependencies } from "../../src/cli/chat-dependencies.ts";
 import { runCli } from "../../src/cli/run.ts";
@@ -76,61 +76,6 @@ describe("what goes over the wire", () => {
     await only('reasoning_effort = "high"\n');
     await world.ask("hello");
     expect(world.questions(broker)[0]).not.toHaveProperty("reasoning_effort");
-  });
-});
-
-describe("the response cache", () => {
-  const whole = { stream: false };
-  const withCache = (enabled: boolean, seconds = 3600) =>
-    world.writeConfig(
-      `[llm]\nresponse_cache_enabled = ${enabled}\nresponse_cache_ttl_secs = ${seconds}\n${record("only", broker.broker.baseURL, pricing(2))}`,
-    );
-  beforeEach(() => {
-    world.env.ZEPH_COMPATIBLE_ONLY_API_KEY = broker.broker.keys.good;
-  });
-
-  it("gives a whole answer again for nothing, until its time is over", async () => {
-    await withCache(true, 60);
-    const clock = { ...systemClock };
-    const first = await world.ask("hello", whole, clock);
-    const second = await world.ask("hello", whole, clock);
-    expect(second.data).toMatchObject({ text: first.data.text, costUsd: 0, fromCache: true });
-    expect(first.data).not.toHaveProperty("fromCache");
-    expect(world.questions(broker)).toHaveLength(1);
-    await world.ask("hello", { ...whole, temperature: "0.1" });
-    await world.ask("hello there", whole);
-    expect(world.questions(broker)).toHaveLength(3);
-    clock.nowMs = () => systemClock.nowMs() + 61_000;
-    await world.ask("hello", whole, clock);
-    expect(world.questions(broker)).toHaveLength(4);
-  });
-
-  it("is off unless asked for, and streams go past it", async () => {
-    await withCache(false);
-    for (const flags of [whole, whole]) await world.ask("hello", flags);
-    await withCache(true);
-    for (const flags of [{}, {}]) await world.ask("hello", flags);
-    expect(world.questions(broker)).toHaveLength(4);
-  });
-
-  it("keeps no answer that was cut at the token limit, and no failure", async () => {
-    await withCache(true);
-    for (const flags of [whole, whole]) await world.ask("tell me a long story", { ...flags, maxTokens: "2" });
-    expect(world.questions(broker)).toHaveLength(2);
-    broker.broker.faults.next({ kind: "status", status: 400 });
-    await expect(world.ask("hello", whole)).rejects.toBeDefined();
-    expect((await world.ask("hello", whole)).data).not.toHaveProperty("fromCache");
-  });
-
-  it("keeps no answer of a stand-in", async () => {
-    await withStandIn("", "");
-    const path = `${world.home}/.config/zeph/config.toml`;
-    await writeFile(
-      path,
-      `[llm]\nresponse_cache_enabled = true\n${(await readFile(path, "utf8")).replace("[llm]\n", "")}`,
-    );
-    for (const flags of [whole, whole]) await world.ask("hello", flags);
-    expect(world.questions(broker)).toHaveLength(2);
   });
 });
 

@@ -1,4 +1,3 @@
-import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
 import { type ConversationOptions, loadModelCode, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
@@ -40,8 +39,6 @@ export interface ChatDependencies {
   readonly stateFolder: string;
   /** `[cost] max_daily_cents`; 0 or absent means no limit. */
   readonly maxDailyCents?: number;
-  /** Present when `[llm] response_cache_enabled` says so. */
-  readonly cache?: AnswerCache;
 }
 
 /** `zeph ask`: one question, one answer; nothing but the answer on standard output. */
@@ -51,13 +48,11 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   // Both take a moment to load; neither waits for the other.
   const [session] = await Promise.all([dependencies.openSession(sessionChoice(flags)), loadModelCode()]);
   const budget = dailyBudget(context, dependencies);
-  const { cache } = dependencies;
   const conversation = startConversation({
     session,
     clock: context.clock,
     budget,
     ...settings,
-    ...(cache === undefined ? {} : { cache }),
   });
   const events = conversation.ask(question, context.signal);
   if (context.json) {
@@ -118,7 +113,7 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
   const { stdout } = context;
   const notices = noticesTold(context);
   if (outcome.type === "finished") {
-    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka, fromCache } = outcome;
+    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka } = outcome;
     const { elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
@@ -133,7 +128,6 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
       },
       costUsd: costUsd ?? null,
       costNgonka: costNgonka ?? null,
-      ...(fromCache === undefined ? {} : { fromCache }),
       elapsedMs,
       firstByteMs: firstByteMs ?? null,
       finishReason,

@@ -26,13 +26,11 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
   const settings = conversationSettings(flags);
   const session = await dependencies.openSession(sessionChoice(flags));
   const budget = dailyBudget(context, dependencies);
-  const { cache } = dependencies;
   const conversation = startConversation({
     session,
     clock: context.clock,
     budget,
     ...settings,
-    ...(cache === undefined ? {} : { cache }),
   });
   const history = openLineHistory({ file: stateFile(join(dependencies.stateFolder, "chat-history.jsonl")) });
   const recall = await history.load();
