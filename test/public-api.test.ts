@@ -98,7 +98,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "toAddress",
       "verifySignature",
     ],
-    types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SignerOptions", "SigningPhase"],
+    types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SignerOptions"],
   },
   "zeph/testing": {
     values: ["builtInEngine", "manualClock", "remoteEngine", "startSandbox"],

@@ -134,6 +134,14 @@ describe("loadConfig: a whole file of Zeph", () => {
     ]);
   });
 
+  it("says of the generation of the signed text that it is not chosen any more", async () => {
+    const record = '[[llm.providers]]\ntype = "gonka"\nname = "g"\ngonka_source_url = "https://n.example"\n';
+    const { warnings } = await load({ [USER]: `${record}gonka_signing_phase = 1\n` });
+    expect(warnings.map(({ message }) => message)).toEqual([
+      'provider "g", gonka_signing_phase is kept and not used by zeph; requests are signed as networks since v0.2.6 take them',
+    ]);
+  });
+
   it("says of Zeph's roles that they are kept and not used", async () => {
     const { warnings } = await load({ [USER]: broker("b", 'vision = true\nembed = true\nembedding_model = "e"') });
     expect(warnings.map(({ message }) => message)).toEqual([

@@ -101,7 +101,6 @@ export const gonkaRecord = z.looseObject({
   gonka_chain_prefix: text
     .regex(CHAIN_PREFIX, { error: "must be an address prefix in lower case, such as gonka" })
     .optional(),
-  gonka_signing_phase: z.literal([1, 3], { error: "must be 3, or 1 for networks before v0.2.6" }).optional(),
   gonka_source_url: httpUrl.optional(),
   gonka_verify_proof: flag.optional(),
   gonka_chain_id: text.optional(),

@@ -18,7 +18,7 @@ const SECRET_FIELD = /(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i
 /** What a record has when it says nothing else; see `RunnableProvider`. */
 const RECORD_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   compatible: { max_tokens: 4096, max_retries: 3 },
-  gonka: { max_tokens: 4096, max_retries: 3, gonka_chain_prefix: "gonka", gonka_signing_phase: 3 },
+  gonka: { max_tokens: 4096, max_retries: 3, gonka_chain_prefix: "gonka" },
 };
 
 /** The settings of a provider record: the fields zeph knows, and the defaults of those that are not there. */

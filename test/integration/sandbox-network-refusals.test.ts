@@ -430,17 +430,4 @@ describe("other routes", () => {
     const shown = await fetch(`${network.nodes[1]!.baseURL}/chat/completions?id=${id}`);
     expect(await shown.json()).toMatchObject({ status: "FINISHED", model: MODEL, requested_by: account.address });
   });
-
-  it("verifies phase 1 signatures when configured for them", async () => {
-    const old = await startNetwork({ engine: echoEngine, clock, phase: 1, nodes: 1 });
-    const user = old.createAccount();
-    const body = chatBody();
-    const timestampNanos = nowNanos();
-    const node = old.nodes[0]!;
-    const Authorization = signWithOpenSsl(user.privateKeyHex, `${body}${timestampNanos}${node.address}`);
-    const options = { account: user, node, body, timestampNanos };
-    expect((await signedCall({ ...options, headers: { Authorization } })).status).toBe(200);
-    expect((await signedCall(options)).status).toBe(401);
-    await old.stop();
-  });
 });
