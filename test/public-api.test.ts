@@ -101,7 +101,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
     types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SignerOptions"],
   },
   "zeph/testing": {
-    values: ["builtInEngine", "manualClock", "remoteEngine", "startSandbox"],
+    values: ["builtInEngine", "manualClock", "startSandbox"],
     types: [
       "AccountOptions",
       "BrokerOptions",
@@ -132,7 +132,6 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "ParticipantInput",
       "ReasoningForm",
       "RecordedRequest",
-      "RemoteEngineOptions",
       "RequestRecord",
       "Sandbox",
       "SandboxAccount",
