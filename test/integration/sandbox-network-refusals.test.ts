@@ -71,8 +71,8 @@ describe("refusals before anything is charged", () => {
     );
   });
 
-  it("400: what Go's JSON reader says, before any header is looked at", async () => {
-    const text = "invalid chat completion request: invalid character 'h' looking for beginning of value";
+  it("400: what is no JSON or of another type, before any header is looked at", async () => {
+    const text = "invalid chat completion request: invalid JSON";
     await expectRefusal(await call({ body: "hello", headers: { Authorization: undefined } }), 400, text);
     await expectRefusal(
       await call({ body: chatBody({ max_tokens: 2_147_483_648 }) }),
@@ -200,7 +200,7 @@ describe("the order of the checks", () => {
     ["Authorization", () => ({ headers: { Authorization: undefined } }), 401, /Authorization is required/],
     ["allow-list", () => disallow({}), 403, /Transfer Agent not allowed/],
     ["messages", () => ({ body: '{"messages":[]}' }), 400, /messages is required/],
-    ["JSON", () => ({ body: "{" }), 400, /unexpected end of JSON input/],
+    ["JSON", () => ({ body: "{" }), 400, /invalid JSON/],
   ];
   const poorAccount = () => network.createAccount({ balanceNgonka: 0n });
   const restrict = <T>(value: T): T => {
