@@ -412,7 +412,7 @@ describe("what travels on", () => {
     const broken = await own.ask("/chat/completions", chat);
     expect(broken.status).toBe(502);
     expect(await broken.json()).toMatchObject({ error: { code: "stream_cut" } });
-    await expect.poll(() => own.records.at(-1)).toMatchObject({ outcome: "failed", errorCode: "stream_cut" });
+    await expect.poll(() => own.records.at(-1)).toMatchObject({ status: 502, errorCode: "stream_cut" });
   });
 
   it("is an error with a status when a smaller one breaks off", async () => {

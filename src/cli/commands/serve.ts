@@ -43,7 +43,12 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
       ? {}
       : { onRequest: (record) => context.stderr.write(`${logLine(record, context.clock.nowMs())}\n`) }),
   });
-  observer.observe = (event) => gateway.observe(event);
+  observer.observe = (event) => {
+    gateway.observe(event);
+    if (event.type !== "notice" || flags.quiet === true) return;
+    const time = new Date(context.clock.nowMs()).toISOString();
+    context.stderr.write(`${JSON.stringify({ time, event: "notice", text: event.text })}\n`);
+  };
   const { port, host: hostname } = choices;
   const listening = await listen(gateway, { port, hostname, clock: context.clock });
   introduce(context, { listening, choices, localKey, model, provider: { name, baseURL: opened.gonka.baseURL }, flags });
