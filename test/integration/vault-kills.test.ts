@@ -33,11 +33,15 @@ interface Change {
   readonly states: readonly Readonly<Record<string, string>>[];
   /** There is no vault before. */
   readonly fromNothing?: boolean;
+  /** Another process was killed before, while it held the lock. */
+  readonly onStaleLock?: boolean;
 }
+
+const SET = 'await (await Vault.open({ paths })).set("NEW", new Secret("3"));';
 
 const CHANGES: Readonly<Record<string, Change>> = {
   set: {
-    program: 'await (await Vault.open({ paths })).set("NEW", new Secret("3"));',
+    program: SET,
     states: [{ OLD: "2" }, { OLD: "2", NEW: "3" }],
   },
   "init --force": { program: "await Vault.init({ paths, force: true });", states: [{ OLD: "2" }, {}] },
@@ -46,6 +50,11 @@ const CHANGES: Readonly<Record<string, Change>> = {
     program:
       "const { backups } = await listVaultBackups({ paths }); await restoreVault({ paths, backup: backups[0] });",
     states: [{ OLD: "2" }, { OLD: "1" }],
+  },
+  "set, in the place of one that was killed": {
+    program: SET,
+    states: [{ OLD: "2" }, { OLD: "2", NEW: "3" }],
+    onStaleLock: true,
   },
   passphrase: {
     program: 'await (await Vault.open({ paths })).protect(new Secret("p"), { scryptWorkFactor: 4 });',
@@ -73,9 +82,13 @@ function run(folder: string, program: string, env: Readonly<Record<string, strin
   });
 }
 
-async function copyOfOrigin({ fromNothing = false }: Change): Promise<string> {
+async function copyOfOrigin({ fromNothing = false, onStaleLock = false }: Change): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "zeph-kill-"));
   if (!fromNothing) await cp(origin, folder, { recursive: true });
+  if (onStaleLock) {
+    await run(folder, SET, { TRIAL_AT: "6", TRIAL_KIND: "before" });
+    expect(await readdir(folder)).toContain("secrets.age.lock");
+  }
   return folder;
 }
 
