@@ -1,3 +1,5 @@
+// `npm run soak -- vault` kills changes of a vault instead: see soak-vault.mjs.
+//
 // Runs the local endpoint and both kinds of connection for a long time against a sandbox that misbehaves, and fails when
 // memory grows. `SOAK_SECONDS=3600 npm run soak`; default 120. Loopback only.
 import { fork } from "node:child_process";
@@ -6,6 +8,11 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { listen, localGateway } from "../dist/gateway/index.js";
 import { gonkaFetch, RequestSigner } from "../dist/index.js";
+
+if (process.argv[2] === "vault") {
+  await import("./soak-vault.mjs");
+  process.exit();
+}
 
 const seconds = Number(process.env.SOAK_SECONDS ?? 120);
 const SAMPLES = 24;

@@ -10,8 +10,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   internal: [],
   protocol: [],
-  wire: [],
   signer: ["protocol"],
+  wire: ["protocol", "signer"],
   vault: [],
   brokers: [],
   config: [],
@@ -49,6 +49,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "smol-toml": ["config"],
   "@decimalturn/": ["config"],
   marked: ["chat", "cli"],
+  "jsonc-parser": ["cli"],
+  yaml: ["cli"],
   zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway"],
   "eventsource-parser": ["sandbox", "ai-sdk", "gateway"],
   undici: ["cli"],
@@ -149,7 +151,11 @@ function isTypeOnly(from: string, to: string): boolean {
 
 describe("the outside world", () => {
   const GLOBALS: readonly (readonly [RegExp, string, readonly RegExp[]])[] = [
-    [/\bprocess\.(?!env\b\?)/, "process", [/^cli\/(?:main|system-world)\.ts$/, /^sandbox\//, /^vault\/lock-file\.ts$/]],
+    [
+      /\bprocess\.(?!env\b\?)/,
+      "process",
+      [/^cli\/(?:main|system-world)\.ts$/, /^sandbox\//, /^internal\/lock-file\.ts$/],
+    ],
     [/\bconsole\.(?:log|error|warn|info|debug)\(/, "console", []],
     [/\bDate\.now\(/, "Date.now", [/^internal\/clock\.ts$/]],
     [

@@ -1,8 +1,12 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
+import { readRegularText } from "../internal/regular-file.ts";
+
+/** Larger ones were not written by us. */
+const MAX_BYTES = 16 * 1024 * 1024;
 
 /** A whole answer as it is kept. */
 export interface CachedAnswer {
@@ -34,7 +38,7 @@ export function openAnswerCache({ folder, ttlMs, clock }: AnswerCacheOptions): A
 
   async function read(path: string): Promise<CachedAnswer | undefined> {
     try {
-      const kept: unknown = JSON.parse(await readFile(path, "utf8"));
+      const kept: unknown = JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? "");
       if (typeof kept !== "object" || kept === null || !("savedAtMs" in kept)) return undefined;
       const ageMs = clock.nowMs() - Number(kept.savedAtMs);
       return ageMs >= 0 && ageMs < ttlMs ? toAnswer(kept) : undefined;

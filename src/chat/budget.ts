@@ -39,11 +39,13 @@ export function openBudget({ maxDailyCents, file, clock }: BudgetOptions): Budge
     async add(costUsd) {
       const day = localDay(clock.nowMs());
       const text = `${JSON.stringify({ day, usd: costUsd })}\n`;
-      const lines = parseSpending(await file.read());
-      if (lines.some((line) => line.day !== day)) {
-        const kept = lines.filter((line) => line.day === day).map((line) => `${JSON.stringify(line)}\n`);
-        await file.replace(kept.join("") + text);
-      } else await file.append(text);
+      await file.alone(async () => {
+        const lines = parseSpending(await file.read());
+        if (lines.some((line) => line.day !== day)) {
+          const kept = lines.filter((line) => line.day === day).map((line) => `${JSON.stringify(line)}\n`);
+          await file.replace(kept.join("") + text);
+        } else await file.append(text);
+      });
     },
   };
 }

@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type AnswerCache, openAnswerCache } from "../chat/answer-cache.ts";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { readRegularText } from "../internal/regular-file.ts";
 import type { CliContext } from "./context.ts";
 import type { ReplDependencies } from "./repl/repl-dependencies.ts";
 import { sessionOpener } from "./session.ts";
@@ -47,7 +47,7 @@ function openCache(context: CliContext, ttlMs: number): AnswerCache {
 
 async function readName(path: string): Promise<string | undefined> {
   try {
-    return (await readFile(path, "utf8")).trim();
+    return (await readRegularText(path, { maxBytes: 4096 }))?.trim();
   } catch {
     // Nothing was chosen yet.
     return undefined;

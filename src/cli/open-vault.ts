@@ -1,5 +1,7 @@
-import { open } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { ZephError } from "../errors/zeph-error.ts";
+import type { Clock } from "../internal/clock.ts";
+import { readRegularText, UnusableFile } from "../internal/regular-file.ts";
 import { Secret } from "../internal/secret.ts";
 import { type AskPassphrase, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
 import type { CliContext } from "./context.ts";
@@ -12,11 +14,16 @@ export function vaultPathsOf({ env, homeDir, platform, paths }: CliContext): Vau
   return vaultPaths({ env, homeDir, platform, flags: paths });
 }
 
+/** A clock whose waits Ctrl-C and SIGTERM end, for those who wait for a lock. */
+export function interruptibleClock({ clock, signal }: Pick<CliContext, "clock" | "signal">): Clock {
+  return { ...clock, nowMs: () => clock.nowMs(), sleep: (delayMs, own) => clock.sleep(delayMs, own ?? signal) };
+}
+
 /** Opens the vault of this run and asks for its passphrase when it has one, at a terminal up to three times. */
 export async function openVault(context: CliContext): Promise<Vault> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const { clock } = context;
+      const clock = interruptibleClock(context);
       return await Vault.open({ paths: vaultPathsOf(context), clock, passphrase: passphraseSource(context) });
     } catch (error) {
       const mayTryAgain = ZephError.is(error) && error.code === "vault_wrong_passphrase" && asksOnTerminal(context);
@@ -49,19 +56,24 @@ export function passphraseFile({ env }: CliContext): string | undefined {
   return env.ZEPH_VAULT_PASSPHRASE_FILE === "" ? undefined : env.ZEPH_VAULT_PASSPHRASE_FILE;
 }
 
+const MAX_PASSPHRASE_BYTES = 64 * 1024;
+
 async function readPassphraseFile(path: string, platform: NodeJS.Platform): Promise<Secret> {
-  const file = await open(path, "r").catch((cause: unknown) => {
-    throw new ZephError("vault_locked", { detail: `the passphrase file ${path} cannot be read`, cause });
-  });
+  const unusable = (cause?: unknown) => {
+    const isOurs = cause instanceof UnusableFile;
+    const detail = isOurs ? `the passphrase file ${cause.message}` : `the passphrase file ${path} cannot be read`;
+    return new ZephError("vault_locked", { detail, hint: isOurs ? cause.hint : undefined, cause });
+  };
   try {
-    const { mode } = await file.stat();
-    if (platform !== "win32" && (mode & 0o077) !== 0) {
+    const text = await readRegularText(path, { maxBytes: MAX_PASSPHRASE_BYTES });
+    if (text === undefined) throw unusable();
+    if (platform !== "win32" && ((await stat(path)).mode & 0o077) !== 0) {
       throw new ZephError("vault_permissions", { detail: path, hint: `Run: chmod 600 ${path}` });
     }
-    const passphrase = (await file.readFile("utf8")).replace(/\r?\n$/, "");
+    const passphrase = text.replace(/\r?\n$/, "");
     if (passphrase === "") throw new ZephError("vault_locked", { detail: `the passphrase file ${path} is empty` });
     return new Secret(passphrase);
-  } finally {
-    await file.close();
+  } catch (error) {
+    throw ZephError.is(error) ? error : unusable(error);
   }
 }

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
+import { readRegularFile, UnusableFile } from "../internal/regular-file.ts";
 import type { CliContext } from "./context.ts";
 import { readStdin } from "./read-stdin.ts";
 
@@ -12,9 +12,7 @@ const MAX_BODY_BYTES = 10_485_760;
  * `missing_input`, `request_too_large`.
  */
 export async function readBody(context: CliContext, file: string | undefined): Promise<Uint8Array> {
-  const bytes = file === undefined ? await readPiped(context) : await readNamed(resolve(context.cwd, file));
-  if (bytes.length <= MAX_BODY_BYTES) return bytes;
-  throw tooLarge(bytes.length);
+  return file === undefined ? readPiped(context) : readNamed(resolve(context.cwd, file));
 }
 
 async function readPiped(context: CliContext): Promise<Uint8Array> {
@@ -24,17 +22,19 @@ async function readPiped(context: CliContext): Promise<Uint8Array> {
       hint: "Give it with --file PATH, or pipe it in.",
     });
   }
-  return readStdin(context, { maxBytes: MAX_BODY_BYTES, tooMuch: () => tooLarge("too many") });
+  return readStdin(context, { maxBytes: MAX_BODY_BYTES, tooMuch: tooLarge });
 }
 
-function tooLarge(size: number | "too many"): ZephError {
-  return new ZephError("request_too_large", { detail: `${size} bytes, a node takes ${MAX_BODY_BYTES}` });
+function tooLarge(): ZephError {
+  return new ZephError("request_too_large", { detail: `too many bytes, a node takes ${MAX_BODY_BYTES}` });
 }
 
 async function readNamed(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    throw new ZephError("missing_input", { detail: `${path} cannot be read`, cause });
-  }
+  const bytes = await readRegularFile(path, { maxBytes: MAX_BODY_BYTES }).catch((cause: unknown) => {
+    if (cause instanceof UnusableFile && cause.code === "too_large") throw tooLarge();
+    const detail = cause instanceof UnusableFile ? cause.message : `${path} cannot be read`;
+    throw new ZephError("missing_input", { detail, hint: "Name a file, or pipe the body in.", cause });
+  });
+  if (bytes === undefined) throw new ZephError("missing_input", { detail: `${path} does not exist` });
+  return bytes;
 }

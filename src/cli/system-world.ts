@@ -3,6 +3,7 @@ import { isAbsolute } from "node:path";
 import { systemClock } from "../internal/clock.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import type { World } from "./context.ts";
+import { namesProxy, throughProxies } from "./proxy.ts";
 
 /** The real outside world, put together in this one place. */
 export function systemWorld(): World {
@@ -37,11 +38,16 @@ function homeFolder(): string {
   return isAbsolute(folder) ? folder : userInfo().homedir;
 }
 
-/** The first Ctrl-C asks politely; the second leaves at once. */
+/**
+ * The first Ctrl-C or SIGTERM asks politely. The second is left to the system, which ends the process at once wherever
+ * it is: our own code could not, while the loop is busy or a thread waits for a disk (`process.exit` waits for threads).
+ */
 function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   const interrupt = () => {
-    if (controller.signal.aborted) process.exit(130);
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+    giveBackTerminal();
     controller.abort(new DOMException("interrupted", "AbortError"));
   };
   process.on("SIGINT", interrupt);
@@ -49,24 +55,27 @@ function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
-function namesProxy(env: NodeJS.ProcessEnv): boolean {
-  return ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"].some((name) => (env[name] ?? "") !== "");
+/** What a question has changed; nobody could afterwards. */
+function giveBackTerminal(): void {
+  if (process.stdin.isTTY !== true || !process.stdin.isRaw) return;
+  process.stdin.setRawMode(false);
+  process.stderr.write("\u001b[?25h");
 }
 
 async function openServerFetch(env: NodeJS.ProcessEnv): Promise<FetchFunction> {
-  const [{ Agent, EnvHttpProxyAgent }, { leanFetch }] = await Promise.all([
-    import("undici"),
-    import("./lean-fetch.ts"),
-  ]);
-  return leanFetch(namesProxy(env) ? new EnvHttpProxyAgent() : new Agent());
+  const [{ Agent, ProxyAgent }, { leanFetch }] = await Promise.all([import("undici"), import("./lean-fetch.ts")]);
+  return throughProxies(env, (proxy) => leanFetch(proxy === undefined ? new Agent() : new ProxyAgent(proxy)));
 }
 
-/** Node 20's own fetch ignores HTTPS_PROXY; with one set, undici's agent that reads these variables is used. */
+/** Node 20's own fetch ignores HTTPS_PROXY; where a variable names a proxy, undici's agent goes through it. */
 function proxyAwareFetch(env: NodeJS.ProcessEnv): FetchFunction {
-  if (!namesProxy(env)) return (input, init) => globalThis.fetch(input, init);
-  const loaded = import("undici").then(({ EnvHttpProxyAgent }) => new EnvHttpProxyAgent());
-  return async (input, init) => {
+  const direct: FetchFunction = (input, init) => globalThis.fetch(input, init);
+  if (!namesProxy(env)) return direct;
+  return throughProxies(env, async (proxy) => {
+    if (proxy === undefined) return direct;
+    const { ProxyAgent } = await import("undici");
+    const dispatcher = new ProxyAgent(proxy);
     // The types of undici and of Node's own copy of it differ in spelling only.
-    return globalThis.fetch(input, Object.assign({}, init, { dispatcher: await loaded }));
-  };
+    return (input, init) => globalThis.fetch(input, Object.assign({}, init, { dispatcher }));
+  });
 }

@@ -66,8 +66,6 @@ function brokerOptions(connection: BrokerConnection): { readonly baseURL: string
       send: sendBearer(Secret.from(connection.apiKey ?? ""), common.fetch),
       readRefusal: readBrokerRefusal,
       baseURLs: () => [baseURL],
-      // Brokers charge for answers; a request that failed cost nothing.
-      retryCharged: true,
     },
   };
 }

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { zephFolders } from "../config/paths.ts";
-import { dailyLimitError, parseSpending, spendingPath, spentOnDayUsd } from "../journal/spending.ts";
+import { UnusableFile } from "../internal/regular-file.ts";
+import { dailyLimitError, parseSpending, readSpending, spentOnDayUsd } from "../journal/spending.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { Check } from "./check.ts";
-import { failed, passed } from "./results.ts";
+import { failed, passed, warned } from "./results.ts";
 
 /** Is there anything left of the day's limit? Nothing is checked where no limit is set. */
 export function dailyLimitChecks({ world, loaded }: Setup): readonly Check[] {
@@ -13,9 +13,15 @@ export function dailyLimitChecks({ world, loaded }: Setup): readonly Check[] {
     {
       name: "cost.daily_limit",
       async run() {
-        // As a chat reads it: a ledger that cannot be read counts as empty.
-        const ledger = await readFile(spendingPath(zephFolders(world).state), "utf8").catch(() => undefined);
-        const spentUsd = spentOnDayUsd(parseSpending(ledger), world.clock.nowMs());
+        const ledger = await readSpending(zephFolders(world).state).catch((error: unknown) => error);
+        if (ledger instanceof UnusableFile) {
+          const detail = `${ledger.message}: what is spent is not counted, and nothing keeps to max_daily_cents`;
+          return warned(detail, { hint: "Move it away; the next answer begins a new one." });
+        }
+        const spentUsd = spentOnDayUsd(
+          parseSpending(typeof ledger === "string" ? ledger : undefined),
+          world.clock.nowMs(),
+        );
         const data = { spent_cents: spentUsd * 100, max_daily_cents: maxDailyCents };
         const reached = dailyLimitError(spentUsd, maxDailyCents);
         if (reached !== undefined) return failed(reached, { data });

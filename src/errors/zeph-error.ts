@@ -18,7 +18,7 @@ export interface ZephErrorOptions {
   /** What exactly happened here: the server's own words (scrubbed), a path, a name. Never a secret. */
   readonly detail?: string;
   /** Replaces the catalogue's hint where the place knows better, such as a top-up page or the nearest model ids. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   /** HTTP status received, where there was one. */
   readonly status?: number;
   readonly requestId?: string;

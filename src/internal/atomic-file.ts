@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, realpath, rename, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { link, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { fileErrorCode, readRegularFile, regular, UnusableFile } from "./regular-file.ts";
 
 export interface WriteFileAtomicOptions {
   /** Permission bits of the new file. Default 0o600: only the owner. */
@@ -21,8 +22,9 @@ export interface AtomicWrite {
 }
 
 /**
- * Replaces a file in one step: a reader sees the old bytes or the new ones, also after a crash. Missing folders are
- * made with mode 0700. Throws `file_unwritable`; the old file is then as it was.
+ * Replaces a file in one step: a reader sees the old bytes or the new ones, also after a crash or on a full disk. Missing
+ * folders are made with mode 0700. A link stays a link, also one that leads to nothing yet; what is there and is no file
+ * (a device, a pipe, a folder) is never replaced. Throws `file_unwritable`; the old file is then as it was.
  *
  * @example
  * ```ts
@@ -35,65 +37,183 @@ export async function writeFileAtomic(
   options: WriteFileAtomicOptions = {},
 ): Promise<AtomicWrite> {
   const { mode = 0o600, backup = "none", clock = systemClock } = options;
+  const staged = await stageFile(path, content, { mode });
+  try {
+    const backupPath = backup === "timestamped" ? await keepBackup(staged.path, { mode, clock }) : undefined;
+    await staged.commit();
+    return { path: staged.path, backupPath };
+  } catch (error) {
+    await staged.discard();
+    throw unwritable(path, error);
+  }
+}
+
+/** New content that lies complete on the disk, beside the file whose place it will take. */
+export interface StagedFile {
+  /** The file that will be replaced; links are followed. */
+  readonly path: string;
+  readonly temporary: string;
+  /** Takes the place, in one step. */
+  commit(): Promise<void>;
+  /** Takes the new content away. Throws nothing. */
+  discard(): Promise<void>;
+}
+
+/** The first half of {@link writeFileAtomic}, for changes of more than one file. Throws `file_unwritable`. */
+export async function stageFile(
+  path: string,
+  content: Uint8Array | string,
+  { mode = 0o600 }: Pick<WriteFileAtomicOptions, "mode"> = {},
+): Promise<StagedFile> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const target = await followLinks(path);
-    const backupPath = backup === "timestamped" ? await keepPrevious(target, mode, clock.nowMs()) : undefined;
-    const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString("hex")}.tmp`);
-    try {
-      await writeNew(temporary, content, mode);
-      await rename(temporary, target);
-    } catch (error) {
-      await unlink(temporary).catch(() => undefined);
-      throw error;
-    }
-    await syncFolder(dirname(target));
-    return { path: target, backupPath };
+    await assertReplaceable(target);
+    const temporary = await writeTemporary(target, content, mode);
+    return {
+      path: target,
+      temporary,
+      async commit() {
+        const { mtimeMs } = await stat(temporary);
+        await rename(temporary, target);
+        await syncFolder(dirname(target));
+        await sweepTemporaries(target, mtimeMs);
+      },
+      discard: () => unlink(temporary).catch(() => undefined),
+    };
   } catch (error) {
-    throw new ZephError("file_unwritable", { detail: `${path} (${errorCode(error) ?? "unknown"})`, cause: error });
+    throw unwritable(path, error);
   }
 }
 
-/** A config that is a link into a dotfiles folder stays a link: renaming over it would cut it off. */
-async function followLinks(path: string): Promise<string> {
+/** The error of a file that could not be written, with the reason in words. */
+export function unwritable(path: string, error: unknown): ZephError {
+  if (ZephError.is(error)) return error;
+  const detail = error instanceof UnusableFile ? error.message : `${path} (${fileErrorCode(error) ?? "unknown"})`;
+  return new ZephError("file_unwritable", { detail, cause: error });
+}
+
+/**
+ * Keeps what a file holds now, beside it as `NAME.YYYYMMDDTHHMMSSZ.bak`, complete or not at all. `undefined` when there
+ * is nothing to keep: no file, or an empty one.
+ */
+export async function keepBackup(
+  path: string,
+  { mode = 0o600, clock }: { readonly mode?: number | undefined; readonly clock: Pick<Clock, "nowMs"> },
+): Promise<string | undefined> {
+  const content = await readRegularFile(path, { maxBytes: MAX_BACKUP_BYTES });
+  if (content === undefined || content.length === 0) return undefined;
+  const temporary = await writeTemporary(path, content, mode);
+  const stamp = new Date(clock.nowMs()).toISOString().replace(/[-:]|\.\d+/g, "");
   try {
-    return await realpath(path);
+    // A second change within one second: the earlier backup must not be lost.
+    for (let copy = 1; ; copy += 1) {
+      const backupPath = `${path}.${stamp}${copy === 1 ? "" : `-${copy}`}.bak`;
+      const placed = await placeNew(temporary, backupPath);
+      if (placed === "unsupported" && !(await isThere(backupPath))) await rename(temporary, backupPath);
+      else if (placed !== "made") continue;
+      await syncFolder(dirname(path));
+      return backupPath;
+    }
+  } finally {
+    await unlink(temporary).catch(() => undefined);
+  }
+}
+
+/** Far more than any file of ours that is worth a backup. */
+const MAX_BACKUP_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Gives a complete file its name unless the name is taken, in one step, which renaming cannot. Some file systems know no
+ * second names: `unsupported`, and nothing has changed.
+ */
+export async function placeNew(temporary: string, path: string): Promise<"made" | "taken" | "unsupported"> {
+  try {
+    await link(temporary, path);
+    return "made";
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return path;
+    if (fileErrorCode(error) === "EEXIST") return "taken";
+    if (["EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"].includes(fileErrorCode(error) ?? "")) {
+      return "unsupported";
+    }
     throw error;
   }
 }
 
-/** Opened exclusively with its final mode, so that nobody else can read it at any instant. */
-async function writeNew(path: string, content: Uint8Array | string, mode: number): Promise<void> {
-  const file = await open(path, "wx", mode);
+/** Writes beside `path` under a name of its own, opened exclusively with its final mode; what fails leaves nothing. */
+export async function writeTemporary(path: string, content: Uint8Array | string, mode: number): Promise<string> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
+  const file = await open(temporary, "wx", mode);
   try {
     await file.writeFile(content);
     await file.sync();
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
   } finally {
     await file.close();
   }
+  return temporary;
 }
 
-async function keepPrevious(path: string, mode: number, nowMs: number): Promise<string | undefined> {
-  let previous: Uint8Array;
+/** What a write of this file leaves behind when its process is killed before the end. */
+export async function listTemporaries(path: string): Promise<string[]> {
+  const start = `.${basename(path)}`;
+  return (await siblings(path))
+    .filter((name) => name.startsWith(start) && /^\.[0-9a-f]{12}\.tmp$/.test(name.slice(start.length)))
+    .map((name) => join(dirname(path), name));
+}
+
+/** The names in a file's folder; none when there is no such folder. */
+export async function siblings(path: string): Promise<string[]> {
   try {
-    previous = await readFile(path);
+    return await readdir(dirname(path));
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (fileErrorCode(error) === "ENOENT") return [];
     throw error;
   }
-  const stamp = new Date(nowMs).toISOString().replace(/[-:]|\.\d+/g, "");
-  for (let copy = 1; ; copy += 1) {
-    const backupPath = `${path}.${stamp}${copy === 1 ? "" : `-${copy}`}.bak`;
-    try {
-      await writeNew(backupPath, previous, mode);
-      return backupPath;
-    } catch (error) {
-      // A second change within one second: the earlier backup must not be lost.
-      if (errorCode(error) !== "EEXIST") throw error;
+}
+
+/** No write takes this long. */
+const LEFT_BEHIND_AFTER_MS = 60_000;
+
+/** Ages by the clock of the disk, which is the one that stamps files. */
+async function sweepTemporaries(path: string, nowMs: number): Promise<void> {
+  try {
+    for (const temporary of await listTemporaries(path)) {
+      if (nowMs - (await lstat(temporary)).mtimeMs > LEFT_BEHIND_AFTER_MS) await unlink(temporary);
     }
+  } catch {
+    // The file is in place; somebody else sweeps, or the next write does.
   }
+}
+
+/** The file a path stands for: of a link what it leads to, also when that is not there yet. */
+export async function followLinks(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (fileErrorCode(error) !== "ENOENT") throw error;
+  }
+  const target = await readlink(path).catch(() => undefined);
+  if (target === undefined) return path;
+  return followLinks(resolve(await realpath(dirname(path)), target));
+}
+
+/** Renaming over it would turn a device, a pipe or a history that is linked to /dev/null into a file. */
+async function assertReplaceable(path: string): Promise<void> {
+  try {
+    regular(path, await stat(path));
+  } catch (error) {
+    if (fileErrorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Makes the rename itself durable. Windows cannot open folders, and some file systems refuse to sync them. */
@@ -108,8 +228,4 @@ async function syncFolder(path: string): Promise<void> {
   } catch {
     // The file is in place; only its survival of a power cut within the next seconds is less certain.
   }
-}
-
-function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

@@ -1,7 +1,8 @@
-import { appendFileSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
+import { appendRegularFileSync, readRegularFileSync } from "../internal/regular-file.ts";
 import { type FailureContext, type FailureEntry, parseFailureEntry, toFailureEntry } from "./failure-entry.ts";
 
 /** The last failures on this computer, for `zeph explain`. */
@@ -25,6 +26,8 @@ export interface FailureJournalOptions {
 const MAX_ENTRIES = 50;
 /** From here on old entries are dropped; 50 of them stay well below it. */
 const MAX_BYTES = 256 * 1024;
+/** One that is longer was not written by us, and counts as empty. */
+const MAX_READ_BYTES = 4 * MAX_BYTES;
 
 /** A small file that only its owner can read (0600), one JSON object per line, bounded. */
 export function failureJournal({ path, clock, random }: FailureJournalOptions): FailureJournal {
@@ -40,8 +43,8 @@ export function failureJournal({ path, clock, random }: FailureJournalOptions): 
       const entry = toFailureEntry(error, context, { id: newId(random), atMs: clock.nowMs() });
       try {
         mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-        appendFileSync(path, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
-        if (statSync(path).size > MAX_BYTES) replace(path, toText(entries()), newId(random));
+        const sizeBytes = appendRegularFileSync(path, `${JSON.stringify(entry)}\n`);
+        if (sizeBytes > MAX_BYTES) replace(path, toText(entries()), newId(random));
       } catch {
         // The journal is a convenience; the error itself is on its way to the user.
       }
@@ -51,7 +54,7 @@ export function failureJournal({ path, clock, random }: FailureJournalOptions): 
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return readRegularFileSync(path, { maxBytes: MAX_READ_BYTES })?.toString("utf8") ?? "";
   } catch {
     // Nothing has failed yet, or nothing can be read: nothing is remembered.
     return "";
@@ -60,8 +63,13 @@ function readText(path: string): string {
 
 function replace(path: string, text: string, mark: string): void {
   const temporary = `${path}.${mark}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600, flag: "wx" });
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, text, { mode: 0o600, flag: "wx" });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }
 
 function toText(entries: readonly FailureEntry[]): string {

@@ -1,8 +1,12 @@
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { readRegularText } from "../internal/regular-file.ts";
 import type { SetupWorld } from "./setup.ts";
+
+/** Larger ones were not written by us. */
+const MAX_BYTES = 1 * 1024 * 1024;
 
 /** How fast a provider has been. */
 export interface Latency {
@@ -33,7 +37,7 @@ export function latencyMemory(
   const path = join(zephFolders(world).state, "latencies.json");
   async function read(): Promise<Latencies> {
     try {
-      return parseLatencies(JSON.parse(await readFile(path, "utf8")));
+      return parseLatencies(JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? ""));
     } catch {
       // Missing or damaged: nothing is known yet.
       return {};

@@ -1,14 +1,17 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { listModels } from "../client/list-models.ts";
 import { readPricing } from "../client/read-pricing.ts";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { readRegularText } from "../internal/regular-file.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { type Model, parseModels } from "../protocol/models.ts";
 import type { OpenedProvider } from "./open-provider.ts";
 import type { SetupWorld } from "./setup.ts";
+
+/** Larger ones were not written by us. */
+const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Prices and context lengths change rarely; models come and go within weeks. */
 const MAX_AGE_MS = 24 * 3_600_000;
@@ -60,7 +63,9 @@ export async function rememberedModels(
   world: SetupWorld,
 ): Promise<readonly Model[]> {
   try {
-    const cached: unknown = JSON.parse(await readFile(cachePath(config.name, gonka.baseURL, world), "utf8"));
+    const cached: unknown = JSON.parse(
+      (await readRegularText(cachePath(config.name, gonka.baseURL, world), { maxBytes: MAX_BYTES })) ?? "",
+    );
     if (typeof cached !== "object" || cached === null || !("readAtMs" in cached) || !("models" in cached)) return [];
     const ageMs = world.clock.nowMs() - Number(cached.readAtMs);
     return ageMs >= 0 && ageMs < MAX_AGE_MS && Array.isArray(cached.models) ? restore(cached.models) : [];

@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { discoverEndpoints } from "../client/discover-endpoints.ts";
 import { type CachedEndpoints, type EndpointCache, endpointSource } from "../client/endpoint-source.ts";
 import { zephFolders } from "../config/paths.ts";
 import type { GonkaProvider } from "../config/provider.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { readRegularText } from "../internal/regular-file.ts";
 import { isAddress } from "../protocol/address.ts";
 import type { Setup } from "./setup.ts";
+
+/** Larger ones were not written by us. */
+const MAX_BYTES = 4 * 1024 * 1024;
 
 /** The nodes of a provider that names only a source: discovered, and remembered between runs for a few minutes. */
 export function nodeSource(
@@ -44,7 +47,7 @@ function fileCache(path: string, prefix: string): EndpointCache {
   return {
     async load() {
       try {
-        return parseCache(JSON.parse(await readFile(path, "utf8")), prefix);
+        return parseCache(JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? ""), prefix);
       } catch {
         // Missing, unreadable or damaged: discovery will be asked instead.
         return undefined;
@@ -69,5 +72,6 @@ function parseCache(value: unknown, prefix: string): CachedEndpoints | undefined
       URL.canParse(endpoint.baseURL) &&
       isAddress(endpoint?.address, { prefix }),
   );
-  return { readAtMs, endpoints: usable.map(({ baseURL, address }) => ({ baseURL, address })) };
+  const epochId = "epochId" in value && /^\d{1,20}$/.test(String(value.epochId)) ? String(value.epochId) : undefined;
+  return { readAtMs, endpoints: usable.map(({ baseURL, address }) => ({ baseURL, address })), epochId };
 }

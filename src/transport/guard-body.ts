@@ -4,6 +4,7 @@ import type { Clock } from "../internal/clock.ts";
 import { type ChatBodyOptions, type ChatBodyReader, chatBodyReader } from "../wire/chat-body.ts";
 import { serverError } from "../wire/chat-shape.ts";
 import { sseReader } from "../wire/sse.ts";
+import { isDecodingFailure } from "./network-error.ts";
 
 export interface GuardOptions {
   /** The attempt's signal, aborted when the upstream keeps us waiting for too long. */
@@ -44,7 +45,7 @@ interface BodyWatch {
  */
 export function guardBody(response: Response, options: GuardOptions): Response {
   const { deadline, clock, chat, explain, onNotice, onEnd } = options;
-  const headers = shownHeaders(response.headers, chat);
+  const headers = shownHeaders(upstreamHeaders(response), chat);
   const shown = { status: response.status, statusText: response.statusText, headers };
   if (response.body === null) {
     onEnd(undefined);
@@ -103,7 +104,7 @@ export function guardBody(response: Response, options: GuardOptions): Response {
   }
   function breakOff(controller: ReadableStreamDefaultController<Uint8Array>, thrown: unknown): void {
     if (ended) return;
-    const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : thrown;
+    const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : decodingError(thrown);
     if (watch.isDone) {
       close(controller);
       leaveUpstream();
@@ -144,8 +145,19 @@ export function guardBody(response: Response, options: GuardOptions): Response {
   return new Response(body, shown);
 }
 
-function shownHeaders(upstream: Headers, chat: GuardOptions["chat"]): Headers {
-  const headers = new Headers(upstream);
+/** What an upstream said of its answer. Headers that begin with zeph's own name are zeph's alone to set. */
+export function upstreamHeaders(response: Response): Headers {
+  const headers = new Headers(response.headers);
+  for (const name of [...headers.keys()]) if (name.startsWith("x-zeph-")) headers.delete(name);
+  return headers;
+}
+
+function decodingError(thrown: unknown): unknown {
+  if (!isDecodingFailure(thrown)) return thrown;
+  return new ZephError("bad_response", { detail: "it is not coded as its content-encoding says", cause: thrown });
+}
+
+function shownHeaders(headers: Headers, chat: GuardOptions["chat"]): Headers {
   // Fetch has decoded the body already, while the headers still announce the coded form.
   if (headers.has("content-encoding") || chat !== undefined) headers.delete("content-length");
   headers.delete("content-encoding");

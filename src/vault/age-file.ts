@@ -8,8 +8,10 @@ export interface AgeFile {
   readonly armored: boolean;
   /** The file without armour. */
   readonly binary: Uint8Array;
-  /** The kind of each recipient in the header, such as `X25519` or `scrypt`. */
+  /** The kind of each recipient in the header, such as `X25519` or `scrypt`; without grease, which stands for nobody. */
   readonly recipientTypes: readonly string[];
+  /** The header with its MAC: who can open the file. */
+  readonly header: Uint8Array;
 }
 
 /** Looks at a file; `undefined` when it is no age v1 file or its armour is damaged. */
@@ -17,7 +19,8 @@ export function inspectAgeFile(bytes: Uint8Array): AgeFile | undefined {
   const armored = isArmored(bytes);
   const binary = armored ? removeArmor(bytes) : bytes;
   if (binary === undefined || !toLatin1(binary.subarray(0, VERSION_LINE.length)).startsWith(VERSION_LINE)) return;
-  return { armored, binary, recipientTypes: recipientTypes(binary) };
+  const header = headerOf(binary);
+  return { armored, binary, header, recipientTypes: recipientTypes(header) };
 }
 
 /** Is this meant to be an age file, intact or not? */
@@ -38,14 +41,20 @@ function removeArmor(bytes: Uint8Array): Uint8Array | undefined {
   }
 }
 
-/** The header is text: one `-> TYPE …` line per recipient, ended by the `---` line (C2SP age specification). */
-function recipientTypes(binary: Uint8Array): string[] {
-  const types: string[] = [];
-  for (const line of toLatin1(binary.subarray(0, 65_536)).split("\n")) {
-    if (line.startsWith("---")) break;
-    if (line.startsWith("-> ")) types.push(line.split(" ")[1] ?? "");
-  }
-  return types;
+/** The header is text, ended by the `---` line with the MAC (C2SP age specification). */
+function headerOf(binary: Uint8Array): Uint8Array {
+  const text = toLatin1(binary.subarray(0, 65_536));
+  const end = text.indexOf("\n", text.indexOf("\n--- ") + 1);
+  return binary.subarray(0, end === -1 ? 0 : end + 1);
+}
+
+/** One `-> TYPE …` line per recipient. Grease has a type that ends so, and is there to keep readers tolerant. */
+function recipientTypes(header: Uint8Array): string[] {
+  const lines = toLatin1(header).split("\n");
+  return lines
+    .filter((line) => line.startsWith("-> "))
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((type) => !type.endsWith("-grease"));
 }
 
 function toLatin1(bytes: Uint8Array): string {

@@ -1,15 +1,36 @@
-import { readdir, unlink } from "node:fs/promises";
+import { stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileErrorCode } from "./file-error.ts";
+import { keepBackup, listTemporaries, siblings } from "../internal/atomic-file.ts";
+import type { Clock } from "../internal/clock.ts";
+import { readSecretFile } from "./read-secret-file.ts";
 
 /** Names as `writeFileAtomic` gives them: `secrets.age.20261122T200905Z.bak`, then `…Z-2.bak` in the same second. */
 const BACKUP_SUFFIX = /^\.(\d{8}T\d{6}Z)(?:-(\d+))?\.bak$/;
-/** What a write leaves behind when its process is killed before the rename. */
-const TEMPORARY_SUFFIX = /^\.[0-9a-f]+\.tmp$/;
 
 /** The backups beside a file, newest first. Give the real file, not a link to it. */
 export async function listBackups(path: string): Promise<string[]> {
   return (await findBackups(path)).map((backup) => backup.path);
+}
+
+/** When the backup of this name was made, milliseconds since the Unix epoch; `undefined` for another name. */
+export function backupTimeMs(backupPath: string): number | undefined {
+  const [, year, month, day, hour, minute, second] =
+    /\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z(?:-\d+)?\.bak$/.exec(backupPath) ?? [];
+  const timeMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(timeMs) ? undefined : timeMs;
+}
+
+/** A backup of exactly these bytes: one that is there, or a new one of the file that holds them. */
+export async function backupOf(
+  path: string,
+  bytes: Uint8Array,
+  clock: Pick<Clock, "nowMs">,
+): Promise<string | undefined> {
+  for (const backup of await listBackups(path)) {
+    const kept = await readSecretFile(backup).catch(() => undefined);
+    if (kept !== undefined && Buffer.compare(kept, bytes) === 0) return backup;
+  }
+  return keepBackup(path, { clock });
 }
 
 export interface PruneOptions {
@@ -35,32 +56,36 @@ interface Backup {
   readonly stamp: string;
   /** Which one of its second. */
   readonly copy: number;
+  readonly isEmpty: boolean;
 }
 
 async function findBackups(path: string): Promise<Backup[]> {
-  const backups = (await siblings(path)).flatMap((name): Backup[] => {
+  return (await findNamed(path)).filter(({ isEmpty }) => !isEmpty);
+}
+
+async function findNamed(path: string): Promise<Backup[]> {
+  const backups: Backup[] = [];
+  for (const name of await siblings(path)) {
     const suffix = name.startsWith(basename(path)) ? name.slice(basename(path).length) : "";
     const [, stamp, copy = "1"] = BACKUP_SUFFIX.exec(suffix) ?? [];
-    return stamp === undefined ? [] : [{ path: join(dirname(path), name), stamp, copy: Number(copy) }];
-  });
+    if (stamp === undefined) continue;
+    const backupPath = join(dirname(path), name);
+    const size = await stat(backupPath).then(
+      (stats) => stats.size,
+      () => undefined,
+    );
+    backups.push({ path: backupPath, stamp, copy: Number(copy), isEmpty: size === 0 });
+  }
   return backups.sort((a, b) => (a.stamp === b.stamp ? b.copy - a.copy : a.stamp < b.stamp ? 1 : -1));
 }
 
-/** Removes half-written files of killed processes. Only while holding the lock: a living process may be writing. */
-export async function removeLeftovers(path: string): Promise<void> {
-  const start = `.${basename(path)}`;
-  for (const name of await siblings(path)) {
-    if (name.startsWith(start) && TEMPORARY_SUFFIX.test(name.slice(start.length))) {
-      await unlink(join(dirname(path), name));
-    }
-  }
+/** Half-written files of killed processes, and backups that an older version could not fill because the disk was full. */
+export async function listLeftovers(path: string): Promise<string[]> {
+  const empty = (await findNamed(path)).filter(({ isEmpty }) => isEmpty).map((backup) => backup.path);
+  return [...(await listTemporaries(path)), ...empty];
 }
 
-async function siblings(path: string): Promise<string[]> {
-  try {
-    return await readdir(dirname(path));
-  } catch (error) {
-    if (fileErrorCode(error) === "ENOENT") return [];
-    throw error;
-  }
+/** Removes what {@link listLeftovers} finds. Only while holding the lock: a living process may be writing. */
+export async function removeLeftovers(path: string): Promise<void> {
+  for (const left of await listLeftovers(path)) await unlink(left);
 }

@@ -1,4 +1,4 @@
-import { chmod, copyFile, mkdtemp, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, readdir, readFile, unlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -6,6 +6,7 @@ import { Secret } from "../internal/secret.ts";
 import { checkVault } from "./check.ts";
 import type { VaultPaths } from "./paths.ts";
 import { Vault } from "./vault.ts";
+import { tidyVault } from "./vault-files.ts";
 
 const GOLDEN = join(import.meta.dirname, "../../vectors/vault");
 let folder: string;
@@ -54,9 +55,38 @@ describe("checkVault", () => {
         id: "vault.open",
         message: expect.stringContaining("another key"),
         // Not "run `zeph vault check`": that is what is being run.
-        mend: expect.stringMatching(/^Put back the files .*secrets\.age.*\.bak.*vault init --force/),
+        mend: expect.stringMatching(/^Put back the files .*secrets\.age.*zeph vault restore.*vault init --force/),
       },
     ]);
+  });
+
+  it("tells what killed processes and a full disk have left, and nothing of those at work", async () => {
+    await (await Vault.init({ paths })).set("A", new Secret("x"));
+    const left = [
+      `${paths.vaultFile}.lock`,
+      `${paths.vaultFile}.20260101T000000Z.bak`,
+      join(folder, ".secrets.age.0123456789ab.tmp"),
+      join(folder, ".vault-key.txt.0123456789ab.tmp"),
+      join(folder, ".secrets.age.change"),
+    ];
+    for (const path of left) await writeFile(path, "", { mode: 0o600 });
+    const past = Date.now() / 1000 - 5;
+    await utimes(left[0] ?? "", past, past);
+    const before = await readdir(folder);
+    const report = await check();
+    expect(report).toMatchObject({ opens: true, entryCount: 1 });
+    expect(report.findings.map(({ id, severity, mend }) => [id, severity, mend])).toEqual(
+      left.map(() => ["vault.leftover", "warning", "zeph doctor --fix"]),
+    );
+    expect(report.findings.map(({ message }) => message.split(" ")[0]).sort()).toEqual(left.sort());
+    expect(await readdir(folder)).toEqual(before);
+
+    await tidyVault(paths);
+    expect((await check()).findings).toEqual([]);
+    await writeFile(join(folder, ".secrets.age.0123456789ab.tmp"), "");
+    const owner = { pid: 1, host: "elsewhere.example", ticket: "0123456789ab" };
+    await writeFile(`${paths.vaultFile}.lock`, JSON.stringify(owner), { mode: 0o600 });
+    expect((await check()).findings).toEqual([]);
   });
 
   it("names the entry that is no text", async () => {

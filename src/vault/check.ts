@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
+import { type Clock, systemClock } from "../internal/clock.ts";
 import { inspectAgeFile } from "./age-file.ts";
 import { listBackups } from "./backups.ts";
 import { openContents, type VaultContents } from "./contents.ts";
@@ -8,7 +9,7 @@ import { type AskPassphrase, type KeyFile, readKeyFile } from "./key-file.ts";
 import { entryFault } from "./known-entries.ts";
 import type { VaultPaths } from "./paths.ts";
 import { readSecretFile } from "./read-secret-file.ts";
-import { readVaultFiles, resolveLinks, type VaultBytes } from "./vault-files.ts";
+import { readVaultFiles, resolveLinks, type VaultBytes, vaultLeftovers } from "./vault-files.ts";
 
 /** One thing that is not as it should be. No finding shows a value. */
 export interface VaultFinding {
@@ -19,6 +20,7 @@ export interface VaultFinding {
     | "vault.folder_mode"
     | "vault.format"
     | "vault.key_backup"
+    | "vault.leftover"
     | "vault.entry";
   /** An error keeps zeph from working or a secret from being one; a warning does not. */
   readonly severity: "error" | "warning";
@@ -42,16 +44,24 @@ export interface CheckVaultOptions {
   /** Modes are checked except on `win32`. */
   readonly platform: NodeJS.Platform;
   readonly passphrase?: AskPassphrase;
+  /** Tells how old a lock is. Default: the system's. */
+  readonly clock?: Pick<Clock, "nowMs">;
 }
 
 /** Looks at a vault without changing anything. Faults of the vault are findings, not errors; it throws none of them. */
-export async function checkVault({ paths, platform, passphrase }: CheckVaultOptions): Promise<VaultReport> {
+export async function checkVault({
+  paths,
+  platform,
+  passphrase,
+  clock = systemClock,
+}: CheckVaultOptions): Promise<VaultReport> {
   const findings = platform === "win32" ? [] : await checkModes(paths);
+  findings.push(...(await checkLeftovers(paths, clock)));
   const report = { paths, opens: false, entryCount: undefined, passphraseProtected: undefined };
   try {
     const bytes = await readVaultFiles(paths);
-    findings.push(...checkFormat(paths, bytes));
     const keyFile = await readKeyFile(bytes.key, passphrase);
+    findings.push(...checkFormat(paths, bytes, keyFile));
     findings.push(...checkStatedRecipient(paths, keyFile));
     const { passphraseProtected } = keyFile;
     if (passphraseProtected) findings.push(...(await checkKeyBackups(paths, keyFile)));
@@ -68,7 +78,7 @@ export async function checkVault({ paths, platform, passphrase }: CheckVaultOpti
 /** The usual advice of this error is to run this check. */
 function mendOf(error: ZephError, { keyFile, vaultFile }: VaultPaths): string {
   if (error.code !== "vault_unreadable" || !error.hint.includes("zeph vault check")) return error.hint;
-  return `Put back the files that belong together: ${shellQuote(keyFile)} and ${shellQuote(vaultFile)}; backups lie beside them with .bak in their names. To begin anew: \`zeph vault init --force\`.`;
+  return `Put back the files that belong together, ${shellQuote(keyFile)} and ${shellQuote(vaultFile)}: \`zeph vault restore\` lists what is kept of them. To begin anew: \`zeph vault init --force\`.`;
 }
 
 async function checkModes({ keyFile, vaultFile }: VaultPaths): Promise<VaultFinding[]> {
@@ -96,14 +106,27 @@ async function modeOf(path: string): Promise<number | undefined> {
   );
 }
 
-/** What zeph reads all the same, but Zeph does not, or somebody else does too. */
-function checkFormat({ vaultFile }: VaultPaths, { vault }: VaultBytes): VaultFinding[] {
+/** What a killed process or a full disk has left. It is in nobody's way. */
+async function checkLeftovers(paths: VaultPaths, clock: Pick<Clock, "nowMs">): Promise<VaultFinding[]> {
+  // What cannot even be looked at is told when it is opened.
+  const left = await vaultLeftovers(paths, clock.nowMs()).catch(() => []);
+  return left.map((path) => ({
+    id: "vault.leftover",
+    severity: "warning",
+    message: `${path} was left by a change that was cut short; the next change of the vault sees to it`,
+    mend: "zeph doctor --fix",
+  }));
+}
+
+/** What zeph reads and keeps, but Zeph does not read, or somebody else does too. */
+function checkFormat({ keyFile, vaultFile }: VaultPaths, { vault }: VaultBytes, key: KeyFile): VaultFinding[] {
   const file = inspectAgeFile(vault);
   if (file === undefined) return [];
   const faults: string[] = [];
   if (file.armored) faults.push("is armoured text, which Zeph does not read");
   if (file.recipientTypes.length > 1) faults.push("can be opened with a second key too");
-  const mend = "Any change writes it in the plain form: `zeph vault set NAME`.";
+  const [from, by, to] = [shellQuote(vaultFile), shellQuote(keyFile), shellQuote(`${vaultFile}.new`)];
+  const mend = `Changes keep it so. In the plain form, for this key alone: age -d -i ${by} ${from} | age -r ${key.recipient} -o ${to}, then put it in its place.`;
   return faults.map((fault) => ({ id: "vault.format", severity: "warning", message: `${vaultFile} ${fault}`, mend }));
 }
 

@@ -14,7 +14,7 @@ it("opens what it sealed, whatever the names and values", async () => {
         new Map(entries.map(([name, value]) => [name, new Secret(value)])),
         keyPair.recipient,
       );
-      const opened = await openContents(sealed, keyPair);
+      const opened = await openContents(sealed, { pairs: [keyPair] });
       expect(new Map([...opened].map(([name, value]) => [name, value.reveal()]))).toEqual(new Map(entries));
     }),
     { numRuns: 25 },
@@ -27,7 +27,7 @@ it("refuses every file with one bit changed, and never with another error", asyn
     fc.asyncProperty(fc.nat(sealed.length * 8 - 1), async (bit) => {
       const changed = Uint8Array.from(sealed);
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      await expect(openContents(changed, keyPair)).rejects.toMatchObject({ code: "vault_unreadable" });
+      await expect(openContents(changed, { pairs: [keyPair] })).rejects.toMatchObject({ code: "vault_unreadable" });
     }),
     { numRuns: 60 },
   );

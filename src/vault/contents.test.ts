@@ -36,21 +36,23 @@ describe("sealContents and openContents", () => {
       new Map(entries.map(([name, value]) => [name, new Secret(value)])),
       keyPair.recipient,
     );
-    expect(reveal(await openContents(file, keyPair))).toEqual([...entries].sort(([a], [b]) => (a < b ? -1 : 1)));
+    expect(reveal(await openContents(file, { pairs: [keyPair] }))).toEqual(
+      [...entries].sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
   });
 
   it("tells a foreign key from a damaged file", async () => {
     const file = await sealContents(new Map([["A", new Secret("x")]]), keyPair.recipient);
-    await expect(openContents(file, await generateKeyPair())).rejects.toMatchObject({
+    await expect(openContents(file, { pairs: [await generateKeyPair()] })).rejects.toMatchObject({
       code: "vault_unreadable",
       detail: expect.stringContaining("another key"),
     });
     for (const damaged of [file.with(-1, (file.at(-1) ?? 0) ^ 1), file.subarray(0, -1), file.with(170, 0)]) {
-      await expect(openContents(damaged, keyPair)).rejects.toMatchObject({
+      await expect(openContents(damaged, { pairs: [keyPair] })).rejects.toMatchObject({
         detail: expect.stringContaining("damaged"),
       });
     }
-    await expect(openContents(Buffer.from("{}"), keyPair)).rejects.toMatchObject({
+    await expect(openContents(Buffer.from("{}"), { pairs: [keyPair] })).rejects.toMatchObject({
       detail: expect.stringContaining("not an age file"),
     });
   });
@@ -64,7 +66,7 @@ describe("sealContents and openContents", () => {
     ['{"A":"planted"', "what the vault file decrypts to is not JSON"],
     ["planted", "what the vault file decrypts to is not JSON"],
   ])("refuses %s without showing a value", async (plaintext, detail) => {
-    const error = await openContents(await encrypt(plaintext), keyPair).catch((thrown: unknown) => thrown);
+    const error = await openContents(await encrypt(plaintext), { pairs: [keyPair] }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "vault_unreadable", detail });
     expect(JSON.stringify(error) + inspect(error, { depth: 9 })).not.toContain("planted");
   });

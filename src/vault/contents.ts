@@ -1,8 +1,9 @@
-import { Decrypter, Encrypter, type Identity } from "age-encryption";
+import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { armor, Decrypter, Encrypter, type Identity } from "age-encryption";
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
-import { inspectAgeFile } from "./age-file.ts";
-import type { KeyPair } from "./key-file.ts";
+import { type AgeFile, inspectAgeFile } from "./age-file.ts";
+import type { KeyFile, KeyPair } from "./key-file.ts";
 
 /** The secrets of a vault by name, sorted. */
 export type VaultContents = ReadonlyMap<string, Secret>;
@@ -18,29 +19,94 @@ export async function sealContents(contents: VaultContents, recipient: string): 
 }
 
 /**
- * Decrypts the secrets; armoured files are read too. Throws `vault_unreadable`, saying whether the key does not fit,
- * the file is damaged, or which entry is no text. No value appears in any message.
+ * Encrypts new contents for everybody who can open the file as it is, in armour if that one is. For one recipient the
+ * file is made anew as {@link sealContents} does. The public keys of several do not stand in the file, so nothing can be
+ * encrypted to them again: the header stays, and with it the file key that each of them can unwrap, and the payload gets
+ * a fresh nonce and so a fresh key (C2SP age specification, "Payload"). Throws as {@link openContents} does.
  */
-export async function openContents(bytes: Uint8Array, keyPair: KeyPair): Promise<VaultContents> {
+export async function resealContents(
+  previous: Uint8Array,
+  contents: VaultContents,
+  { pairs }: Pick<KeyFile, "pairs">,
+): Promise<Uint8Array> {
+  const file = readable(previous);
+  const opener = await openerOf(file, pairs);
+  const sealed =
+    file.recipientTypes.length > 1
+      ? Buffer.concat([file.header, sealPayload(opener.fileKey, Buffer.from(toJson(contents)))])
+      : await sealContents(contents, opener.recipient);
+  opener.fileKey.fill(0);
+  return file.armored ? new TextEncoder().encode(armor.encode(sealed)) : sealed;
+}
+
+/**
+ * Decrypts the secrets with whichever of the keys fits; armoured files are read too. Throws `vault_unreadable`, saying
+ * whether no key fits, the file is damaged, or which entry is no text. No value appears in any message.
+ */
+export async function openContents(bytes: Uint8Array, { pairs }: Pick<KeyFile, "pairs">): Promise<VaultContents> {
+  const file = readable(bytes);
+  const decrypter = new Decrypter();
+  for (const { identity } of pairs) decrypter.addIdentity(identity.reveal());
+  decrypter.addIdentity(noKeyFits);
+  return parseJson(await unlessDamaged(() => decrypter.decrypt(file.binary, "text")));
+}
+
+function readable(bytes: Uint8Array): AgeFile {
   const file = inspectAgeFile(bytes);
   if (file === undefined) throw unreadable("the vault file is not an age file, or its beginning is damaged");
-  const decrypter = new Decrypter();
-  decrypter.addIdentity(keyPair.identity.reveal());
-  decrypter.addIdentity(noKeyFits);
-  let text: string;
+  return file;
+}
+
+/** Which of the keys opens the file, and the file's own key. */
+async function openerOf({ header }: AgeFile, pairs: readonly KeyPair[]) {
+  for (const { identity, recipient } of pairs) {
+    const decrypter = new Decrypter();
+    decrypter.addIdentity(identity.reveal());
+    decrypter.addIdentity(noKeyFits);
+    try {
+      return { fileKey: await unlessDamaged(() => decrypter.decryptHeader(header)), recipient };
+    } catch (error) {
+      if (!ZephError.is(error) || error.detail !== FOREIGN_KEY) throw error;
+    }
+  }
+  throw unreadable(FOREIGN_KEY);
+}
+
+async function unlessDamaged<T>(decrypt: () => Promise<T>): Promise<T> {
   try {
-    text = await decrypter.decrypt(file.binary, "text");
+    return await decrypt();
   } catch (error) {
     if (ZephError.is(error)) throw error;
     throw unreadable("the vault file is damaged: it was changed or cut after it was written");
   }
-  return parseJson(text);
 }
+
+const CHUNK_BYTES = 64 * 1024;
+const TAG_BYTES = 16;
+
+/** Chunks of 64 KiB, each with a counter and a mark on the last one (C2SP age specification, "Payload"). */
+function sealPayload(fileKey: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  const nonce = randomBytes(16);
+  const key = Buffer.from(hkdfSync("sha256", fileKey, nonce, "payload", 32));
+  const chunks: Uint8Array[] = [nonce];
+  const count = Math.max(1, Math.ceil(plaintext.length / CHUNK_BYTES));
+  for (let index = 0; index < count; index += 1) {
+    const counter = Buffer.alloc(12);
+    counter.writeUInt32BE(index, 7);
+    counter[11] = index === count - 1 ? 1 : 0;
+    const cipher = createCipheriv("chacha20-poly1305", key, counter, { authTagLength: TAG_BYTES });
+    chunks.push(cipher.update(plaintext.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES)), cipher.final());
+    chunks.push(cipher.getAuthTag());
+  }
+  return Buffer.concat(chunks);
+}
+
+const FOREIGN_KEY = "the vault file was encrypted for another key than the one in the key file";
 
 /** Asked after the real identity has declined: tells a foreign key from a damaged file. */
 const noKeyFits: Identity = {
   unwrapFileKey() {
-    throw unreadable("the vault file was encrypted for another key than the one in the key file");
+    throw unreadable(FOREIGN_KEY);
   },
 };
 

@@ -25,6 +25,20 @@ describe("parseDotenv", () => {
   });
 
   it.each([
+    ["a quote that never closes", `A="${"x\n".repeat(400_000)}`],
+    ["a line of blanks", `A=x${" ".repeat(900_000)}y\n`],
+    ["a line of backslashes", `A="${"\\".repeat(900_000)}\n`],
+  ])("takes no time to speak of over %s", (_name, text) => {
+    const startedAtMs = performance.now();
+    try {
+      parseDotenv(text);
+    } catch {
+      // Refused or read: only the time counts here.
+    }
+    expect(performance.now() - startedAtMs).toBeLessThan(500);
+  });
+
+  it.each([
     ["A=1\nplanted-secret\n", 2],
     ['A=1\n\nB="planted-secret\nC=2', 3],
     ["1A=planted-secret", 1],

@@ -16,18 +16,25 @@ export function parseDotenv(text: string): Map<string, string> {
     const first = lines[index] ?? "";
     if (/^\s*(?:#.*)?$/.test(first)) continue;
     const start = index;
-    let assignment = ASSIGNMENT.exec(first);
-    while (assignment !== null && isUnclosed(assignment[2] ?? "") && index + 1 < lines.length) {
+    const opening = ASSIGNMENT.exec(first)?.[2] ?? "";
+    const quote = /^["'`]/.exec(opening)?.[0];
+    // Line by line, so that a quote that never closes costs one pass and not one for every line.
+    let isOpen = quote !== undefined && !closes(opening.slice(1), quote);
+    while (quote !== undefined && isOpen && index + 1 < lines.length) {
       index += 1;
-      assignment = ASSIGNMENT.exec(lines.slice(start, index + 1).join("\n"));
+      isOpen = !closes(lines[index] ?? "", quote);
     }
-    const [, name, rawValue] = assignment ?? [];
+    const [, name, rawValue] = ASSIGNMENT.exec(lines.slice(start, index + 1).join("\n")) ?? [];
     if (name === undefined || rawValue === undefined || isUnclosed(rawValue)) {
       throw new ZephError("usage", { detail: `line ${start + 1} of the .env file is not NAME=value` });
     }
     values.set(name, toValue(rawValue));
   }
   return values;
+}
+
+function closes(line: string, quote: string): boolean {
+  return quote === '"' ? /^(?:\\.|[^"\\])*"/.test(line) : line.includes(quote);
 }
 
 function isUnclosed(rawValue: string): boolean {
@@ -39,5 +46,5 @@ function toValue(rawValue: string): string {
   if (double !== undefined) {
     return double.replace(/\\(.)/gs, (_escape, character: string) => ESCAPES[character] ?? character);
   }
-  return single ?? back ?? rawValue.replace(/(?:^|\s+)#.*$/s, "").trim();
+  return single ?? back ?? rawValue.replace(/(?:^|\s)#.*$/s, "").trim();
 }

@@ -21,6 +21,15 @@ export { type CheckVaultOptions, checkVault, type VaultFinding, type VaultReport
 export type { AskPassphrase } from "./key-file.ts";
 export { type VaultPaths, type VaultPathsOptions, vaultPaths } from "./paths.ts";
 export {
+  type ListVaultBackupsOptions,
+  listVaultBackups,
+  type RestoredVault,
+  type RestoreVaultOptions,
+  restoreVault,
+  type VaultBackup,
+  type VaultBackups,
+} from "./restore.ts";
+export {
   Vault,
   type VaultChange,
   type VaultInitOptions,
@@ -28,4 +37,4 @@ export {
   type VaultProtectOptions,
   type VaultSetOptions,
 } from "./vault.ts";
-export { existingVaultFiles } from "./vault-files.ts";
+export { existingVaultFiles, tidyVault } from "./vault-files.ts";

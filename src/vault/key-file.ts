@@ -10,7 +10,10 @@ export interface KeyPair {
   readonly recipient: string;
 }
 
+/** The first key of the file, the only one that Zeph takes, and what else there is. */
 export interface KeyFile extends KeyPair {
+  /** All keys of the file, the first one included: each may open a vault. */
+  readonly pairs: readonly KeyPair[];
   /** The whole text, comments included. */
   readonly text: Secret;
   /** Was the file itself encrypted with a passphrase? */
@@ -71,15 +74,20 @@ async function decryptText(binary: Uint8Array, passphrase: Secret): Promise<stri
   }
 }
 
-/** Comments and blank lines are skipped; the first other line is the identity, as in Zeph. */
+/** Comments and blank lines are skipped; the first other line is the identity, as in Zeph. Further ones may be there. */
 async function parseKeyText(text: string, origin: Pick<KeyFile, "passphraseProtected">): Promise<KeyFile> {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
-  const identity = lines.map((line) => line.trim()).find((line) => line !== "" && !line.startsWith("#"));
+  const [identity, ...others] = lines.map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"));
   if (identity === undefined) throw unreadable("holds no key");
   if (!identity.startsWith("AGE-SECRET-KEY-1")) throw unreadable(`holds ${nameKind(identity)}`);
   const statedRecipient = /^#\s*public key:\s*(age1\S+)/m.exec(text)?.[1];
-  const recipient = await toRecipient(identity);
-  return { ...origin, text: new Secret(text), identity: new Secret(identity), recipient, statedRecipient };
+  const first = { identity: new Secret(identity), recipient: await toRecipient(identity) };
+  const pairs: KeyPair[] = [first];
+  for (const other of others) {
+    const recipient = await toRecipient(other).catch(() => undefined);
+    if (recipient !== undefined) pairs.push({ identity: new Secret(other), recipient });
+  }
+  return { ...origin, ...first, pairs, text: new Secret(text), statedRecipient };
 }
 
 async function toRecipient(identity: string): Promise<string> {

@@ -1,8 +1,8 @@
 import { ZephError } from "../errors/zeph-error.ts";
-import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { keepBackup, stageFile, unwritable } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
+import type { HeldLock } from "../internal/lock-file.ts";
 import type { Secret } from "../internal/secret.ts";
-import { removeLeftovers } from "./backups.ts";
 import { type KeyFile, protectKeyFile, readKeyFile } from "./key-file.ts";
 import { readSecretFile } from "./read-secret-file.ts";
 import { resolveLinks } from "./vault-files.ts";
@@ -10,6 +10,7 @@ import { resolveLinks } from "./vault-files.ts";
 export interface RewriteKeyFileOptions {
   readonly path: string;
   readonly clock: Clock;
+  readonly lock: HeldLock;
   readonly scryptWorkFactor?: number;
 }
 
@@ -20,17 +21,26 @@ export interface RewriteKeyFileOptions {
 export async function rewriteKeyFile(
   current: KeyFile,
   passphrase: Secret | undefined,
-  { path, clock, scryptWorkFactor }: RewriteKeyFileOptions,
+  { path, clock, lock, scryptWorkFactor }: RewriteKeyFileOptions,
 ): Promise<{ readonly keyFile: KeyFile; readonly backupPath: string | undefined }> {
   const text =
     passphrase === undefined ? current.text.reveal() : await protectKeyFile(current.text, passphrase, scryptWorkFactor);
   const bytes = new TextEncoder().encode(text);
   const keyFile = await readKeyFile(bytes, async () => passphrase);
-  if (keyFile.identity.reveal() !== current.identity.reveal())
+  const identities = (file: KeyFile) => file.pairs.map(({ identity }) => identity.reveal()).join();
+  if (identities(keyFile) !== identities(current))
     throw new ZephError("internal", { detail: "the key file would not hold the same key; it was left as it is" });
   const target = await resolveLinks(path);
-  await removeLeftovers(target);
-  const { backupPath } = await writeFileAtomic(target, bytes, { backup: "timestamped", clock });
+  const staged = await stageFile(target, bytes);
+  let backupPath: string | undefined;
+  try {
+    backupPath = await keepBackup(target, { clock });
+    await lock.assertHeld();
+    await staged.commit();
+  } catch (error) {
+    await staged.discard();
+    throw unwritable(path, error);
+  }
   const written = await readSecretFile(target);
   if (written === undefined || Buffer.compare(written, bytes) !== 0) {
     throw new ZephError("vault_unreadable", {

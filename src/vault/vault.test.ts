@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { inspect } from "node:util";
+import { armor, Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { beforeEach, describe, expect, it } from "vitest";
 import { manualClock } from "../internal/manual-clock.ts";
 import { Secret } from "../internal/secret.ts";
@@ -138,7 +139,7 @@ describe("Vault.open", () => {
     await mkdir(paths.vaultFile);
     await expect(open()).rejects.toMatchObject({
       code: "vault_unreadable",
-      detail: `${paths.vaultFile} cannot be read (EISDIR)`,
+      detail: `${paths.vaultFile} is a folder, not a file`,
     });
   });
 });
@@ -253,11 +254,15 @@ describe("changes", () => {
     await rename(paths.vaultFile, real);
     await symlink(real, paths.vaultFile);
     const vault = await open();
-    await writeFile(`${real}.lock`, `${process.ppid} ticket elsewhere.example\n`);
-    await expect(vault.set("A", new Secret("1"))).rejects.toMatchObject({ detail: `lock file ${real}.lock` });
+    await writeFile(`${real}.lock`, JSON.stringify({ pid: 1, host: "elsewhere.example", ticket: "0123456789ab" }));
+    await expect(vault.set("A", new Secret("1"))).rejects.toMatchObject({
+      code: "vault_busy",
+      detail: `lock file ${real}.lock of process 1 on elsewhere.example`,
+    });
     await unlink(`${real}.lock`);
     await vault.set("A", new Secret("1"));
     expect(await files()).toEqual(["dotfiles", "secrets.age", "vault-key.txt"]);
+    expect((await readdir(dirname(real))).filter((name) => !name.endsWith(".bak"))).toEqual(["real.age"]);
     expect((await Vault.open({ paths: { ...paths, vaultFile: real } })).names()).toEqual(["A"]);
     expect(await mode(real)).toBe(0o600);
   });
@@ -279,7 +284,7 @@ describe("changes", () => {
 });
 
 describe("backups", () => {
-  it("of changes are kept for the last five", async () => {
+  it("of changes are kept for the last five states, beside a copy of the newest", async () => {
     const vault = await init();
     for (let change = 0; change < 8; change += 1) {
       await vault.set(`NAME_${change}`, new Secret("x"));
@@ -288,7 +293,7 @@ describe("backups", () => {
     const counts = (await listBackups(paths.vaultFile)).map(
       async (vaultFile) => (await Vault.open({ paths: { ...paths, vaultFile } })).names().length,
     );
-    expect(await Promise.all(counts)).toEqual([7, 6, 5, 4, 3]);
+    expect(await Promise.all(counts)).toEqual([8, 7, 6, 5, 4, 3]);
   });
 
   it("of one second are all kept, in order", async () => {
@@ -297,7 +302,7 @@ describe("backups", () => {
     const counts = (await listBackups(paths.vaultFile)).map(
       async (vaultFile) => (await Vault.open({ paths: { ...paths, vaultFile } })).names().length,
     );
-    expect(await Promise.all(counts)).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+    expect(await Promise.all(counts)).toEqual([12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
   });
 
   it("of the last change is kept when the clock was set back", async () => {
@@ -326,7 +331,7 @@ describe("backups", () => {
       ),
     );
     expect(opened.flat()).toContain("PRECIOUS");
-    expect(opened).toHaveLength(6);
+    expect(opened).toHaveLength(7);
   });
 });
 
@@ -353,7 +358,7 @@ describe("the passphrase of a vault that is there", () => {
     await protect(opened, undefined);
     expect(await readFile(paths.keyFile, "utf8")).toBe(keyText);
     expect((await open()).names()).toEqual(["A", "B"]);
-    expect(await readFile((await listBackups(paths.vaultFile))[0] ?? "")).toEqual(vaultBytes);
+    expect(await readFile((await listBackups(paths.vaultFile))[1] ?? "")).toEqual(vaultBytes);
   });
 
   it("keeps the comments of a key file that others have made", async () => {
@@ -389,25 +394,101 @@ describe("the passphrase of a vault that is there", () => {
 });
 
 describe("an empty vault", () => {
-  it("is not kept as a backup", async () => {
+  it("is not kept as a backup, but what is written into it is", async () => {
     const vault = await init();
     expect(await vault.set("A", new Secret("1"))).toEqual({ backupPath: undefined });
-    expect((await files()).filter((name) => name.endsWith(".bak"))).toEqual([]);
+    const [backup = "", ...others] = await listBackups(paths.vaultFile);
+    expect(others).toEqual([]);
+    expect(await readFile(backup)).toEqual(await readFile(paths.vaultFile));
+    expect(await mode(backup)).toBe(0o600);
+    // Not a second name of the same file, which would share its fate.
+    expect((await stat(backup)).nlink).toBe(1);
   });
 });
 
-it("reads an armoured vault with two recipients and writes it plain for one on the next change", async () => {
-  const golden = join(import.meta.dirname, "../../vectors/vault");
-  await copyFile(join(golden, "vault-key.txt"), paths.keyFile);
-  await copyFile(join(golden, "secrets.two-recipients.age"), paths.vaultFile);
-  await (await open()).set("A", new Secret("1"));
-  expect(inspectAgeFile(await readFile(paths.vaultFile))).toMatchObject({ armored: false, recipientTypes: ["X25519"] });
-  await unlink(paths.vaultFile);
-  await copyFile(join(golden, "secrets.armored.age"), paths.vaultFile);
-  const vault = await open();
-  await vault.set("A", new Secret("1"));
-  expect(inspectAgeFile(await readFile(paths.vaultFile))).toMatchObject({ armored: false, recipientTypes: ["X25519"] });
-  expect(vault.names()).toHaveLength(5);
+describe("a vault that others have made", () => {
+  const golden = (name: string) => join(import.meta.dirname, "../../vectors/vault", name);
+  const decrypt = (bytes: Uint8Array, identity: string) => {
+    const decrypter = new Decrypter();
+    decrypter.addIdentity(identity);
+    return decrypter.decrypt(bytes, "text");
+  };
+  /** For the given recipients, by the library alone. */
+  const made = (recipients: readonly string[], contents: Record<string, string>) => {
+    const encrypter = new Encrypter();
+    for (const recipient of recipients) encrypter.addRecipient(recipient);
+    return encrypter.encrypt(JSON.stringify(contents));
+  };
+  const pairs = async (count: number) =>
+    Promise.all(
+      Array.from({ length: count }, async () => {
+        const identity = await generateX25519Identity();
+        return { identity, recipient: await identityToRecipient(identity) };
+      }),
+    );
+
+  it.each([0, 10, 65_536, 200_000])("for several keeps all of them, with %i bytes in it", async (size) => {
+    const [mine, yours, theirs] = await pairs(3);
+    if (mine === undefined || yours === undefined || theirs === undefined) throw new Error("keys");
+    await writeFile(paths.keyFile, `${mine.identity}\n`, { mode: 0o600 });
+    await writeFile(paths.vaultFile, await made([yours.recipient, mine.recipient, theirs.recipient], { OLD: "1" }));
+    const header = inspectAgeFile(await readFile(paths.vaultFile))?.header;
+    await (await open()).set("NEW", new Secret("x".repeat(size)));
+    await (await open()).remove("OLD");
+    const written = await readFile(paths.vaultFile);
+    expect(inspectAgeFile(written)?.header).toEqual(header);
+    for (const { identity } of [mine, yours, theirs]) {
+      expect(JSON.parse(await decrypt(written, identity))).toEqual({ NEW: "x".repeat(size) });
+    }
+    const again = await readFile(paths.vaultFile);
+    await (await open()).set("OTHER", new Secret("1"));
+    // The key of the payload is a new one every time: the nonce behind the header differs.
+    const nonceOf = (file: Buffer) => file.subarray(header?.length ?? 0, (header?.length ?? 0) + 16).toString("hex");
+    expect(nonceOf(await readFile(paths.vaultFile))).not.toBe(nonceOf(again));
+  });
+
+  it("keeps its armour, also with several recipients", async () => {
+    await copyFile(golden("vault-key.txt"), paths.keyFile);
+    for (const [name, recipients] of [
+      ["secrets.armored.age", 1],
+      ["secrets.two-recipients.age", 2],
+    ] as const) {
+      const bytes = await readFile(golden(name));
+      const isArmored = inspectAgeFile(bytes)?.armored === true;
+      await writeFile(paths.vaultFile, isArmored ? bytes : armor.encode(bytes));
+      await (await open()).set("A", new Secret("1"));
+      const file = inspectAgeFile(await readFile(paths.vaultFile));
+      expect(file).toMatchObject({ armored: true, recipientTypes: Array(recipients).fill("X25519") });
+      expect((await open()).names()).toHaveLength(5);
+    }
+  });
+
+  it("opens with any key of a file of several, and stays for the one it was for", async () => {
+    const [first, second] = await pairs(2);
+    if (first === undefined || second === undefined) throw new Error("keys");
+    const text = `# two\n${first.identity}\n# public key: x\n${second.identity}\n`;
+    await writeFile(paths.keyFile, text, { mode: 0o600 });
+    await writeFile(paths.vaultFile, await made([second.recipient], { OLD: "1" }));
+    const vault = await open();
+    await vault.set("NEW", new Secret("2"));
+    expect(JSON.parse(await decrypt(await readFile(paths.vaultFile), second.identity))).toEqual({ NEW: "2", OLD: "1" });
+    await vault.protect(new Secret("p"), { scryptWorkFactor: 4 });
+    const again = await Vault.open({ paths, clock, passphrase: async () => new Secret("p") });
+    expect(again.names()).toEqual(["NEW", "OLD"]);
+    await again.protect(undefined);
+    expect(await readFile(paths.keyFile, "utf8")).toBe(text);
+  });
+
+  it.each(["keyFile", "vaultFile"] as const)("in UTF-16 is named as such: %s", async (which) => {
+    await copyFile(golden("vault-key.txt"), paths.keyFile);
+    await copyFile(golden("secrets.armored.age"), paths.vaultFile);
+    await writeFile(paths[which], Buffer.from(`\uFEFF${await readFile(paths[which], "utf8")}`, "utf16le"));
+    await expect(open()).rejects.toMatchObject({
+      code: "vault_unreadable",
+      detail: expect.stringContaining(`${paths[which]} is UTF-16 text`),
+      hint: expect.stringContaining("-Encoding utf8"),
+    });
+  });
 });
 
 it("prints nothing of what it holds", async () => {

@@ -1,20 +1,21 @@
 import { ZephError } from "../errors/zeph-error.ts";
-import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { keepBackup, stageFile, unwritable } from "../internal/atomic-file.ts";
 import { type Clock, systemClock } from "../internal/clock.ts";
 import { scrub } from "../internal/redact.ts";
 import { Secret } from "../internal/secret.ts";
-import { pruneBackups, removeLeftovers } from "./backups.ts";
-import { openContents, sealContents, type VaultContents } from "./contents.ts";
+import { backupOf, pruneBackups } from "./backups.ts";
+import { openContents, resealContents, sealContents, type VaultContents } from "./contents.ts";
 import { assertEntryName } from "./entry-name.ts";
 import type { KeyFile } from "./key-file.ts";
 import { type AskPassphrase, formatKeyFile, generateKeyPair, protectKeyFile, readKeyFile } from "./key-file.ts";
+import { changePair } from "./pair-change.ts";
 import type { VaultPaths } from "./paths.ts";
 import { readSecretFile } from "./read-secret-file.ts";
 import { rewriteKeyFile } from "./rewrite-key-file.ts";
-import { createVaultFiles, makeVaultFolder, readVaultFiles, resolveLinks, withVaultLock } from "./vault-files.ts";
+import { assertNothingThere, makeVaultFolder, readVaultFiles, resolveLinks, withVaultLock } from "./vault-files.ts";
 
-/** Backups of ordinary changes beside the vault. Those of replaced vaults and keys stay for good. */
-const BACKUPS_KEPT = 5;
+/** Beside the vault: a copy of what it holds now, and of the five states before. Those of replaced vaults stay for good. */
+const BACKUPS_KEPT = 6;
 
 export interface VaultOpenOptions {
   readonly paths: VaultPaths;
@@ -53,7 +54,9 @@ export interface VaultChange {
 
 /**
  * An open age vault: names and secrets. It is a snapshot for reading; every change reads the file again under a lock,
- * keeps a backup (of an empty vault there is none to keep), replaces the file in one step and reads it back. Neither printing nor `JSON.stringify` shows a value.
+ * replaces the file in one step and reads it back. Of every state but the empty one a copy is kept beside the vault, also
+ * of the newest. Whoever else can open the vault still can after a change, and armour stays. Neither printing nor
+ * `JSON.stringify` shows a value.
  *
  * @example
  * ```ts
@@ -87,6 +90,7 @@ export class Vault {
    * nothing; with `force` both are replaced and kept as backups. Throws `file_unwritable` and `vault_busy` too.
    */
   static async init({ paths, passphrase, clock = systemClock, ...options }: VaultInitOptions): Promise<Vault> {
+    if (options.force !== true) await assertNothingThere(paths);
     const keyPair = await generateKeyPair();
     const vaultBytes = await sealContents(new Map(), keyPair.recipient);
     const plainText = formatKeyFile(keyPair);
@@ -95,9 +99,9 @@ export class Vault {
         ? plainText
         : await protectKeyFile(new Secret(plainText), passphrase, options.scryptWorkFactor);
     await makeVaultFolder(paths);
-    return withVaultLock(paths, clock, async () => {
-      const existing = options.force === true ? "back-up" : "refuse";
-      await createVaultFiles(paths, { keyText, vaultBytes, existing, clock });
+    return withVaultLock(paths, clock, async (lock) => {
+      if (options.force !== true) await assertNothingThere(paths);
+      await changePair(paths, { key: keyText, vault: vaultBytes, clock, lock });
       return Vault.open({ paths, clock, passphrase: async () => passphrase });
     });
   }
@@ -149,12 +153,13 @@ export class Vault {
    * passphrase, `vault_unreadable` when another process has replaced the key, `vault_busy` and `file_unwritable`.
    */
   async protect(passphrase: Secret | undefined, options: VaultProtectOptions = {}): Promise<VaultChange> {
-    return withVaultLock(this.paths, this.#clock, async () => {
+    return withVaultLock(this.paths, this.#clock, async (lock) => {
       // A key that does not open the vault any more was replaced meanwhile: the new one must not be lost.
       await this.#load();
       const { keyFile, backupPath } = await rewriteKeyFile(this.#keyFile, passphrase, {
         path: this.paths.keyFile,
         clock: this.#clock,
+        lock,
         ...options,
       });
       this.#keyFile = keyFile;
@@ -163,19 +168,29 @@ export class Vault {
   }
 
   #change(edit: (contents: Map<string, Secret>) => void): Promise<VaultChange> {
-    return withVaultLock(this.paths, this.#clock, async () => {
-      const before = await this.#load();
+    return withVaultLock(this.paths, this.#clock, async (lock) => {
+      const bytes = (await readVaultFiles(this.paths)).vault;
+      const before = await openContents(bytes, this.#keyFile);
       const contents = new Map(before);
       edit(contents);
       const target = await resolveLinks(this.paths.vaultFile);
-      await removeLeftovers(target);
-      const sealed = await sealContents(contents, this.#keyFile.recipient);
-      // There is nothing to lose in an empty vault.
-      const backup = before.size === 0 ? "none" : "timestamped";
-      const { backupPath } = await writeFileAtomic(target, sealed, { backup, clock: this.#clock });
+      const staged = await stageFile(target, await resealContents(bytes, contents, this.#keyFile));
+      let backupPath: string | undefined;
+      try {
+        // There is nothing to lose in an empty vault.
+        backupPath = before.size === 0 ? undefined : await backupOf(target, bytes, this.#clock);
+        await lock.assertHeld();
+        await staged.commit();
+      } catch (error) {
+        await staged.discard();
+        throw unwritable(this.paths.vaultFile, error);
+      }
       this.#contents = await this.#readBack(contents, backupPath);
-      // The one just made is spared by name: after the clock was set back it looks like the oldest.
-      const isExpendable = async (path: string) => path !== backupPath && (await this.#canOpen(path));
+      // The change is made; on a full disk the next one keeps the copy.
+      const copyPath = await keepBackup(target, { clock: this.#clock }).catch(() => undefined);
+      // Those just made are spared by name: after the clock was set back they look like the oldest.
+      const isExpendable = async (path: string) =>
+        path !== backupPath && path !== copyPath && (await this.#canOpen(path));
       await pruneBackups(target, { keep: BACKUPS_KEPT, isExpendable });
       return { backupPath };
     });

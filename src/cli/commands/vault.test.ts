@@ -355,7 +355,7 @@ api_key = "gp-${PLANTED}" # ordinary
     expect([exitCode, stderr]).toEqual([0, "No secret of a known name in the environment.\n"]);
     expect((await run(runVaultImport, { file: "missing" })).error).toMatchObject({
       code: "usage",
-      detail: "missing cannot be read",
+      detail: "missing does not exist",
     });
     await writeFile(join(homeDir, ".env"), `A=1\n${PLANTED}\n`);
     const faulty = await run(runVaultImport, { file: ".env" });

@@ -1,5 +1,9 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { readRegularText } from "../../internal/regular-file.ts";
+
+/** Larger ones were not written by us. */
+const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Ids of all models that were listed to this user before; nothing is asked over the network. */
 export async function cachedModelIds(cacheFolder: string): Promise<readonly string[]> {
@@ -11,7 +15,7 @@ export async function cachedModelIds(cacheFolder: string): Promise<readonly stri
 
 async function readIds(path: string): Promise<readonly string[]> {
   try {
-    const cached: unknown = JSON.parse(await readFile(path, "utf8"));
+    const cached: unknown = JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? "");
     const models = typeof cached === "object" && cached !== null ? Reflect.get(cached, "models") : undefined;
     if (!Array.isArray(models)) return [];
     return models.flatMap((model: unknown) => {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { VaultBindFlags } from "../commands/vault-bind.ts";
 import type { Binding } from "./bind.ts";
 
 export function addVaultCommands(program: Command, { bind }: Binding): void {
@@ -41,11 +42,28 @@ export function addVaultCommands(program: Command, { bind }: Binding): void {
     ["name"],
     async (context, flags) => (await import("../commands/vault.ts")).runVaultRemove(context, flags),
   );
+  bind<VaultBindFlags>(
+    vault
+      .command("bind")
+      .description("say where a key may be sent, when that has changed")
+      .argument("<name>", "name of the secret, or of a variable that holds the key")
+      .argument("<origins...>", "the address it is for, e.g. https://api.example.com"),
+    ["name", "origins"],
+    async (context, flags) => (await import("../commands/vault-bind.ts")).runVaultBind(context, flags),
+  );
   bind(
     vault.command("check").description("say what is wrong with the vault and how to mend it"),
     [],
     async (context, flags: Record<string, unknown>) =>
       (await import("../commands/vault.ts")).runVaultCheck(context, flags),
+  );
+  bind(
+    vault
+      .command("restore")
+      .description("list earlier states of the vault and its key with their dates, or bring one back")
+      .argument("[backup]", "number in the list, or name, of the state to bring back; what is there now is kept"),
+    ["backup"],
+    async (context, flags: object) => (await import("../commands/vault-restore.ts")).runVaultRestore(context, flags),
   );
   bind(
     vault

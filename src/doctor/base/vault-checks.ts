@@ -3,6 +3,7 @@ import type { Setup } from "../../provider/setup.ts";
 import {
   checkVault,
   existingVaultFiles,
+  tidyVault,
   type VaultFinding,
   type VaultPaths,
   type VaultReport,
@@ -36,13 +37,19 @@ export async function vaultChecks(
   let report: Promise<VaultReport> | undefined;
   const look = ({ world }: DoctorFacts) => {
     const { platform, askPassphrase } = world;
-    report ??= checkVault({ paths, platform, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+    report ??= checkVault({
+      paths,
+      platform,
+      clock: world.clock,
+      ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }),
+    });
     return report;
   };
   return [
     presence,
     modeCheck("vault.file_mode", paths.vaultFile, look),
     modeCheck("vault.key_mode", paths.keyFile, look),
+    leftoversCheck(paths, look),
     openCheck(look),
     entriesCheck(look),
   ];
@@ -68,7 +75,7 @@ function fileExistsCheck({ paths, backend, existing }: VaultChecksOptions): Chec
         hint:
           existing.length === 0
             ? "Run `zeph vault init`."
-            : "Put the file back from a copy or a .bak file; to begin anew: `zeph vault init --force`.",
+            : "See what is kept with `zeph vault restore`; to begin anew: `zeph vault init --force`.",
       };
     },
   };
@@ -85,6 +92,31 @@ function modeCheck(name: "vault.file_mode" | "vault.key_mode", path: string, loo
       const finding = (await look(facts)).findings.find(({ id }) => id === name);
       if (finding === undefined) return passed("only you can read it");
       return { ...fromFinding(finding, "vault_permissions"), fix: chmodFix(path, 0o600) };
+    },
+  };
+}
+
+/** What killed processes left: nothing that hinders, and it can go at once. */
+function leftoversCheck(paths: VaultPaths, look: Look): Check {
+  return {
+    name: "vault.leftovers",
+    isUntimed: true,
+    async run(facts) {
+      const findings = (await look(facts)).findings.filter(({ id }) => id === "vault.leftover");
+      const [first] = findings;
+      if (first === undefined) return passed("nothing was cut short");
+      const left = findings.length === 1 ? "what a change left that was cut short" : `${findings.length} leftovers`;
+      return warned(findings.map(({ message }) => message).join("; "), {
+        hint: commandOf(first.mend),
+        data: { findings: findings.map(({ message }) => message) },
+        fix: {
+          question: `take away ${left} beside ${paths.vaultFile}`,
+          async apply() {
+            await tidyVault(paths, facts.world.clock);
+            return `${paths.vaultFile} is tidy now.`;
+          },
+        },
+      });
     },
   };
 }

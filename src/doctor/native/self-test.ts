@@ -1,5 +1,6 @@
-import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { readRegularText } from "../../internal/regular-file.ts";
 import { verifySignature } from "../../protocol/verify-signature.ts";
 import type { Check } from "../check.ts";
 import { passed } from "../results.ts";
@@ -20,6 +21,7 @@ interface KnownAnswer {
 
 /** Enough to exercise padding, high s and all kinds of bodies, and over in a moment. */
 const MOST_ANSWERS = 24;
+const MAX_VECTORS_BYTES = 4 * 1024 * 1024;
 const VECTORS = new URL("../../../vectors/signing.json", import.meta.url);
 
 /**
@@ -50,14 +52,11 @@ export function selfTestCheck(vectors: URL = VECTORS): Check {
 }
 
 async function readAnswers(vectors: URL): Promise<readonly KnownAnswer[]> {
-  let text: string;
-  try {
-    text = await readFile(vectors, "utf8");
-  } catch (cause) {
+  const text = await readRegularText(fileURLToPath(vectors), { maxBytes: MAX_VECTORS_BYTES }).catch(() => undefined);
+  if (text === undefined) {
     throw new ZephError("internal", {
       detail: "the known answers are missing from this installation",
       hint: "Install zeph again; its package holds vectors/signing.json.",
-      cause,
     });
   }
   const { signing } = JSON.parse(text) as { readonly signing: readonly KnownAnswer[] };
