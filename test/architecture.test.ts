@@ -11,6 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   internal: [],
   protocol: [],
   signer: ["protocol"],
+  wire: ["protocol", "signer"],
   vault: [],
   brokers: [],
   config: [],
@@ -48,6 +49,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "smol-toml": ["config"],
   "@decimalturn/": ["config"],
   marked: ["chat", "cli"],
+  "jsonc-parser": ["cli"],
+  yaml: ["cli"],
   zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway"],
   "eventsource-parser": ["sandbox", "ai-sdk", "gateway"],
   undici: ["cli"],
@@ -98,6 +101,7 @@ describe("the layers", () => {
         const allowed = MAY_IMPORT[from];
         if (allowed === undefined) return true;
         if (from === to || allowed.includes("*") || allowed.includes(to) || SHARED_PROTOCOL.includes(to)) return false;
+        if (to === "wire") return !["transport", "client", ...ABOVE_PROTOCOL].includes(from);
         return !(to === "protocol" && ABOVE_PROTOCOL.includes(from)) && !(to === "transport" && isTypeOnly(from, to));
       })
       .map(({ file, from, to, specifier }) => `${file} imports ${specifier}: ${from} may not import ${to}`);

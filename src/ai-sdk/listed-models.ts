@@ -19,7 +19,7 @@ export function isEmbeddingModel(access: ProviderAccess): AskList {
 
 /**
  * Is it listed as a model without images? Asked once per model. A list that does not tell, or cannot be read, keeps
- * nothing from being sent. Native connections know without a list: they refuse all images.
+ * nothing from being sent. Native connections ask the network's list themselves, whoever sends through them.
  */
 export function refusesImages(access: ProviderAccess): AskList {
   if (access.baseURL === NATIVE_BASE_URL) return async () => false;

@@ -1,3 +1,5 @@
+import { plausibleUsd } from "../internal/plausible.ts";
+
 /** One place where a broker may state what a request cost. */
 export type CostRule =
   /** A field of the `usage` object, or the sum of several that must all be there. */
@@ -30,7 +32,7 @@ export const KNOWN_COST_RULES: readonly CostRule[] = [
 ];
 
 /**
- * What a request cost in USD, by the first rule that finds a number. `undefined` means unknown, which is not 0: a free
+ * What a request cost in USD, by the first rule that finds an amount that can be true. `undefined` means unknown, which is not 0: a free
  * request states 0.
  *
  * @param body the response body (`{ usage, billing? }`) or just its `usage` object
@@ -49,7 +51,9 @@ export function extractCostUsd(
       rule.from === "header"
         ? headerAmount(headers, rule.name)
         : sumOf(rule.from === "usage" ? usage : billing, rule.fields);
-    if (amount !== undefined) return rule.unit === "cents" ? amount / 100 : amount;
+    const costUsd = amount !== undefined && rule.unit === "cents" ? amount / 100 : amount;
+    const told = plausibleUsd(costUsd);
+    if (told !== undefined) return told;
   }
   return undefined;
 }

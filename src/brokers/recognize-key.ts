@@ -48,9 +48,16 @@ function isMnemonic(key: string): boolean {
   return [12, 15, 18, 21, 24].includes(words.length) && words.every((word) => /^[a-z]{3,8}$/i.test(word));
 }
 
+/** Bracketed-paste marks, and signs that are not seen. */
+const UNSEEN = /\u001b\[20[01]~|[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** A pasted text without the marks and signs that nobody sees. */
+export function withoutUnseen(text: string): string {
+  return text.replace(UNSEEN, "");
+}
+
 const WRAPPINGS: readonly RegExp[] = [
-  // Bracketed-paste marks, zero-width characters, byte order mark.
-  /\u001b\[20[01]~|[\u200b-\u200d\u2060\ufeff]/g,
+  UNSEEN,
   /^[\s"'`\u2018\u2019\u201c\u201d]+|[\s"'`\u2018\u2019\u201c\u201d;,]+$/g,
   /^(?:export|set|setx)\s+(?=[A-Za-z_]\w*=)/,
   /^(?:\$env:)?[A-Za-z_]\w*\s*=\s*(?=[^\s=])/,

@@ -85,6 +85,43 @@ describe("an answer", () => {
     expect(JSON.stringify(call?.prompt)).toContain('"text":"one"');
   });
 
+  it("asked again leaves the old answer out of the prompt, and the new one takes its place", async () => {
+    const model = mockModel([answerOf("one"), answerOf("two"), answerOf("better two"), answerOf("three")]);
+    const chat = converse({ session: mockSession({ model }) });
+    await collect(chat.ask("first"));
+    await collect(chat.ask("second"));
+    await collect(chat.askAgain());
+    await collect(chat.ask("third"));
+    expect(JSON.stringify(model.doStreamCalls[2]?.prompt)).not.toContain("two");
+    expect(model.doStreamCalls[2]?.prompt.map(({ role }) => role)).toEqual(["user", "assistant", "user"]);
+    expect(chat.exchanges.map(({ question, answer }) => [question, answer])).toEqual([
+      ["first", "one"],
+      ["second", "better two"],
+      ["third", "three"],
+    ]);
+    // Both were paid for.
+    expect(chat.total.answers).toBe(4);
+  });
+
+  it("asked again in vain keeps the whole answer there was", async () => {
+    const model = mockModel([answerOf("one"), new ZephError("insufficient_quota"), answerOf("better")]);
+    const chat = converse({ session: mockSession({ model }) });
+    await collect(chat.ask("first"));
+    expect(typesOf(await collect(chat.askAgain())).at(-1)).toBe("failed");
+    expect(chat.exchanges).toMatchObject([{ answer: "one", state: "finished" }]);
+    await collect(chat.askAgain());
+    expect(chat.exchanges).toMatchObject([{ answer: "better" }]);
+  });
+
+  it("asked again after a failure leaves no trace of the failure", async () => {
+    const model = mockModel([new ZephError("upstream_error"), new ZephError("upstream_error"), answerOf("ok")]);
+    const chat = converse({ session: mockSession({ model }) });
+    await collect(chat.ask("first"));
+    await collect(chat.askAgain());
+    await collect(chat.askAgain());
+    expect(chat.exchanges).toMatchObject([{ question: "first", answer: "ok" }]);
+  });
+
   it("forgets after clear, keeps the total", async () => {
     const model = mockModel([answerOf("one", { input: 1, output: 2 })]);
     const chat = converse({ session: mockSession({ model }) });

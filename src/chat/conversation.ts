@@ -46,6 +46,11 @@ export interface Conversation {
    * text so far stays in the history.
    */
   ask(question: string, signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
+  /**
+   * Asks the last question again, without its answer in the prompt and never from the cache. The new answer takes the
+   * place of the old one in the history; a whole answer stays where the new one does not come to its end.
+   */
+  askAgain(signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
   /** Goes on with another provider or model. */
   use(session: ChatSession): void;
   /** Forgets what was said; the total stays. */
@@ -177,7 +182,25 @@ export function startConversation(options: ConversationOptions): Conversation {
     }
   }
 
-  async function* ask(question: string, outerSignal?: AbortSignal): AsyncGenerator<ConversationEvent, void> {
+  async function* askAgain(signal?: AbortSignal): AsyncGenerator<ConversationEvent, void> {
+    const replaced = exchanges.at(-1);
+    if (replaced === undefined) throw new ZephError("internal", { detail: "nothing was asked yet" });
+    const before = exchanges.slice(0, -1);
+    exchanges = before;
+    try {
+      yield* ask(replaced.question, signal, { isAgain: true });
+    } finally {
+      const next = exchanges.at(before.length);
+      const isBetter = next !== undefined && (next.state === "finished" || replaced.state !== "finished");
+      exchanges = [...before, isBetter ? next : replaced];
+    }
+  }
+
+  async function* ask(
+    question: string,
+    outerSignal?: AbortSignal,
+    { isAgain = false } = {},
+  ): AsyncGenerator<ConversationEvent, void> {
     const startMs = clock.nowMs();
     const characters = (system ?? "").length + countCharacters(messagesFor(question));
     const promptTokensEstimate = estimateTokens(characters);
@@ -189,7 +212,7 @@ export function startConversation(options: ConversationOptions): Conversation {
       const excess = describeExcess(promptTokensEstimate, session);
       const key = cacheKey(question);
       const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
-      const cached = await cache?.get(key);
+      const cached = isAgain ? undefined : await cache?.get(key);
       if (cached !== undefined) return yield* giveAgain(turn, cached);
       if (excess !== undefined) yield { type: "notice", text: excess };
       await budget?.check();
@@ -219,7 +242,8 @@ export function startConversation(options: ConversationOptions): Conversation {
     set thinking(wanted) {
       thinking = wanted;
     },
-    ask,
+    ask: (question, signal) => ask(question, signal),
+    askAgain,
     use(next) {
       session = next;
       stream = options.stream ?? true;

@@ -1,4 +1,5 @@
 import type { LanguageModelUsage } from "ai";
+import { plausibleTokens, plausibleUsd } from "../internal/plausible.ts";
 import type { Pricing } from "./session.ts";
 
 /** Tokens of one answer or of several. `undefined` means that the endpoint did not tell, which is not 0. */
@@ -21,12 +22,13 @@ export const UNKNOWN_USAGE: TokenUsage = {
 /** Of an answer from the cache. */
 export const NO_USAGE: TokenUsage = { input: 0, output: 0, cached: undefined, reasoning: undefined };
 
+/** Numbers that cannot be true are unknown ones. */
 export function toTokenUsage(usage: LanguageModelUsage): TokenUsage {
   return {
-    input: usage.inputTokens,
-    output: usage.outputTokens,
-    cached: usage.inputTokenDetails?.cacheReadTokens ?? usage.cachedInputTokens,
-    reasoning: usage.outputTokenDetails?.reasoningTokens ?? usage.reasoningTokens,
+    input: plausibleTokens(usage.inputTokens),
+    output: plausibleTokens(usage.outputTokens),
+    cached: plausibleTokens(usage.inputTokenDetails?.cacheReadTokens ?? usage.cachedInputTokens),
+    reasoning: plausibleTokens(usage.outputTokenDetails?.reasoningTokens ?? usage.reasoningTokens),
   };
 }
 
@@ -82,8 +84,8 @@ export function addToTotal(
 export function toldCostUsd(metadata: Readonly<Record<string, unknown>> | undefined): number | undefined {
   for (const namespace of Object.values(metadata ?? {})) {
     if (typeof namespace !== "object" || namespace === null || !("costUsd" in namespace)) continue;
-    const cost = namespace.costUsd;
-    if (typeof cost === "number" && Number.isFinite(cost) && cost >= 0) return cost;
+    const cost = plausibleUsd(namespace.costUsd);
+    if (cost !== undefined) return cost;
   }
   return undefined;
 }
@@ -91,7 +93,7 @@ export function toldCostUsd(metadata: Readonly<Record<string, unknown>> | undefi
 /** Cost by the configured price; unknown unless price and both token counts are known. */
 export function pricedCostUsd(usage: TokenUsage, pricing: Pricing | undefined): number | undefined {
   if (pricing === undefined || usage.input === undefined || usage.output === undefined) return undefined;
-  return (usage.input * pricing.promptUsdPer1M + usage.output * pricing.completionUsdPer1M) / 1_000_000;
+  return plausibleUsd((usage.input * pricing.promptUsdPer1M + usage.output * pricing.completionUsdPer1M) / 1_000_000);
 }
 
 /** Cost by the network's price, exact; unknown unless price and both token counts are known. */

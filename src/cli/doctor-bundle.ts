@@ -45,7 +45,7 @@ function knownVariables(env: CliContext["env"]): readonly string[] {
 
 async function settingsOf(context: CliContext): Promise<readonly string[]> {
   try {
-    const { loaded } = await setupOf(context);
+    const { loaded } = await setupOf(context, {}, "silent");
     return loaded.settings.map(
       ({ key, value, origin }) => `${key} = ${JSON.stringify(value)}  # ${describeOrigin(origin)}`,
     );

@@ -1,6 +1,7 @@
-import type { Readable } from "node:stream";
+import type { Readable, Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import type { Dispatcher } from "undici";
+import { contentCodings } from "../transport/content-coding.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 
 /**
@@ -48,19 +49,24 @@ function toResponse(status: number, given: Dispatcher.ResponseData["headers"], b
     body.resume();
     return new Response(null, { status, headers });
   }
-  return new Response(toStream(decoded(body, headers.get("content-encoding"))), { status, headers });
+  const codings = contentCodings(headers.get("content-encoding"));
+  const decoders = codings.map(decoderFor);
+  // What cannot be decoded keeps its header, by which the transport names it.
+  if (!decoders.every((decoder) => decoder !== undefined)) return new Response(toStream(body), { status, headers });
+  headers.delete("content-encoding");
+  return new Response(toStream(decoded(body, decoders)), { status, headers });
 }
 
-/** Nothing coded is asked for; some servers send it all the same. */
-function decoded(body: Readable, coding: string | null): Readable {
-  const decoder = decoderFor(coding);
-  if (decoder === undefined) return body;
-  body.on("error", (error) => decoder.destroy(error));
-  decoder.on("close", () => body.destroy());
-  return body.pipe(decoder);
+/** Nothing coded is asked for; some servers send it all the same. The coding applied last comes off first. */
+function decoded(body: Readable, decoders: readonly Transform[]): Readable {
+  return decoders.reduceRight<Readable>((source, decoder) => {
+    source.on("error", (error) => decoder.destroy(error));
+    decoder.on("close", () => source.destroy());
+    return source.pipe(decoder);
+  }, body);
 }
 
-function decoderFor(coding: string | null) {
+function decoderFor(coding: string): Transform | undefined {
   switch (coding) {
     case "gzip":
     case "x-gzip":

@@ -26,7 +26,7 @@ export async function lookUpModel(context: CliContext, provider: string, typed: 
   const signal = AbortSignal.any([context.signal, controller.signal]);
   try {
     // Nobody is asked for a passphrase for the sake of a warning.
-    const setup = await setupOf({ ...context, interactive: false }, { provider });
+    const setup = await setupOf({ ...context, interactive: false }, { provider }, "silent");
     const models = await refreshModels(await openProvider(setup, { name: provider }), setup.world, signal);
     if (models.length === 0) return { id: typed };
     const match = matchModel(typed, idsOf(models));

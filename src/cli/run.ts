@@ -2,24 +2,26 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import type { World } from "./context.ts";
 import { toContext } from "./global-flags.ts";
+import { noticesTold } from "./notices.ts";
 import { buildProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 import { renderJson } from "./render/json.ts";
 import { refuseSecretArguments } from "./secret-flags.ts";
+import { show } from "./write-result.ts";
 
 /** Runs one command line and returns its exit code. Every error of every command ends here, and only here in words. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
   const asksForJson = argv.includes("--json");
   try {
-    refuseSecretArguments(argv);
+    await refuseSecretArguments(argv);
     return await buildProgram(world).run(argv);
   } catch (thrown) {
     const error = toZephError(thrown, world);
     const { color } = toContext(world, {});
-    if (asksForJson) world.stdout.write(renderJson({ error }));
-    else world.stderr.write(renderError(error, { color }));
+    if (asksForJson) world.stdout.write(renderJson({ error }, noticesTold(world)));
+    else show(world.stderr, renderError(error, { color }));
     if (argv.includes("--verbose") && thrown instanceof Error && !ZephError.is(thrown)) {
-      world.stderr.write(`${thrown.stack ?? ""}\n`);
+      show(world.stderr, `${thrown.stack ?? ""}\n`);
     }
     return error.exitCode;
   }

@@ -26,6 +26,7 @@ import type { OnTransportEvent } from "../transport/events.ts";
 import type { CliContext } from "./context.ts";
 import { foldFor } from "./render/fold-text.ts";
 import { setupOf } from "./setup.ts";
+import { show } from "./write-result.ts";
 
 export interface SessionOptions {
   /** Folder for the requests, one file each. */
@@ -60,7 +61,7 @@ export function sessionOpener(
           })
         : await openProvider(setup, { name: provider, onEvent });
     for (const notice of [...opened.notices, ...(remarks ? opened.remarks : [])]) {
-      if (!told.has(notice)) context.stderr.write(`${foldFor(context.stderr, notice)}\n`);
+      if (!told.has(notice)) show(context.stderr, `${foldFor(context.stderr, notice)}\n`);
       told.add(notice);
     }
     const dumping =

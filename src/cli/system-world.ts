@@ -3,6 +3,7 @@ import { isAbsolute } from "node:path";
 import { systemClock } from "../internal/clock.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import type { World } from "./context.ts";
+import { namesProxy, throughProxies } from "./proxy.ts";
 
 /** The real outside world, put together in this one place. */
 export function systemWorld(): World {
@@ -61,24 +62,20 @@ function giveBackTerminal(): void {
   process.stderr.write("\u001b[?25h");
 }
 
-function namesProxy(env: NodeJS.ProcessEnv): boolean {
-  return ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"].some((name) => (env[name] ?? "") !== "");
-}
-
 async function openServerFetch(env: NodeJS.ProcessEnv): Promise<FetchFunction> {
-  const [{ Agent, EnvHttpProxyAgent }, { leanFetch }] = await Promise.all([
-    import("undici"),
-    import("./lean-fetch.ts"),
-  ]);
-  return leanFetch(namesProxy(env) ? new EnvHttpProxyAgent() : new Agent());
+  const [{ Agent, ProxyAgent }, { leanFetch }] = await Promise.all([import("undici"), import("./lean-fetch.ts")]);
+  return throughProxies(env, (proxy) => leanFetch(proxy === undefined ? new Agent() : new ProxyAgent(proxy)));
 }
 
-/** Node 20's own fetch ignores HTTPS_PROXY; with one set, undici's agent that reads these variables is used. */
+/** Node 20's own fetch ignores HTTPS_PROXY; where a variable names a proxy, undici's agent goes through it. */
 function proxyAwareFetch(env: NodeJS.ProcessEnv): FetchFunction {
-  if (!namesProxy(env)) return (input, init) => globalThis.fetch(input, init);
-  const loaded = import("undici").then(({ EnvHttpProxyAgent }) => new EnvHttpProxyAgent());
-  return async (input, init) => {
+  const direct: FetchFunction = (input, init) => globalThis.fetch(input, init);
+  if (!namesProxy(env)) return direct;
+  return throughProxies(env, async (proxy) => {
+    if (proxy === undefined) return direct;
+    const { ProxyAgent } = await import("undici");
+    const dispatcher = new ProxyAgent(proxy);
     // The types of undici and of Node's own copy of it differ in spelling only.
-    return globalThis.fetch(input, Object.assign({}, init, { dispatcher: await loaded }));
-  };
+    return (input, init) => globalThis.fetch(input, Object.assign({}, init, { dispatcher }));
+  });
 }

@@ -20,6 +20,7 @@ export function connectionDefaults(connection: ConnectionOptions) {
     slots: slots(connection.maxConcurrent),
     clock,
     random: connection.random ?? Math.random,
+    retryCharged: connection.retryCharged ?? false,
     hints: connection.hints ?? {},
     onEvent: connection.onEvent ?? (() => {}),
   } satisfies Partial<FailoverOptions> & { fetch: FetchFunction };

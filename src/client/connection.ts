@@ -18,6 +18,11 @@ export interface ConnectionOptions {
    * signature made anew, may add one.
    */
   readonly maxAttempts?: number;
+  /**
+   * Also repeat a POST that may have been answered, and charged for, although no answer arrived: a timeout, a connection
+   * that broke after the request had left. Default false.
+   */
+  readonly retryCharged?: boolean;
   /** Requests under way at once; the rest wait in line. Default no limit. */
   readonly maxConcurrent?: number;
   readonly deadlines?: Partial<Deadlines>;
@@ -72,8 +77,6 @@ export interface NativeConnectionOptions extends ConnectionOptions {
   readonly sourceUrl?: string;
   /** Where nodes come from otherwise, asked before each request: `endpointSource` keeps what it found. */
   readonly discover?: (signal: AbortSignal) => Promise<Nodes>;
-  /** Also retry where the network may already have charged for the failed attempt. Default false. */
-  readonly retryCharged?: boolean;
   /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */
   readonly phase?: SigningPhase;
   /** Order of nodes: in turn, or fastest first. Default `round-robin`. */

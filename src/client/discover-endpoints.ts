@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../internal/clock.ts";
 import { DEFAULT_PREFIX } from "../protocol/address.ts";
 import { DEFAULT_CHAIN_PARAMS, parseChainParams } from "../protocol/chain-params.ts";
 import { type Endpoint, normalizeBaseURL } from "../protocol/endpoint.ts";
+import { type LatestEpoch, parseLatestEpoch } from "../protocol/epochs.ts";
 import { parseIdentity } from "../protocol/identity.ts";
 import { eligibleEndpoints } from "../protocol/participants/eligible-endpoints.ts";
 import type { ProofLabel } from "../protocol/proof/verify-participants.ts";
@@ -37,13 +38,16 @@ export interface Discovery {
   /** True from v0.2.14 on: nodes answer signed requests with 410, so nothing else was asked. */
   readonly retired: boolean;
   readonly apiVersionText: string | undefined;
-  /** How far the list is proven. `unverified` lists are one server's word. */
+  /**
+   * How far the list is proven. `unverified` lists are one server's word, and so are, with any label, who is excluded and
+   * who is on the transfer-agent list: no proof covers either.
+   */
   readonly label: ProofLabel;
   /** Why the label is not a better one, in sentences. */
   readonly reasons: readonly string[];
   readonly epochId: bigint | undefined;
   /** When the network made the block that proves the list, milliseconds since 1970; absent without a proof. */
-  readonly provenAtMs?: number;
+  readonly provenAtMs?: number | undefined;
 }
 
 const DEFAULT_WANTED = 8;
@@ -68,10 +72,12 @@ export async function discoverEndpoints(options: DiscoverOptions): Promise<Disco
   if (retired) {
     return { ...common, endpoints: [], skipped: [], label: "unverified", reasons: [], epochId: undefined };
   }
-  const [list, params] = await Promise.all([
+  const [list, params, latest] = await Promise.all([
     readParticipants(source, reading, options.trust),
     readChainParams(source, reading),
+    readLatestEpoch(source, reading),
   ]);
+  refuseOldEpoch(list.epochId, latest);
   const eligible = eligibleEndpoints(list.participants, {
     excluded: list.excluded,
     allowedTransferAddresses: params.allowedTransferAddresses,
@@ -86,7 +92,7 @@ export async function discoverEndpoints(options: DiscoverOptions): Promise<Disco
     label: list.label,
     reasons: list.reasons,
     epochId: list.epochId,
-    ...(list.provenAtMs === undefined ? {} : { provenAtMs: list.provenAtMs }),
+    provenAtMs: list.provenAtMs,
   };
 }
 
@@ -108,6 +114,29 @@ export async function readVersions(source: string, reading: ReadNodeOptions): Pr
   }
 }
 
+/** Where the network stands, by the source's word; undefined where it does not tell. */
+async function readLatestEpoch(source: string, reading: ReadNodeOptions): Promise<LatestEpoch | undefined> {
+  try {
+    return parseLatestEpoch((await readNode(`${source}/epochs/latest`, reading)).json);
+  } catch (error) {
+    if (ZephError.is(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The good list of an epoch that is over has a good proof, and names nodes that may be gone or banned since. Before the
+ * hosts of a new epoch are chosen, the latest is one ahead of the list in force.
+ */
+function refuseOldEpoch(epochId: bigint, latest: LatestEpoch | undefined): void {
+  if (latest === undefined) return;
+  const oldestInForce = latest.phase === "Inference" ? latest.epochIndex : latest.epochIndex - 1n;
+  if (epochId >= oldestInForce) return;
+  throw new ZephError("proof_invalid", {
+    detail: `the list is of epoch ${epochId}, and the source names ${latest.epochIndex} as the latest`,
+  });
+}
+
 /** The chain API is often switched off. Without it nobody is known to be shut out, as with an empty list. */
 export async function readChainParams(source: string, reading: ReadNodeOptions) {
   const root = source.slice(0, -"/v1".length);
@@ -115,7 +144,8 @@ export async function readChainParams(source: string, reading: ReadNodeOptions) 
     const { json } = await readNode(`${root}/chain-api/productscience/inference/inference/params`, reading);
     return parseChainParams(json);
   } catch (error) {
-    if (ZephError.is(error) && error.code === "bad_response") return DEFAULT_CHAIN_PARAMS;
+    // Dropped or slow is no more than switched off: who may not serve refuses by itself.
+    if (ZephError.is(error)) return DEFAULT_CHAIN_PARAMS;
     throw error;
   }
 }

@@ -8,6 +8,8 @@ import type { Discovery } from "./discover-endpoints.ts";
 export interface CachedEndpoints {
   readonly readAtMs: number;
   readonly endpoints: readonly Endpoint[];
+  /** The epoch they are of, in digits, where it is known. */
+  readonly epochId?: string | undefined;
 }
 
 /** Keeps the last discovery between processes. Both functions may fail silently: a cache is a convenience. */
@@ -40,13 +42,25 @@ export function endpointSource(options: EndpointSourceOptions): (signal: AbortSi
   let cached: CachedEndpoints | undefined;
   let refreshing: Promise<readonly Endpoint[]> | undefined;
 
+  /** What was found before, while it may still be used. */
+  const known = () => (cached !== undefined && clock.nowMs() - cached.readAtMs <= MAX_STALE_MS ? cached : undefined);
+
+  function useKnown({ readAtMs, endpoints, epochId }: CachedEndpoints, listed: bigint | undefined) {
+    const detail = `the list is of epoch ${listed}, and epoch ${epochId} is known already`;
+    options.onStale?.(clock.nowMs() - readAtMs, new ZephError("proof_invalid", { detail }));
+    return endpoints;
+  }
+
   async function refresh(): Promise<readonly Endpoint[]> {
     cached ??= await options.cache?.load();
     const fresh = freshEndpoints(cached, clock.nowMs(), ttlMs);
     if (fresh !== undefined) return fresh;
     try {
-      const endpoints = usableEndpoints(await options.discover());
-      cached = { endpoints, readAtMs: clock.nowMs() };
+      const discovery = await options.discover();
+      const endpoints = usableEndpoints(discovery);
+      const newer = newerThan(discovery.epochId, known());
+      if (newer !== undefined) return useKnown(newer, discovery.epochId);
+      cached = { endpoints, readAtMs: clock.nowMs(), epochId: discovery.epochId?.toString() };
       await options.cache?.save(cached);
       return endpoints;
     } catch (error) {
@@ -64,6 +78,12 @@ export function endpointSource(options: EndpointSourceOptions): (signal: AbortSi
     });
     return untilAborted(refreshing, signal);
   };
+}
+
+/** A source that falls behind what it said itself, or is another one now, must not bring an old epoch back. */
+function newerThan(epochId: bigint | undefined, known: CachedEndpoints | undefined): CachedEndpoints | undefined {
+  const isOlder = epochId !== undefined && known?.epochId !== undefined && epochId < BigInt(known.epochId);
+  return isOlder ? known : undefined;
 }
 
 function freshEndpoints(cached: CachedEndpoints | undefined, nowMs: number, ttlMs: number) {

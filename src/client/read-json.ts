@@ -1,5 +1,6 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { parseForeignJson } from "../internal/scan-json.ts";
 import { errorBehind } from "../transport/give-up.ts";
 import type { GonkaFetch } from "./gonka-fetch.ts";
 
@@ -11,7 +12,7 @@ export async function readJson(gonka: GonkaFetch, path: string, signal?: AbortSi
   const text = await readBoundedText(response.body, MAX_JSON_BYTES);
   if (!response.ok) throw errorBehind(response) ?? new ZephError("bad_response", { status: response.status });
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: `${path} is not JSON`, cause });
   }

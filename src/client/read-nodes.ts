@@ -10,7 +10,12 @@ import { usableEndpoints } from "./endpoint-source.ts";
  */
 export function readNodes(nodes: Nodes, prefix: string): readonly Endpoint[] {
   const list = "endpoints" in nodes ? usableEndpoints(nodes) : nodes;
-  return list.map((node) => readNodeAddress(node, prefix));
+  // A node named twice is one node: it must not be asked a second time for what it refused.
+  return [...new Map(list.map((node) => readNodeAddress(node, prefix)).map((node) => [toKey(node), node])).values()];
+}
+
+function toKey({ baseURL, address }: Endpoint): string {
+  return `${baseURL} ${address}`;
 }
 
 function readNodeAddress(node: Endpoint | NodeAddress, prefix: string): Endpoint {

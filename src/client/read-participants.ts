@@ -22,7 +22,7 @@ export interface ParticipantsList {
   readonly label: ProofLabel;
   readonly reasons: readonly string[];
   /** When the network made the block that proves the list, milliseconds since 1970. An old proof is still a true one. */
-  readonly provenAtMs?: number;
+  readonly provenAtMs?: number | undefined;
 }
 
 const PAGE_SIZE = 100;
@@ -49,14 +49,14 @@ export async function readParticipants(
     height === undefined
       ? [undefined, undefined]
       : await Promise.all([
-          readOr(`${rpc}/commit?height=${height}`, reading, () => undefined),
+          readOptional(`${rpc}/commit?height=${height}`, reading),
           readValidators(rpc, height, reading),
         ]);
   const list = verifyParticipants({
     response,
-    ...(commit === undefined ? {} : { commit }),
-    ...(validators === undefined ? {} : { validators }),
-    ...(chainId === undefined ? {} : { chainId }),
+    commit,
+    validators,
+    chainId: proof === "none" ? undefined : chainId,
     trust: pinned,
   });
   if (proof === "required" && list.label === "unverified") {
@@ -65,7 +65,14 @@ export async function readParticipants(
       hint: "Ask another source; without gonka_verify_proof (GONKA_VERIFY_PROOF) this one's word is taken.",
     });
   }
-  return list.evidence === undefined ? list : { ...list, provenAtMs: list.evidence.headerTimeMs };
+  const unchecked = proof === "none" && chainId !== undefined;
+  return {
+    ...list,
+    provenAtMs: list.evidence?.headerTimeMs,
+    reasons: unchecked
+      ? [...list.reasons, `Whether it is of the chain ${chainId} was not checked, as no proof is wanted.`]
+      : list.reasons,
+  };
 }
 
 function withoutProof(answer: unknown): unknown {
@@ -79,7 +86,7 @@ async function readValidators(rpc: string, height: string, reading: ReadNodeOpti
   let seen = 0;
   for (let page = 1; page <= MAX_PAGES; page += 1) {
     const url = `${rpc}/validators?height=${height}&page=${page}&per_page=${PAGE_SIZE}`;
-    const document = await readOr(url, reading, () => undefined);
+    const document = await readOptional(url, reading);
     if (document === undefined) return undefined;
     pages.push(document);
     const { count, total } = pageSize(document);
@@ -87,6 +94,16 @@ async function readValidators(rpc: string, height: string, reading: ReadNodeOpti
     if (count === 0 || seen >= total) return pages;
   }
   return undefined;
+}
+
+/** What a source may have switched off, or drops, or is slow with: without it the label of the list is a lesser one. */
+async function readOptional(url: string, reading: ReadNodeOptions): Promise<unknown> {
+  try {
+    return (await readNode(url, reading)).json;
+  } catch (error) {
+    if (ZephError.is(error)) return undefined;
+    throw error;
+  }
 }
 
 /** A document that is not to be had is handled by `otherwise`; an unreachable source is an error all the same. */

@@ -1,10 +1,13 @@
 import type { ProviderConfig } from "./provider.ts";
 import type { Sections } from "./schema.ts";
+import type { UntrustedFile } from "./untrusted-file.ts";
 
 /** The whole configuration, checked, with every default filled in. */
 export interface Config {
   /** In the order they are tried in; a project file's come first. */
   readonly providers: readonly ProviderConfig[];
+  /** A project file that could add providers, had the user agreed to it. */
+  readonly untrusted: UntrustedFile | undefined;
   /** Asked for with `--provider`. */
   readonly selectedProvider: string | undefined;
   /** Names of the providers to go on with when the first cannot answer, in order. */

@@ -13,7 +13,13 @@ export interface Fault {
 
 /** Something worth a line that does not keep the configuration from being used. */
 export interface ConfigWarning {
-  readonly kind: "inline_key" | "insecure_url" | "irrelevant_field" | "project_endpoint" | "legacy_form";
+  readonly kind:
+    | "inline_key"
+    | "insecure_url"
+    | "irrelevant_field"
+    | "project_endpoint"
+    | "legacy_form"
+    | "untrusted_file";
   readonly message: string;
   readonly origin: Origin;
 }

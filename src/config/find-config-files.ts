@@ -1,14 +1,15 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { fileErrorCode, UnusableFile } from "../internal/regular-file.ts";
 import { type ConfigPaths, configPaths, type PathContext } from "./paths.ts";
-
-/** Gives a file's text, or `undefined` when there is no such file. */
-export type ReadTextFile = (path: string) => Promise<string | undefined>;
+import type { ReadTextFile } from "./read-text-file.ts";
+import { readTrust, type TrustDecision, trustIn } from "./trusted-files.ts";
 
 export interface ConfigFile {
   readonly path: string;
   readonly role: "explicit" | "project" | "user";
   readonly text: string;
+  /** Of a project file: whether the user agreed to just this content. The others are the user's own choice. */
+  readonly trust: TrustDecision;
 }
 
 export interface ConfigFiles {
@@ -35,7 +36,11 @@ export async function findConfigFiles(options: FindConfigFilesOptions): Promise<
   if (paths.explicit !== undefined) {
     const { path } = paths.explicit;
     const text = await read(path);
-    return { found: text === undefined ? [] : [{ path, role: "explicit", text }], writePath: path, paths };
+    return {
+      found: text === undefined ? [] : [{ path, role: "explicit", text, trust: "trusted" }],
+      writePath: path,
+      paths,
+    };
   }
   const user = await firstOf(paths.user, read, () => true);
   const project = await firstOf(
@@ -44,8 +49,11 @@ export async function findConfigFiles(options: FindConfigFilesOptions): Promise<
     hasLlmTable,
   );
   const found: ConfigFile[] = [];
-  if (project !== undefined) found.push({ ...project, role: "project" });
-  if (user !== undefined) found.push({ ...user, role: "user" });
+  if (project !== undefined) {
+    const trust = trustIn(await readTrust(options, options.readFile), project);
+    found.push({ ...project, role: "project", trust });
+  }
+  if (user !== undefined) found.push({ ...user, role: "user", trust: "trusted" });
   return { found, writePath: user?.path ?? paths.user[0], paths };
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -9,6 +10,7 @@ import { chooseProvider } from "./provider.ts";
 
 const USER = "/home/ann/.config/zeph/config.toml";
 const PROJECT = "/work/config/default.toml";
+const TRUST = "/home/ann/.config/zeph/trusted-projects.json";
 
 /** Highest first: the total order that the documentation promises. */
 const LAYERS = ["flag", "env", "project", "user"] as const;
@@ -22,10 +24,17 @@ function fileOf(name: LayerName, layers: readonly LayerName[], secs: readonly La
   return `${timeouts}[[llm.providers]]\ntype = "compatible"\nname = "one"\nbase_url = "https://one.example"\n${model}`;
 }
 
+/** The project file's timeouts count only where the user has agreed to it. */
+function trusting(path: string, text: string): string {
+  const sha256 = createHash("sha256").update(text).digest("hex");
+  return JSON.stringify({ version: 1, files: { [path]: { sha256, decision: "trusted" } } });
+}
+
 function load(models: readonly LayerName[], seconds: readonly LayerName[]) {
   const files: Record<string, string> = {
     [USER]: fileOf("user", models, seconds),
     [PROJECT]: fileOf("project", models, seconds),
+    [TRUST]: trusting(PROJECT, fileOf("project", models, seconds)),
   };
   return loadConfig({
     homeDir: "/home/ann",

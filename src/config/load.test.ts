@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -13,7 +14,10 @@ function golden(name: string): string {
   return readFileSync(new URL(`../../vectors/config/${name}`, import.meta.url), "utf8");
 }
 
-function load(files: Record<string, string>, more: Partial<LoadConfigOptions> = {}) {
+/** Project files are trusted here; those that are not have a file of tests of their own. */
+function load(given: Record<string, string>, more: Partial<LoadConfigOptions> = {}) {
+  const project = given[PROJECT];
+  const files: Record<string, string> = project === undefined ? given : { ...given, ...trusting(PROJECT, project) };
   return loadConfig({
     env: {},
     homeDir: "/home/ann",
@@ -22,6 +26,13 @@ function load(files: Record<string, string>, more: Partial<LoadConfigOptions> = 
     readFile: async (path) => files[path],
     ...more,
   });
+}
+
+/** What `zeph config trust` leaves. */
+function trusting(path: string, text: string): Record<string, string> {
+  const sha256 = createHash("sha256").update(text).digest("hex");
+  const list = { version: 1, files: { [path]: { sha256, decision: "trusted" } } };
+  return { "/home/ann/.config/zeph/trusted-projects.json": JSON.stringify(list) };
 }
 
 async function faultsOf(text: string, more: Partial<LoadConfigOptions> = {}): Promise<string> {

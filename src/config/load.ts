@@ -2,10 +2,10 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { buildProviders, type ConfigChecks } from "./build-providers.ts";
 import { checkLayer } from "./check-layer.ts";
 import { type Config, toConfiguredBroker } from "./config.ts";
-import { type ConfigWarning, type Fault, faultsError } from "./fault.ts";
+import { type ConfigWarning, describeFault, type Fault, faultsError } from "./fault.ts";
 import { isFault, readFileLayer } from "./file-layer.ts";
 import { fileWarnings, legacyFaults } from "./file-warnings.ts";
-import { type ConfigFile, type ConfigFiles, findConfigFiles, type ReadTextFile } from "./find-config-files.ts";
+import { type ConfigFile, type ConfigFiles, findConfigFiles } from "./find-config-files.ts";
 import type { Layer, LayeredTable } from "./layer.ts";
 import { type MergedRecord, mergeRecords } from "./merge-records.ts";
 import { migrationHint } from "./migration-hint.ts";
@@ -13,8 +13,10 @@ import { DEFAULT_ORIGIN, type Origin } from "./origin.ts";
 import { type ConfigFlags, environmentSections, flagSections } from "./overrides.ts";
 import type { PathContext } from "./paths.ts";
 import { readSections } from "./read-sections.ts";
+import type { ReadTextFile } from "./read-text-file.ts";
 import type { Sections } from "./schema.ts";
 import { recordSettings, type Setting, sectionSettings } from "./settings.ts";
+import { describeUntrusted, restrictLayer, type UntrustedFile, unusable } from "./untrusted-file.ts";
 
 export interface LoadConfigOptions extends PathContext {
   readonly cwd: string;
@@ -37,11 +39,13 @@ export interface LoadedConfig {
   readonly origins: ReadonlyMap<string, Origin>;
   readonly warnings: readonly ConfigWarning[];
   readonly files: ConfigFiles;
+  /** The project file that decides less than it would, because the user has not agreed to it. */
+  readonly untrusted: UntrustedFile | undefined;
 }
 
 /**
  * Reads the configuration: flags over environment variables over the project file over the user file over defaults,
- * value by value. A missing file is no fault; that no provider is configured is noticed by `chooseProvider`.
+ * value by value. Of a project file that the user has not agreed to only models and answer sizes count. A missing file is no fault; that no provider is configured is noticed by `chooseProvider`.
  *
  * Throws `config_not_found` when a file named by the user is not there, `config_invalid` with all faults of all files
  * at once, each with its line; where a migration would mend them, that is the hint.
@@ -68,11 +72,11 @@ type ReadConfig =
   | { readonly loaded: undefined; readonly faults: readonly Fault[] };
 
 function readConfig(files: ConfigFiles, { env, flags = {}, checks }: LoadConfigOptions): ReadConfig {
-  const { layers, faults, warnings } = readFiles(files.found);
+  const { layers, restricted, untrusted, faults, warnings } = readFiles(files.found);
   const read = readSections([flagSections(flags), environmentSections(env), ...layers]);
   const { sections, layered } = read;
   const useAliases = layered("vault").values.backend === "env";
-  const records = mergeRecords({ files: layers, env, flags, useAliases });
+  const records = mergeRecords({ files: layers, restricted, env, flags, useAliases });
   const requestTimeoutMs = (sections?.timeouts.llm_seconds ?? 0) * 1000;
   const built = buildProviders(records, withDefaults(checks), requestTimeoutMs);
   const allFaults = [
@@ -89,11 +93,12 @@ function readConfig(files: ConfigFiles, { env, flags = {}, checks }: LoadConfigO
   const timeout = shown.find((setting) => setting.key === "timeouts.llm_seconds");
   const settings = [...records.flatMap((record) => recordSettings(record, timeout)), ...shown];
   const loaded = {
-    config: toConfig(sections, built.providers, flags),
+    config: toConfig(sections, built.providers, flags, untrusted),
     settings,
     origins: new Map(settings.map(({ key, origin }) => [key, origin])),
     warnings: [...built.warnings, ...warnings, ...unusedSections(layered("llm"))],
     files,
+    untrusted,
   };
   return { loaded, faults: [] };
 }
@@ -102,8 +107,16 @@ function readFiles(found: readonly ConfigFile[]) {
   const layers: Layer[] = [];
   const faults: Fault[] = [];
   const warnings: ConfigWarning[] = [];
-  for (const file of found) {
-    const layer = readFileLayer(file.path, file.text);
+  const read = found.map((file) => ({ file, layer: readFileLayer(file.path, file.text) }));
+  const own = read.find(({ file }) => file.role === "user")?.layer;
+  let rest: ReturnType<typeof restrictLayer> = {};
+  for (const { file, layer } of read) {
+    if (file.trust !== "trusted") {
+      rest = isFault(layer)
+        ? { untrusted: unusable(file, describeFault(layer)) }
+        : restrictLayer(file, layer, own === undefined || isFault(own) ? undefined : own);
+      continue;
+    }
     if (isFault(layer)) {
       faults.push(layer);
       continue;
@@ -112,7 +125,12 @@ function readFiles(found: readonly ConfigFile[]) {
     faults.push(...checkLayer(layer));
     warnings.push(...fileWarnings(file, layer));
   }
-  return { layers, faults, warnings };
+  const { layer: restricted, untrusted } = rest;
+  if (untrusted !== undefined) {
+    const origin = { kind: "file", path: untrusted.path } as const;
+    warnings.push({ kind: "untrusted_file", message: describeUntrusted(untrusted), origin });
+  }
+  return { layers, restricted, untrusted, faults, warnings };
 }
 
 function fallbackFaults(
@@ -137,10 +155,16 @@ function unusedSections(llm: LayeredTable): readonly ConfigWarning[] {
   return [{ kind: "irrelevant_field", message, origin }];
 }
 
-function toConfig(sections: Sections, providers: Config["providers"], flags: ConfigFlags): Config {
+function toConfig(
+  sections: Sections,
+  providers: Config["providers"],
+  flags: ConfigFlags,
+  untrusted: UntrustedFile | undefined,
+): Config {
   const { llm, timeouts, session, cost, vault } = sections;
   return {
     providers,
+    untrusted,
     selectedProvider: flags.provider,
     fallback: llm.fallback,
     // Zeph's other strategies learn; their words are kept, and mean the listed order here.

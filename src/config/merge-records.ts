@@ -12,6 +12,8 @@ export interface MergedRecord {
 export interface MergeRecordsOptions {
   /** Highest precedence first. */
   readonly files: readonly Layer[];
+  /** A file above all others that may change records and neither add nor choose any. */
+  readonly restricted?: Layer | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly flags: ConfigFlags;
   /** Whether variables of other programs count. */
@@ -22,8 +24,15 @@ export interface MergeRecordsOptions {
  * Merges the records of all layers by name, field by field. A record of another type is another thing: it replaces the
  * lower one whole. The records of higher files come first. Variables change the default record, flags the one in use.
  */
-export function mergeRecords({ files, env, flags, useAliases }: MergeRecordsOptions): readonly MergedRecord[] {
+export function mergeRecords({
+  files,
+  restricted,
+  env,
+  flags,
+  useAliases,
+}: MergeRecordsOptions): readonly MergedRecord[] {
   const parts = groupByName(files);
+  if (restricted !== undefined) putAbove(parts, restricted);
   const fromEnvironment = environmentRecord(env);
   const fromFlags = flagRecord(flags);
   if (parts.size === 0) addRecordOfOverrides(parts, fromFlags, fromEnvironment);
@@ -52,6 +61,13 @@ function groupByName(files: readonly Layer[]): Map<string, TablePart[]> {
     groups.set(name, group);
   }
   return groups;
+}
+
+function putAbove(parts: Map<string, TablePart[]>, restricted: Layer): void {
+  for (const part of tablesAt(restricted, PROVIDERS)) {
+    const { name: _name, type: _type, ...values } = part.values;
+    parts.get(effectiveName(part.values) ?? "")?.unshift({ ...part, values });
+  }
 }
 
 /** With no file at all, an address in a flag or variable makes a provider by itself. */

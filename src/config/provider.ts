@@ -2,6 +2,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import type { CompatibleRecord, GonkaRecord } from "./schema.ts";
 import { apiKeyNames, GONKA_ADDRESS, GONKA_PRIVATE_KEY, nativeSecretNames, type SecretNames } from "./secret-names.ts";
+import { trustCommand, type UntrustedFile } from "./untrusted-file.ts";
 
 /** What a provider record says, whatever its kind. */
 interface ProviderBase {
@@ -156,17 +157,19 @@ export interface ProviderChoices {
   readonly providers: readonly ProviderConfig[];
   /** Asked for with `--provider`. */
   readonly selectedProvider: string | undefined;
+  readonly untrusted?: UntrustedFile | undefined;
 }
 
 /**
  * The provider to use: the one of this name, else the one asked for with `--provider`, else the default one. Throws
- * `config_not_found` when there is none at all, `provider_not_found`, or `provider_not_supported` for records that are
- * for another program.
+ * `config_not_found` when there is none at all, `untrusted_project_file` when only such a file has it,
+ * `provider_not_found`, or `provider_not_supported` for records that are for another program.
  */
 export function chooseProvider(config: ProviderChoices, name?: string): CompatibleProvider | GonkaProvider {
   const { providers } = config;
-  if (providers.length === 0) throw new ZephError("config_not_found", { detail: "no provider is configured" });
   const wanted = name ?? config.selectedProvider;
+  requireAgreement(config, wanted);
+  if (providers.length === 0) throw new ZephError("config_not_found", { detail: "no provider is configured" });
   const chosen =
     wanted === undefined
       ? providers.find((provider) => provider.isDefault)
@@ -179,4 +182,15 @@ export function chooseProvider(config: ProviderChoices, name?: string): Compatib
     throw new ZephError("provider_not_supported", { detail: `"${chosen.name}" is of type ${chosen.declaredType}` });
   }
   return chosen;
+}
+
+/** Only the folder's file has what is wanted, and nobody has agreed to that file. */
+function requireAgreement({ providers, untrusted }: ProviderChoices, wanted: string | undefined): void {
+  if (untrusted === undefined || untrusted.providerNames.length === 0) return;
+  const isThere = wanted === undefined ? providers.length > 0 : providers.some(({ name }) => name === wanted);
+  if (isThere || (wanted !== undefined && !untrusted.providerNames.includes(wanted))) return;
+  throw new ZephError("untrusted_project_file", {
+    detail: untrusted.path,
+    hint: `Look at the file. If it is yours, run: ${trustCommand(untrusted.path)}`,
+  });
 }

@@ -1,5 +1,8 @@
 import { readRegularText } from "../internal/regular-file.ts";
 
+/** Gives a file's text, or `undefined` when there is no such file. */
+export type ReadTextFile = (path: string) => Promise<string | undefined>;
+
 /** A config that somebody writes has some hundred lines. */
 const MAX_BYTES = 1024 * 1024;
 

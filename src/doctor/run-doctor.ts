@@ -52,7 +52,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const { world, timeoutMs = DEFAULT_TIMEOUT_MS, signal, onReport } = options;
   const startedAtMs = world.clock.nowMs();
   // Asked for once, although two readers open the vault.
-  const shared: SetupWorld = { ...world, ...askOnce(world) };
+  const shared: SetupWorld = { ...world, ...askOnce(world), readOnly: true };
   const facts = newFacts(shared);
   const loaded: LoadedSetup = {};
   const first = [nodeVersionCheck(options.nodeVersion), configParseCheck(shared, loaded)];

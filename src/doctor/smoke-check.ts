@@ -2,7 +2,9 @@ import { extractCostUsd } from "../brokers/cost.ts";
 import { errorBehind } from "../client/error-response.ts";
 import type { ProviderConfig } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 import { openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { Check } from "./check.ts";
@@ -52,11 +54,11 @@ export function smokeCheck(
 function readUsage(text: string, headers: Headers) {
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: "the reply is not JSON", cause });
   }
   const usage = typeof body === "object" && body !== null ? Reflect.get(body, "usage") : undefined;
   const total: unknown = typeof usage === "object" && usage !== null ? Reflect.get(usage, "total_tokens") : undefined;
-  return { tokens: typeof total === "number" ? total : undefined, costUsd: extractCostUsd(body, headers) };
+  return { tokens: plausibleTokens(total), costUsd: extractCostUsd(body, headers) };
 }

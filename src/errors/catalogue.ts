@@ -129,7 +129,7 @@ export const CATALOGUE = {
     502,
     "retryable",
     "The endpoint failed while working on the request",
-    "Try again in a moment; quote the request id when you report it.",
+    "Try again in a moment, or choose another broker or model with `zeph providers` and `zeph models`.",
   ),
   service_unavailable: entry(
     EXIT.unreachable,
@@ -164,7 +164,7 @@ export const CATALOGUE = {
     502,
     "retryable",
     "The endpoint answered with something zeph cannot read",
-    "Try again; if it stays, report the request id to the operator.",
+    "Try again; if it stays, report it to the operator.",
   ),
   response_too_large: entry(
     EXIT.unreachable,
@@ -421,7 +421,7 @@ export const CATALOGUE = {
     403,
     "final",
     "The account has not published its public key",
-    "Run `inferenced publish-pubkey --from NAME` once, then try again.",
+    "Run `inferenced publish-pubkey --from NAME --keyring-backend BACKEND` once, then try again.",
   ),
   invalid_address: entry(
     EXIT.configOrVault,
@@ -507,7 +507,7 @@ export const CATALOGUE = {
     400,
     "final",
     "This is not a secp256k1 private key",
-    "Give 64 hex digits, as `inferenced keys export NAME --unarmored-hex --unsafe` prints them.",
+    "Give 64 hex digits, as `inferenced keys export NAME --unarmored-hex --unsafe --keyring-backend BACKEND` prints them.",
   ),
   address_mismatch: entry(
     EXIT.configOrVault,
@@ -572,8 +572,29 @@ export const CATALOGUE = {
     EXIT.configOrVault,
     403,
     "final",
-    "A config file of this folder says where your key would be sent; nothing was sent",
-    "If you trust the file, name it with --config; otherwise work in another folder or remove it.",
+    "Only a config file of this folder sets this provider up, and you have not agreed to it; nothing was sent",
+    "Look at the file. If it is yours, run `zeph config trust`; otherwise run `zeph init`.",
+  ),
+  key_for_another_origin: entry(
+    EXIT.configOrVault,
+    403,
+    "final",
+    "This key was stored for another address; nothing was sent",
+    "If the new address is right, run `zeph vault bind NAME ORIGIN`, or `zeph init` again.",
+  ),
+  key_origin_unknown: entry(
+    EXIT.configOrVault,
+    403,
+    "final",
+    "It is not known where this stored key may be sent; nothing was sent",
+    "Say it once with `zeph vault bind NAME ORIGIN`, or run `zeph init` again.",
+  ),
+  not_a_provider_key: entry(
+    EXIT.configOrVault,
+    403,
+    "final",
+    "The config names a secret that was not stored as a provider's key; nothing was sent",
+    "Store the key under its usual name with `zeph vault set ZEPH_COMPATIBLE_NAME_API_KEY`, or run `zeph init`.",
   ),
   insecure_url: entry(
     EXIT.configOrVault,

@@ -38,7 +38,7 @@ export interface RouteContext {
 const DEFAULT_HEARTBEAT_MS = 10_000;
 
 export function gatewayState(options: LocalGatewayOptions): GatewayState {
-  const metrics = gatewayMetrics(options.providerName ?? "gonka");
+  const metrics = gatewayMetrics(options.providerName ?? "gonka", configuredModels(options));
   const clock = options.clock ?? systemClock;
   const state: GatewayState = {
     options,
@@ -61,6 +61,14 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     inFlight: 0,
   };
   return state;
+}
+
+function configuredModels({
+  defaultModel,
+  defaultEmbeddingModel,
+  aliases = {},
+}: LocalGatewayOptions): readonly string[] {
+  return [defaultModel, defaultEmbeddingModel, ...Object.values(aliases)].filter((model) => model !== undefined);
 }
 
 /** GonkaGate has tools of its own (`gonkagate:web_search` …). */

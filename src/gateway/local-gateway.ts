@@ -5,6 +5,7 @@ import { errorAnswer, toZephError } from "./error-answer.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { type GatewayState, gatewayState, type RouteContext } from "./gateway-state.ts";
 import type { LocalGatewayOptions } from "./local-gateway-options.ts";
+import { localKeyWeakness } from "./local-key.ts";
 import { findRoute, type Route } from "./route.ts";
 import { chatRoute } from "./routes/chat-route.ts";
 import { embeddingsRoute } from "./routes/embeddings-route.ts";
@@ -19,6 +20,8 @@ export interface LocalGateway {
   answer(request: Request): Promise<Answer>;
   /** Takes what the connection tells (`onEvent`) into the metrics. */
   observe(event: TransportEvent): void;
+  /** Why the key must not be used where other computers can reach the endpoint; `undefined` when it is strong enough. */
+  readonly keyWeakness: string | undefined;
   /** From now on `/ready` says no and new requests are refused; those under way go on. */
   drain(): void;
   readonly draining: boolean;
@@ -45,6 +48,7 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const answer = (request: Request) => answerRequest(state, request);
   const handler = async (request: Request) => toResponse(await answer(request), state.clock);
   Object.defineProperties(handler, {
+    keyWeakness: { value: localKeyWeakness(options.key) },
     draining: { get: () => state.draining },
     inFlight: { get: () => state.inFlight },
   });

@@ -1,7 +1,7 @@
 import { ZephError } from "../errors/zeph-error.ts";
-import { cleanChatRequest } from "./clean-up/clean-chat-request.ts";
+import { cleanChatSteps } from "./clean-up/clean-chat-request.ts";
 import type { LocalGatewayOptions } from "./local-gateway-options.ts";
-import type { JsonBody, JsonObject } from "./read-json-body.ts";
+import { type JsonBody, type JsonObject, takeTurns } from "./read-json-body.ts";
 
 /** A chat request made ready to be sent. */
 export interface PreparedChat {
@@ -18,20 +18,18 @@ export interface PreparedChat {
  * Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`.
  * @param keepToolType kinds of tools that the broker itself serves
  */
-export function prepareChat(
+export async function prepareChat(
   { text, value }: JsonBody,
   options: LocalGatewayOptions,
   keepToolType: (type: string) => boolean,
-): PreparedChat {
+): Promise<PreparedChat> {
   const model = chooseModel(value.model, options);
   const named = model === value.model ? value : { ...value, model };
   const { request, removed, changed } =
     options.cleanUp === "none"
       ? { request: named, removed: [], changed: [] }
-      : cleanChatRequest(named, {
-          access: options.access ?? "broker",
-          keepToolType,
-        });
+      : await inTurns(cleanChatSteps(named, { access: options.access ?? "broker", keepToolType }), text);
+  await takeTurns(text);
   return {
     text: request === value ? text : JSON.stringify(request),
     request,
@@ -40,6 +38,15 @@ export function prepareChat(
     removed,
     changed,
   };
+}
+
+/** Does the steps of a large request's work in turns with everything else. */
+async function inTurns<Result>(steps: Generator<undefined, Result>, text: string): Promise<Result> {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    await takeTurns(text);
+  }
 }
 
 function chooseModel(given: unknown, { aliases = {}, defaultModel }: LocalGatewayOptions): string {

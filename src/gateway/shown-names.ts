@@ -3,8 +3,15 @@ import { scrub } from "../internal/redact.ts";
 const MAX_NAME_CHARS = 64;
 const MAX_CHARS = 1024;
 
-/** The name of a field made fit for a header and a log: callers choose these names, and may paste a key into one. */
-export function shownName(name: string): string {
+/** Names beyond this are counted and not looked at: no header has room for them. */
+const MAX_NAMES = 512;
+
+/** Names of fields made fit for a header and a log: callers choose these names, and may paste a key into one. */
+export function shownNames(names: readonly string[]): readonly string[] {
+  return names.map((name, index) => (index < MAX_NAMES ? shownName(name) : "…"));
+}
+
+function shownName(name: string): string {
   return scrub(name.slice(0, MAX_NAME_CHARS)).replace(/[^\w.[\]-]/g, "?");
 }
 

@@ -1,4 +1,6 @@
 import { extractCostUsd } from "../brokers/cost.ts";
+import { plausibleTokens } from "../internal/plausible.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 import type { Usage } from "./exchange.ts";
 import { asObject } from "./read-json-body.ts";
 
@@ -15,7 +17,8 @@ export function readUsage(body: unknown, headers?: Headers): Usage | undefined {
 }
 
 function count(name: "promptTokens" | "completionTokens", value: unknown): Usage {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? { [name]: value } : {};
+  const tokens = plausibleTokens(value);
+  return tokens === undefined ? {} : { [name]: tokens };
 }
 
 const USAGE = Buffer.from('"usage":');
@@ -33,7 +36,7 @@ export function usageInLines(lines: Buffer): Usage | undefined {
   const start = lines.lastIndexOf("data:", at);
   const end = lines.indexOf("\n", at);
   try {
-    return readUsage(JSON.parse(lines.toString("utf8", start + "data:".length, end)));
+    return readUsage(parseForeignJson(lines.toString("utf8", start + "data:".length, end), SMALL_ANSWER_LIMITS));
   } catch {
     // An event over several lines: its usage goes uncounted, its bytes go on all the same.
     return undefined;

@@ -67,10 +67,20 @@ async function verifySetup(providerName: string, options: ApplyOptions): Promise
   const setup = await loadSetup(setupWorld);
   // Nothing is stored under the env backend; the user was told which variable to set.
   if (facts.vault.backend === "env") return setup.loaded;
-  await openProvider(setup, { name: providerName });
+  try {
+    await openProvider(setup, { name: providerName });
+  } catch (error) {
+    // A variable sends it elsewhere for now, where the key does not go; that is told as what decides here.
+    const from = setup.loaded.origins.get(`llm.providers.${providerName}.base_url`);
+    if (!ZephError.is(error) || error.code !== "key_for_another_origin" || from?.kind !== "env") throw error;
+    return setup.loaded;
+  }
   for (const [name, secret] of secrets) {
-    const found = await setup.secret({ canonical: name, stored: [name], aliases: [] }, `provider "${providerName}"`);
-    if (found.secret.reveal() === secret.reveal()) continue;
+    const found = await setup.optionalSecret(
+      { canonical: name, stored: [name], aliases: [] },
+      `provider "${providerName}"`,
+    );
+    if (found?.secret.reveal() === secret.reveal()) continue;
     throw new ZephError("vault_unreadable", { detail: `${name} does not hold what was just stored` });
   }
   return setup.loaded;

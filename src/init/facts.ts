@@ -21,6 +21,8 @@ export interface Facts {
   /** The configuration in force; `undefined` when it has faults. */
   readonly config: LoadedConfig["config"] | undefined;
   readonly configFault: ZephError | undefined;
+  /** A project file that has no say in this. */
+  readonly untrusted: LoadedConfig["untrusted"];
   /** The file is begun anew, because the one that is there cannot be read and the user agreed. */
   readonly startsAfresh: boolean;
   /** The registry with the user's own records. */
@@ -31,9 +33,11 @@ export interface Facts {
 /** Looks at config, vault and environment. Throws `vault_backend_unknown`, and what hinders reading the files. */
 export async function gatherFacts(world: InitWorld, request: InitRequest): Promise<Facts> {
   const flags = configFlags(world, request);
-  const where = { ...world, flags, readFile: readTextFile };
+  // What is set up is what the files say: a variable must not decide where a key is tried out.
+  const env = { ...world.env, ZEPH_LLM_BASE_URL: undefined, ZEPH_LLM_PROVIDER: undefined };
+  const where = { ...world, env, flags, readFile: readTextFile };
   const files = await findConfigFiles(where);
-  const { config, fault } = await loadOrFault(where);
+  const { config, untrusted, fault } = await loadOrFault(where);
   const vaultFiles = await existingVaultFiles(world.vaultPaths);
   const decision = decideVaultBackend({
     flag: world.paths.vaultBackend,
@@ -47,6 +51,7 @@ export async function gatherFacts(world: InitWorld, request: InitRequest): Promi
     configText: await readTextFile(files.writePath),
     config,
     configFault: fault,
+    untrusted,
     startsAfresh: false,
     brokers: mergeBrokers(BROKERS, config?.brokers ?? []),
     // Set-up makes the vault, so that "there is none" is no reason to do without.
@@ -61,9 +66,11 @@ export function configFlags({ paths }: InitWorld, { output }: InitRequest) {
 
 async function loadOrFault(where: Parameters<typeof loadConfig>[0]) {
   try {
-    return { config: (await loadConfig({ ...where, explicitFile: "optional" })).config, fault: undefined };
+    const { config, untrusted } = await loadConfig({ ...where, explicitFile: "optional" });
+    return { config, untrusted, fault: undefined };
   } catch (error) {
-    if (ZephError.is(error) && error.code === "config_invalid") return { config: undefined, fault: error };
+    if (ZephError.is(error) && error.code === "config_invalid")
+      return { config: undefined, untrusted: undefined, fault: error };
     throw error;
   }
 }

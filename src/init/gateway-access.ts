@@ -1,4 +1,5 @@
 import type { Broker } from "../brokers/broker.ts";
+import { looksLikeToken } from "../brokers/contains-key.ts";
 import { brokerForBaseURL, findBroker } from "../brokers/registry.ts";
 import { apiKeyNames, type SecretNames, secretNameFor } from "../config/secret-names.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -6,6 +7,7 @@ import { isLoopback, normalizeBaseURL } from "../protocol/endpoint.ts";
 import { nearest } from "../protocol/match-model.ts";
 import type { Facts } from "./facts.ts";
 import { askOr, type InitSession } from "./init-session.ts";
+import { KEY_HERE } from "./refuse-keys.ts";
 
 /** Where the requests of a record go, and what it is called. */
 export interface GatewayAccess {
@@ -94,6 +96,7 @@ export async function askBaseURL(session: InitSession, initial?: string): Promis
 }
 
 function baseURLFault(text: string): string | undefined {
+  if (looksLikeToken(text)) return KEY_HERE;
   try {
     secureBaseURL(text);
     return undefined;
@@ -118,6 +121,7 @@ async function askName(session: InitSession, baseURL: string): Promise<string> {
     message: "A name for it",
     initial: suggestion,
     check: (name) => {
+      if (looksLikeToken(name)) return KEY_HERE;
       const fault = nameFault(name, baseURL, session.facts);
       return fault === undefined ? undefined : `This name ${fault}.`;
     },

@@ -1,7 +1,9 @@
 import { topUpPage } from "../brokers/broker.ts";
+import { containsKey } from "../brokers/contains-key.ts";
 import { extractCostUsd } from "../brokers/cost.ts";
 import { brokerForKey } from "../brokers/registry.ts";
 import { gonkaFetch } from "../client/gonka-fetch.ts";
+import { bindKey, originOf } from "../config/key-origins.ts";
 import type { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
 import type { BranchOutcome } from "./branch-outcome.ts";
@@ -72,6 +74,9 @@ async function finishGateway(
   const { name, baseURL, broker, keyNames } = access;
   const secrets = new Map([[keyNames.canonical, key]]);
   await storeSecrets(session, { entries: secrets, replacement: "confirmed" });
+  if (session.secrets.backend === "age") {
+    await bindKey(world, { name: keyNames.canonical, secret: key, origins: [originOf(baseURL)] });
+  }
 
   const existing = facts.config?.providers.find((provider) => provider.name === name);
   const previous = (existing?.type === "compatible" ? existing.model : undefined) ?? variableModel(name, world);
@@ -94,5 +99,5 @@ async function finishGateway(
 /** GonkaGate's own tools keep the last good choice there. */
 function variableModel(name: string, { env }: InitSession["world"]): string | undefined {
   const value = (env.GONKAGATE_MODEL ?? "").trim();
-  return name === "gonkagate" && value !== "" ? value : undefined;
+  return name === "gonkagate" && value !== "" && !containsKey(value) ? value : undefined;
 }

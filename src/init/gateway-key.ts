@@ -1,5 +1,5 @@
 import { topUpPage } from "../brokers/broker.ts";
-import { ZephError } from "../errors/zeph-error.ts";
+import type { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
 import { checkKey } from "./check-key.ts";
 import { enterKey } from "./enter-key.ts";
@@ -7,6 +7,7 @@ import type { GatewayAccess } from "./gateway-access.ts";
 import { existingKey, givenKey } from "./given-key.ts";
 import type { InitSession } from "./init-session.ts";
 import type { Detour, KeyOutcome } from "./key-outcome.ts";
+import { withoutMoney } from "./passes-test.ts";
 import { printable } from "./printable.ts";
 
 /**
@@ -45,29 +46,30 @@ async function tryKey(session: InitSession, access: GatewayAccess, key: Secret):
     case "wrong-url":
       return { kind: "wrong-url", key, error: check.error };
     case "no-credit":
-      return withoutCredit(session, access, key, check.error);
+      return withoutCredit(session, access, key);
     case "refused":
       if (session.ask === undefined) throw check.error;
-      tell.fail(
-        `${inWords(check.error)}\nCopy it again from ${access.broker.signupUrl ?? `where ${access.name} shows it`}, and try once more.`,
-      );
+      tell.fail(`${inWords(check.error)}\n${afterRefusal(access, check.error)}`);
       return "ask-again";
     case "unclear":
       return withoutCheck(session, access, key, check.error);
   }
 }
 
-async function withoutCredit(
-  session: InitSession,
-  access: GatewayAccess,
-  key: Secret,
-  error: ZephError,
-): Promise<Tried> {
+/** What to do about a refused key. Copying it again helps against a slip in copying only. */
+function afterRefusal({ broker, name }: GatewayAccess, error: ZephError): string {
+  const source = broker.signupUrl ?? `where ${name} shows it`;
+  if (error.code === "invalid_api_key") return `Copy it again from ${source}, and try once more.`;
+  if (error.code === "management_key") return `Create an ordinary API key (${source}) and try once more with that one.`;
+  return `${error.hint}\nThen try once more, with the same key or another one.`;
+}
+
+async function withoutCredit(session: InitSession, access: GatewayAccess, key: Secret): Promise<Tried> {
   const { tell, ask } = session;
   tell.warn(`The key is good, but the account has no credit. Top up: ${topUpPage(access.broker) ?? "at the broker"}`);
-  const goesOn = ask === undefined || (await ask.confirm({ message: "Go on all the same?", initial: true }));
-  if (!goesOn) throw new ZephError("cancelled", { cause: error });
-  return { kind: "accepted", key, models: undefined };
+  const next = ask === undefined ? "keep" : await ask.select(withoutMoney({ keyIsReplaceable: true }));
+  if (next === "again") return tryKey(session, access, key);
+  return next === "keep" ? { kind: "accepted", key, models: undefined } : "ask-again";
 }
 
 /** The network, or a server, kept us from learning anything about the key. */
@@ -97,6 +99,7 @@ async function withoutCheck(
   return next === "offline" ? unchecked : "ask-again";
 }
 
-function inWords({ summary, detail }: ZephError): string {
-  return detail === undefined ? `${summary}.` : `${summary}: ${printable(detail)}`;
+function inWords({ summary, detail, retryAfterMs }: ZephError): string {
+  const wait = retryAfterMs === undefined ? "" : ` It asks to wait ${Math.ceil(retryAfterMs / 1000)} s.`;
+  return `${detail === undefined ? `${summary}.` : `${summary}: ${printable(detail)}`}${wait}`;
 }

@@ -1,10 +1,13 @@
+import { originOf } from "../config/key-origins.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
+import { judgeKeyUse, refuseKeyUse } from "../provider/key-guard.ts";
 import type { GatewayAccess } from "./gateway-access.ts";
 import type { InitRequest } from "./init-request.ts";
 import type { InitSession } from "./init-session.ts";
 import type { InitWorld } from "./init-world.ts";
 import { judgeKey } from "./judge-key.ts";
+import type { FoundSecret } from "./secret-store.ts";
 
 /** The key that a flag says where to find. */
 export async function givenKey(
@@ -14,6 +17,10 @@ export async function givenKey(
   const { key } = request;
   if (key === undefined) return undefined;
   const text = await readGivenKey(world, key);
+  if (key.from === "env") {
+    const refusal = await refusalOf(world, access, { secret: text, name: key.variable, source: "environment" });
+    if (refusal?.code === "key_for_another_origin") throw refusal;
+  }
   const judged = judgeKey(text, access, facts.brokers);
   switch (judged.kind) {
     case "usable":
@@ -61,24 +68,50 @@ export async function existingKey(session: InitSession, access: GatewayAccess): 
     seen.add(secret.reveal());
     return isNew && ["usable", "odd"].includes(judgeKey(secret, access, session.facts.brokers).kind);
   });
-  const [first] = found;
+  const judged = await Promise.all(
+    found.map(async (each) => ({ ...each, refusal: await refusalOf(session.world, access, each) })),
+  );
+  const fitting = judged.filter(({ refusal }) => refusal === undefined);
+  const foreign = judged.filter(({ refusal }) => refusal !== undefined);
+  const [first] = judged;
   if (session.ask === undefined) {
-    if (first !== undefined) return judgedKey(first.secret, access, session);
+    const [best] = fitting;
+    if (best !== undefined) return judgedKey(best.secret, access, session);
+    if (first?.refusal !== undefined) throw first.refusal;
     throw new ZephError("missing_input", { detail: "--key-stdin or --key-env NAME" });
   }
   if (first === undefined) return undefined;
   const chosen = await session.ask.select<Secret | typeof ANOTHER>({
     message: `${access.broker.name} API key`,
     choices: [
-      ...found.map(({ secret, name, source }) => ({
-        value: secret,
-        label: source === "vault" ? `Use the one in the vault` : `Use the one in the environment`,
-        hint: name,
-      })),
+      ...fitting.map(({ secret, name, source }) => ({ value: secret, label: labelOf(source), hint: name })),
       { value: ANOTHER, label: "Paste another one" },
+      // Last, and never what plain Enter takes: whoever chooses it has read where it goes.
+      ...foreign.map(({ secret, name, source, refusal }) => ({
+        value: secret,
+        label: labelOf(source),
+        hint: `${refusal?.detail ?? name}; choose it only if you mean just that`,
+      })),
     ],
   });
   return chosen === ANOTHER ? undefined : judgedKey(chosen, access, session);
+}
+
+function labelOf(source: FoundSecret["source"]): string {
+  return source === "vault" ? "Use the one in the vault" : "Use the one in the environment";
+}
+
+/** What speaks against sending a key that is there already to this address. */
+async function refusalOf(
+  world: InitWorld,
+  { baseURL, name: providerName }: GatewayAccess,
+  { secret, name, source }: FoundSecret,
+): Promise<ZephError | undefined> {
+  const origin = originOf(baseURL);
+  const key = { secret, name, source: source === "vault" ? "vault" : "env" } as const;
+  const verdict = await judgeKeyUse(world, key, { origin, providerName });
+  const mend = `If the key is for ${origin}, give it anew with --key-stdin, or run: zeph vault bind ${name} ${origin}`;
+  return verdict.kind === "allowed" ? undefined : refuseKeyUse(key, verdict, { origin, wantedBy: "`zeph init`", mend });
 }
 
 /** Without what people paste around a key into a variable. */

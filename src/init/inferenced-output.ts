@@ -3,6 +3,14 @@ import { scrub } from "../internal/redact.ts";
 import { Secret } from "../internal/secret.ts";
 import type { ProgramResult } from "./run-program.ts";
 
+/** Where a keyring lies. */
+export interface Keyring {
+  /** `test` (not encrypted), `file`, `os`, `kwallet`, `pass` or `memory`. */
+  readonly backend: string;
+  /** Default of the program: `~/.inference`. */
+  readonly home?: string;
+}
+
 export interface KeyringEntry {
   readonly name: string;
   readonly address: string;
@@ -30,6 +38,24 @@ function toEntry(value: unknown): readonly KeyringEntry[] {
   return typeof name === "string" && typeof address === "string" ? [{ name, address }] : [];
 }
 
+const NOT_OPENED =
+  /failed passphrase attempts|incorrect passphrase|(?:unable|failed|cannot|could not)[^\n]*\b(?:unlock|open|decrypt)|is locked/i;
+
+/** The SDK answers `[]` and 0 for a keyring that did not open; only standard error tells it from an empty one. */
+export function requireOpened({ stderr }: ProgramResult, args: readonly string[], keyring: Keyring): void {
+  if (!NOT_OPENED.test(stderr)) return;
+  const { detail, hint } = failure(args, `${keyringWords(keyring)} did not open: ${complaintOf(stderr) ?? ""}`);
+  throw new ZephError("inferenced_failed", {
+    ...(detail === undefined ? {} : { detail }),
+    hint: `Try again in a terminal and give its passphrase. ${hint}`,
+  });
+}
+
+/** `the keyring (file, /home/ann/.inference)`. */
+export function keyringWords({ backend, home }: Keyring): string {
+  return `the keyring (${[backend, home].filter((part) => part !== undefined).join(", ")})`;
+}
+
 const KEY_LINE = /^[0-9a-f]{64}$/i;
 
 /** Exactly one line of 64 hex digits: with none or several nobody knows which is the key. */
@@ -46,11 +72,12 @@ export function unknownFlag(stderr: string, extras: readonly string[]): string |
   return complaint === undefined ? undefined : extras.find((flag) => complaint.includes(flag));
 }
 
-const FLAG_COMPLAINT = /unknown (?:shorthand )?flag: /;
+/** From here on the program explains itself to whoever typed its command line, which was zeph. */
+const FOR_ZEPH = /^Usage:|unknown (?:shorthand )?flag: /;
 
 /**
- * Passes on what a user has to see while a program runs, as it comes: no line that is a key, and nothing from the
- * complaint about a flag onwards, which is an answer to us. What might become such a line waits for its end.
+ * Passes on what a user has to see while a program runs, as it comes: no line that is a key, and nothing from a
+ * usage text or a complaint about a flag onwards: both are answers to us, and either may come first. What might become such a line waits for its end.
  */
 export function forUser(write: (text: string) => void): (text: string) => void {
   let line = "";
@@ -59,7 +86,7 @@ export function forUser(write: (text: string) => void): (text: string) => void {
     if (isMuted) return;
     const lines = (line + text).split("\n");
     line = lines.pop() ?? "";
-    const complaint = lines.findIndex((each) => FLAG_COMPLAINT.test(each));
+    const complaint = lines.findIndex((each) => FOR_ZEPH.test(each));
     isMuted = complaint >= 0;
     const shown = (isMuted ? lines.slice(0, complaint) : lines)
       .filter((each) => !KEY_LINE.test(each.trim()))
@@ -72,16 +99,18 @@ export function forUser(write: (text: string) => void): (text: string) => void {
   };
 }
 
-/** The beginning of a key, or of an error that may be about a flag. */
+/** The beginning of a key, of a usage text, or of an error that may be about a flag. */
 function mustWait(start: string): boolean {
-  return /^[0-9a-f]*$/.test(start) || "error".startsWith(start) || start.startsWith("error");
+  return (
+    /^[0-9a-f]*$/.test(start) ||
+    ["error", "usage:", "unknown"].some((word) => word.startsWith(start) || start.startsWith(word))
+  );
 }
 
-export function lastLine(text: string): string | undefined {
-  const line = text
-    .trim()
-    .split("\n")
-    .findLast((each) => each.trim() !== "");
+/** What went wrong, in the program's words: the line that says so, wherever its usage text stands, or the last one. */
+export function complaintOf(text: string): string | undefined {
+  const lines = text.split(/\r?\n/).filter((each) => each.trim() !== "");
+  const line = lines.findLast((each) => /^Error:/i.test(each)) ?? lines.at(-1)?.trim();
   return line === undefined ? undefined : scrub(line);
 }
 

@@ -100,6 +100,24 @@ describe("the list of keys", () => {
     expect(() => parseKeyList(yaml)).toThrow(ZephError);
   });
 
+  it.each([
+    "Error: too many failed passphrase attempts\n",
+    "incorrect passphrase\nincorrect passphrase\ntoo many failed passphrase attempts\n",
+    "Error: failed to unlock the collection\n",
+  ])("that is empty beside %j is a locked keyring", async (stderr) => {
+    const { inferenced } = program(() => ({ stdout: "[]\n", stderr }));
+    const error = await failureOf(inferenced.list({ backend: "file", home: "/keys" }));
+    expect(error.code).toBe("inferenced_failed");
+    expect(error.detail).toContain("the keyring (file, /keys) did not open");
+    expect(error.hint).toContain("passphrase");
+    expect(error.hint).toContain("--keyring-backend file --home /keys");
+  });
+
+  it("is believed where a wrong passphrase was followed by the right one", async () => {
+    const { inferenced } = program(() => ({ stdout: json, stderr: "incorrect passphrase\n" }));
+    expect(await inferenced.list({ backend: "file" })).toHaveLength(2);
+  });
+
   it("is asked for with backend and folder", async () => {
     const { inferenced, runs } = program(() => ({ stdout: json }));
     await inferenced.list({ backend: "file", home: "/keys" });
@@ -161,6 +179,32 @@ describe("the export", () => {
     expect(shown.join("")).toBe("Enter keyring passphrase:\n");
   });
 
+  it("shows the user nothing of a usage text that comes before the complaint", async () => {
+    const usage = [
+      "Usa",
+      "ge:\n  inferenced keys export <name> [flags]\n\nFlags:\n",
+      "  -h, --help   help for export\n\n",
+    ];
+    const { inferenced, shown } = program(({ args, onStderr }) => {
+      if (args.includes("--indiscreet")) {
+        const complaint = [...usage, "unknown flag: --indiscreet\n"];
+        for (const text of complaint) onStderr?.(text);
+        return { exitCode: 1, stderr: complaint.join("") };
+      }
+      onStderr?.("Enter keyring passphrase:\nUse it well\n");
+      return { stdout: `${KEY}\n` };
+    }, true);
+    expect((await inferenced.exportKey({ backend: "file" }, "a")).reveal()).toBe(KEY);
+    expect(shown.join("")).toBe("Enter keyring passphrase:\nUse it well\n");
+  });
+
+  it("repeats the complaint, not the last line of a usage text behind it", async () => {
+    const stderr = "Error: a: key not found\nUsage:\n  inferenced keys export <name> [flags]\n\n  -h, --help   help\n";
+    const error = await failureOf(program(() => ({ exitCode: 1, stderr })).inferenced.exportKey(TEST_KEYRING, "a"));
+    expect(error.detail).toContain("Error: a: key not found");
+    expect(error.detail).not.toContain("--help");
+  });
+
   it("ends in time and says what to run by hand", async () => {
     const { inferenced } = program(() => ({ timedOut: true, exitCode: undefined as never }));
     const error = await failureOf(inferenced.exportKey(TEST_KEYRING, "a"));
@@ -188,6 +232,11 @@ it("making a key happens at the user's own terminal, where nothing is captured",
   await inferenced.add({ backend: "file" }, "zeph");
   expect(runs[0]).toMatchObject({ stdin: "terminal", stdout: "terminal", stderr: "terminal" });
   expect(runs[0]?.args.slice(0, 3)).toEqual(["keys", "add", "zeph"]);
+});
+
+it("publishing the key names a backend even where nobody knows which", () => {
+  const args = publishKeyArgs("NAME", { nodeUrl: "https://n.example", chainId: "c-1", keyring: undefined });
+  expect(args.join(" ")).toMatch(/ --keyring-backend BACKEND$/);
 });
 
 it("publishing the key names chain and node", () => {

@@ -2,25 +2,19 @@ import { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
 import { findProgram } from "./find-program.ts";
 import {
+  complaintOf,
   failure,
   forUser,
+  type Keyring,
   type KeyringEntry,
-  lastLine,
   parseExport,
   parseKeyList,
+  requireOpened,
   unknownFlag,
 } from "./inferenced-output.ts";
 import { type InferencedVersion, judgeVersion } from "./inferenced-version.ts";
 import type { InitWorld } from "./init-world.ts";
 import { type ProgramResult, type RunProgram, type RunProgramOptions, runProgram } from "./run-program.ts";
-
-/** Where a keyring lies. */
-export interface Keyring {
-  /** `test` (not encrypted, the program's own default), `file`, `os`, `kwallet`, `pass` or `memory`. */
-  readonly backend: string;
-  /** Default of the program: `~/.inference`. */
-  readonly home?: string;
-}
 
 /** The `inferenced` program, asked and told. Throws `inferenced_failed` with the command to run by hand. */
 export interface Inferenced {
@@ -75,7 +69,10 @@ export function inferencedAt(path: string, world: InferencedWorld, run: RunProgr
       judgeVersion(outputOf(await execute(["version"], { timeLimitMs: VERSION_MS }).catch(toSilence))),
     async list(keyring) {
       const args = ["keys", "list", "--output", "json", ...flagsOf(keyring)];
-      return parseKeyList(outputOf(await succeed(args, unlocking(keyring))));
+      const result = await succeed(args, unlocking(keyring));
+      const entries = parseKeyList(outputOf(result));
+      if (entries.length === 0) requireOpened(result, args, keyring);
+      return entries;
     },
     async address(keyring, name) {
       const args = ["keys", "show", toArgument(name), "-a", ...flagsOf(keyring)];
@@ -114,7 +111,7 @@ function runner(file: string, { env, clock, signal }: InferencedWorld, run: RunP
   const succeed: Execute = async (args, how = {}) => {
     const result = await execute(args, how);
     if (result.exitCode === 0) return result;
-    throw failure(args, lastLine(result.stderr) ?? `ended with ${result.exitCode ?? "a signal"}`);
+    throw failure(args, complaintOf(result.stderr) ?? `ended with ${result.exitCode ?? "a signal"}`);
   };
   return { execute, succeed };
 }
@@ -131,7 +128,7 @@ async function exportWith(
     const result = await execute(args, how());
     if (result.exitCode === 0) return parseExport(result, args);
     const unknown = unknownFlag(result.stderr, extras);
-    if (unknown === undefined) throw failure(args, lastLine(result.stderr) ?? "failed");
+    if (unknown === undefined) throw failure(args, complaintOf(result.stderr) ?? "failed");
     extras = extras.filter((flag) => flag !== unknown);
   }
 }
@@ -156,7 +153,7 @@ export function publishKeyArgs(
   }: { readonly nodeUrl: string; readonly chainId: string; readonly keyring: Keyring | undefined },
 ): readonly string[] {
   const chain = ["--gas-prices", "10ngonka", "--node", `${nodeUrl}/chain-rpc/`, "--chain-id", chainId, "--yes"];
-  return ["publish-pubkey", "--from", toArgument(name), ...chain, ...(keyring === undefined ? [] : flagsOf(keyring))];
+  return ["publish-pubkey", "--from", toArgument(name), ...chain, ...flagsOf(keyring ?? { backend: "BACKEND" })];
 }
 
 /** A name that begins with a dash would be read as a flag. */
@@ -165,6 +162,7 @@ function toArgument(name: string): string {
   throw new ZephError("inferenced_failed", { detail: "the name of the key has blanks in it, or begins with a dash" });
 }
 
+/** Always with the backend: without the flag the program takes what `client.toml` in its home says. */
 function flagsOf({ backend, home }: Keyring): readonly string[] {
   return ["--keyring-backend", backend, ...(home === undefined ? [] : ["--home", home, "--keyring-dir", home])];
 }

@@ -1,9 +1,9 @@
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
-import type { Inferenced, Keyring } from "./inferenced.ts";
-import type { KeyringEntry } from "./inferenced-output.ts";
+import type { Inferenced } from "./inferenced.ts";
+import { type Keyring, type KeyringEntry, keyringWords } from "./inferenced-output.ts";
 import { askOr, type InitSession } from "./init-session.ts";
 
 /** A key taken out of an `inferenced` keyring. */
@@ -31,7 +31,7 @@ export async function pickFromKeyring(
       session.tell.info("inferenced may ask for the keyring's passphrase twice: to list the keys, and to export one.");
     }
     const entries = await inferenced.list(keyring);
-    const chosen = wanted === undefined ? await chooseEntry(session, entries) : requireEntry(entries, wanted);
+    const chosen = wanted === undefined ? await chooseEntry(session, entries) : requireEntry(entries, wanted, keyring);
     if (chosen === ANOTHER_KEYRING) {
       keyring = await findKeyring(session, "ask");
       continue;
@@ -56,11 +56,11 @@ async function askAddress(
   return { address: await inferenced.address(keyring, name), from: `inferenced keys show ${name}` };
 }
 
-function requireEntry(entries: readonly KeyringEntry[], wanted: string): string {
+function requireEntry(entries: readonly KeyringEntry[], wanted: string, keyring: Keyring): string {
   if (entries.some(({ name }) => name === wanted)) return wanted;
   const names = entries.map(({ name }) => name).join(", ");
   throw new ZephError("inferenced_failed", {
-    detail: `the keyring has no key "${wanted}"; it has: ${names === "" ? "none" : names}`,
+    detail: `${keyringWords(keyring)} has no key "${wanted}"; it has: ${names === "" ? "none" : names}`,
     hint: "Name another with --key-name, or another keyring with --keyring-backend and --keyring-home.",
   });
 }
@@ -103,7 +103,7 @@ async function makeKey(
 const BACKENDS = [
   { value: "os", label: "os", hint: "the system's own key store" },
   { value: "file", label: "file", hint: "encrypted with a passphrase" },
-  { value: "test", label: "test", hint: "not encrypted; what inferenced takes by itself" },
+  { value: "test", label: "test", hint: "not encrypted" },
   { value: "kwallet", label: "kwallet" },
   { value: "pass", label: "pass" },
 ] as const;
@@ -116,8 +116,11 @@ async function findKeyring(session: InitSession, mode: "detect" | "ask"): Promis
   if (mode === "detect") {
     const detected = await detectBackends(home);
     const [only] = detected;
+    const byItself = await configuredBackend(home);
     const backend =
-      keyringBackend ?? (detected.length === 1 ? only : undefined) ?? (ask === undefined ? "test" : undefined);
+      keyringBackend ??
+      (detected.length === 1 ? only : undefined) ??
+      (ask === undefined ? (byItself ?? "test") : undefined);
     if (backend !== undefined) {
       tell.info(`Keyring: ${backend}${backend === "test" ? " (not encrypted)" : ""}, ${home}`);
       return { backend, ...(keyringHome === undefined ? {} : { home: keyringHome }) };
@@ -126,7 +129,7 @@ async function findKeyring(session: InitSession, mode: "detect" | "ask"): Promis
   const backend = await askOr(session, "--keyring-backend BACKEND").select<string>({
     message: "Which keyring backend?",
     choices: BACKENDS,
-    initial: "test",
+    initial: (await configuredBackend(home)) ?? "test",
   });
   if (mode === "detect") return { backend, ...(keyringHome === undefined ? {} : { home: keyringHome }) };
   const chosenHome = await askOr(session, "--keyring-home FOLDER").text({
@@ -142,6 +145,13 @@ async function detectBackends(home: string): Promise<readonly string[]> {
     ["test", "file"].map(async (backend) => ((await isFolder(join(home, `keyring-${backend}`))) ? [backend] : [])),
   );
   return found.flat();
+}
+
+/** The one that inferenced takes by itself, and so where a key made without the flag lies. */
+async function configuredBackend(home: string): Promise<string | undefined> {
+  const text = await readFile(join(home, "config", "client.toml"), "utf8").catch(() => "");
+  const backend = /^\s*keyring-backend\s*=\s*["']([a-z]+)["']/m.exec(text)?.[1];
+  return BACKENDS.find(({ value }) => value === backend)?.value;
 }
 
 async function isFolder(path: string): Promise<boolean> {

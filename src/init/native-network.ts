@@ -1,3 +1,4 @@
+import { looksLikeToken } from "../brokers/contains-key.ts";
 import { readVersions } from "../client/discover-endpoints.ts";
 import { readNode } from "../client/read-node.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -7,6 +8,7 @@ import { isClassicInferenceRetired } from "../protocol/versions.ts";
 import type { Choice } from "./ask.ts";
 import { askOr, type InitSession } from "./init-session.ts";
 import { MAIN_NETWORK } from "./main-network.ts";
+import { KEY_HERE } from "./refuse-keys.ts";
 
 /** A network to sign requests for. */
 export interface NativeNetwork {
@@ -87,6 +89,7 @@ function knownNetworks({ world, facts, request }: InitSession): readonly Choice<
 }
 
 export function urlFault(text: string): string | undefined {
+  if (looksLikeToken(text)) return KEY_HERE;
   try {
     normalizeBaseURL(text);
     return undefined;
@@ -117,9 +120,14 @@ async function lookAt(
   const retired = isClassicInferenceRetired(versions?.apiVersion);
   const found = { source: named.length > 0 ? undefined : source, named, anyNode: source, prefix };
   if (!retired) {
-    const version = versions?.apiVersionText;
-    if (version !== undefined) tell.done(`The network runs ${version} and takes signed requests.`);
-    else tell.info("The network does not tell its version; the test message shows whether it takes signed requests.");
+    if (versions?.apiVersion !== undefined) {
+      tell.done(`The network runs ${versions.apiVersionText} and takes signed requests.`);
+    } else {
+      const seen = versions?.apiVersionText === undefined ? "" : ` (it says ${versions.apiVersionText})`;
+      tell.info(
+        `The network does not tell its version${seen}; the test message shows whether it takes signed requests.`,
+      );
+    }
     return { ...found, retired };
   }
   const next = await afterRetirement(session, versions?.apiVersionText ?? "v0.2.14 or newer");

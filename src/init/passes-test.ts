@@ -1,5 +1,6 @@
-import type { ZephErrorCode } from "../errors/catalogue.ts";
+import { EXIT, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import type { Choice } from "./ask.ts";
 import type { InitSession } from "./init-session.ts";
 import { printable } from "./printable.ts";
 import type { TestReply } from "./test-message.ts";
@@ -19,6 +20,16 @@ export async function passesTest(
   { request, tell, ask }: InitSession,
   { model, send, keyIsReplaceable }: TestOptions,
 ): Promise<TestReply | "another-key" | undefined> {
+  for (;;) {
+    const outcome = await tryTest({ request, tell, ask }, { model, send, keyIsReplaceable });
+    if (outcome !== "again") return outcome;
+  }
+}
+
+async function tryTest(
+  { request, tell, ask }: Pick<InitSession, "request" | "tell" | "ask">,
+  { model, send, keyIsReplaceable }: TestOptions,
+): Promise<TestReply | "another-key" | "again" | undefined> {
   if (!request.test) return undefined;
   try {
     const reply = await tell.work(`Waiting for ${printable(model)}`, send);
@@ -28,6 +39,10 @@ export async function passesTest(
     if (!ZephError.is(error) || error.code === "cancelled" || ask === undefined) throw error;
     const words = error.detail === undefined ? error.summary : `${error.summary}: ${printable(error.detail)}`;
     tell.fail(`The test message failed. ${words}\n${error.hint}`);
+    if (error.exitCode === EXIT.billing) {
+      const next = await ask.select(withoutMoney({ keyIsReplaceable }));
+      return next === "keep" ? undefined : next;
+    }
     if (keyIsReplaceable && KEY_FAULTS.has(error.code)) {
       if (await ask.confirm({ message: "Paste another key?", initial: true })) return "another-key";
     }
@@ -37,6 +52,17 @@ export async function passesTest(
       cause: error,
     });
   }
+}
+
+/** Nothing about the set-up is wrong: money comes, now or later. */
+export function withoutMoney({ keyIsReplaceable }: Pick<TestOptions, "keyIsReplaceable">) {
+  type Next = "again" | "keep" | "another-key";
+  const choices: Choice<Next>[] = [
+    { value: "again", label: "Try again", hint: "when the account has been topped up" },
+    { value: "keep", label: "Keep this set-up", hint: "it works as soon as there is money" },
+  ];
+  if (keyIsReplaceable) choices.push({ value: "another-key", label: "Paste another key" });
+  return { message: "What now?", choices };
 }
 
 const KEY_FAULTS: ReadonlySet<ZephErrorCode> = new Set([

@@ -1,3 +1,5 @@
+import { BROKERS } from "../brokers/registry.ts";
+import { describeUntrusted } from "../config/untrusted-file.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { AskPassphrase } from "../vault/index.ts";
 import { type AppliedInit, applyInit } from "./apply.ts";
@@ -12,6 +14,7 @@ import type { InitSession } from "./init-session.ts";
 import type { InitWorld } from "./init-world.ts";
 import { askMoreSettings, type MoreSettings } from "./more-settings.ts";
 import { nativeBranch } from "./native-branch.ts";
+import { refuseKeysIn, refusingKeys } from "./refuse-keys.ts";
 import { secretStore } from "./secret-store.ts";
 import type { Tell } from "./tell.ts";
 import { vaultOpener } from "./vault-opener.ts";
@@ -32,15 +35,22 @@ export interface InitResult {
  * The whole set-up: facts, questions, secrets into the vault, one real message, config, and a look at the result through
  * the eyes of the next process. Throws `cancelled` with what was stored so far; the config is then as it was.
  *
- * @param conversation without `ask` everything must be in the request
+ * @param given without `ask` everything must be in the request
  */
 export async function setUp(
   world: InitWorld,
   request: InitRequest,
-  conversation: { readonly ask: Ask | undefined; readonly tell: Tell },
+  given: { readonly ask: Ask | undefined; readonly tell: Tell },
 ): Promise<InitResult> {
   const startedAtMs = world.clock.nowMs();
-  const found = await bringUpToDate(world, request, await gatherFacts(world, request), conversation);
+  refuseKeysIn(request, BROKERS);
+  const gathered = await gatherFacts(world, request);
+  refuseKeysIn(request, gathered.brokers);
+  const conversation = {
+    tell: given.tell,
+    ask: given.ask === undefined ? undefined : refusingKeys(given.ask, gathered.brokers),
+  };
+  const found = await bringUpToDate(world, request, gathered, conversation);
   const facts =
     found.configFault === undefined ? found : await beginAnew(found, found.configFault, request, conversation);
   const opener = vaultOpener(world);
@@ -81,6 +91,7 @@ function withMore(outcome: ReadyOutcome, more: MoreSettings | undefined): ReadyO
 }
 
 function tellWhatStays({ facts, tell }: InitSession): void {
+  if (facts.untrusted !== undefined) tell.warn(describeUntrusted(facts.untrusted));
   const names = facts.config?.providers.map(({ name, isDefault }) => (isDefault ? `${name} (default)` : name)) ?? [];
   if (names.length > 0) tell.info(`Set up so far: ${names.join(", ")}. All of it is kept.`);
 }

@@ -3,7 +3,9 @@ import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { refusalError } from "../client/refusal-error.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
+import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** The user's first reply. */
 export interface TestReply {
@@ -51,7 +53,7 @@ export async function sendTestMessage(gonka: GonkaFetch, options: TestMessageOpt
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: "the reply to the test message is not JSON", cause });
   }
@@ -66,8 +68,8 @@ function readReply(json: unknown): Omit<TestReply, "costUsd" | "elapsedMs"> {
   return {
     text: withoutThinking(asText(field(field(choice, "message"), "content")) ?? ""),
     finishReason: asText(field(choice, "finish_reason")),
-    promptTokens: asNumber(field(usage, "prompt_tokens")),
-    completionTokens: asNumber(field(usage, "completion_tokens")),
+    promptTokens: plausibleTokens(field(usage, "prompt_tokens")),
+    completionTokens: plausibleTokens(field(usage, "completion_tokens")),
   };
 }
 
@@ -82,8 +84,4 @@ function field(value: unknown, name: string): unknown {
 
 function asText(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
-}
-
-function asNumber(value: unknown): number | undefined {
-  return typeof value === "number" ? value : undefined;
 }

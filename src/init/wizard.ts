@@ -1,9 +1,12 @@
+import { Transform } from "node:stream";
 import { type CANCEL_SYMBOL, confirm, intro, log, outro, password, select, text } from "@clack/prompts";
+import { containsKey } from "../brokers/contains-key.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import type { Ask } from "./ask.ts";
 import type { InitWorld } from "./init-world.ts";
 import { printable, printableLine } from "./printable.ts";
+import { KEY_HERE } from "./refuse-keys.ts";
 import { withStatusLine } from "./status-line.ts";
 import type { Tell } from "./tell.ts";
 
@@ -105,16 +108,53 @@ function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask
     async text({ message, initial, placeholder, check }) {
       const shown = {
         message: printable(message),
-        validate: (value = "") => check?.(value.trim()),
+        validate: (value = "") => {
+          const typed = withoutStandIn(value);
+          return typed === "" && value !== "" && value.includes(STAND_IN) ? KEY_HERE : check?.(typed);
+        },
         ...(initial === undefined ? {} : { initialValue: initial }),
         ...(placeholder === undefined ? {} : { placeholder }),
       };
       // clack gives undefined for an input that was left empty.
-      const answer = await asking<string | undefined>(world, (streams) => text({ ...streams, ...shown }));
-      return (answer ?? "").trim();
+      const shield = keyShield(world.stdin);
+      const ask = (streams: Streams) => text({ ...streams, input: shield.input, ...shown });
+      const answer = await asking<string | undefined>(world, ask).finally(shield.remove);
+      return withoutStandIn(answer ?? "");
     },
     async confirm({ message, initial = false }) {
       return asking(world, (streams) => confirm({ ...streams, message: printable(message), initialValue: initial }));
+    },
+  };
+}
+
+/** Stands on the screen for a pasted key, which must not. */
+const STAND_IN = "•";
+
+function withoutStandIn(value: string): string {
+  return value.replaceAll(STAND_IN, "").trim();
+}
+
+/** The keyboard, with a key that is pasted in one piece taken out before anything can show it. */
+function keyShield(keyboard: InitWorld["stdin"]) {
+  const input = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const typed = chunk.toString("utf8");
+      const isKey = typed.length > 1 && containsKey(typed);
+      done(null, isKey ? STAND_IN.repeat(8) + (/[\r\n]+$/.exec(typed)?.[0] ?? "") : chunk);
+    },
+  });
+  const setRawMode =
+    "setRawMode" in keyboard && typeof keyboard.setRawMode === "function" ? keyboard.setRawMode : undefined;
+  Object.defineProperties(input, {
+    isTTY: { value: keyboard.isTTY },
+    ...(setRawMode === undefined ? {} : { setRawMode: { value: (mode: boolean) => setRawMode.call(keyboard, mode) } }),
+  });
+  keyboard.pipe(input);
+  return {
+    input,
+    remove() {
+      keyboard.unpipe(input);
+      keyboard.pause();
     },
   };
 }

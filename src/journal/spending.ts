@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
+import { plausibleUsd } from "../internal/plausible.ts";
 import { readRegularFile } from "../internal/regular-file.ts";
 
 /** The day's ledger in zeph's state folder: one JSON line for each answer that cost something. */
@@ -52,7 +53,8 @@ function parseLine(text: string): SpendingLine[] {
     const line: unknown = JSON.parse(text);
     if (typeof line !== "object" || line === null || !("day" in line) || !("usd" in line)) return [];
     const { day, usd } = line;
-    return typeof day === "string" && typeof usd === "number" && usd >= 0 ? [{ day, usd }] : [];
+    const told = plausibleUsd(usd);
+    return typeof day === "string" && told !== undefined ? [{ day, usd: told }] : [];
   } catch {
     // A torn line, of a computer that went down while writing: what it cost is lost, the other lines count.
     return [];

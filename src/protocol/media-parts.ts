@@ -17,16 +17,34 @@ export function mediaRefused(at: string, type: string): ZephError {
   });
 }
 
-/** Throws `unsupported_capability` for the first part of the messages of a chat request that is not text. */
-export function requireTextParts(request: unknown): void {
-  const messages = asObject(request)?.messages;
-  if (!Array.isArray(messages)) return;
-  for (const [index, message] of messages.entries()) {
+/** A part of a message that is not text. */
+export interface MediaPart {
+  /** Path in the request, such as `messages[0].content[1]`. */
+  readonly at: string;
+  readonly type: string;
+  /** As model lists name it in `input_modalities`. */
+  readonly modality: "image" | "audio" | "video" | "file";
+}
+
+/** Which model a chat request asks, and the parts of its messages that are not text. */
+export function mediaParts(request: unknown): {
+  readonly model: string | undefined;
+  readonly parts: readonly MediaPart[];
+} {
+  const { model, messages } = asObject(request) ?? {};
+  const parts = (Array.isArray(messages) ? messages : []).flatMap((message: unknown, index) => {
     const content = asObject(message)?.content;
-    if (!Array.isArray(content)) continue;
-    for (const [place, part] of content.entries()) {
+    return (Array.isArray(content) ? content : []).flatMap((part: unknown, place): MediaPart[] => {
       const type = asObject(part)?.type;
-      if (isMediaType(type)) throw mediaRefused(`messages[${index}].content[${place}]`, type);
-    }
-  }
+      if (!isMediaType(type)) return [];
+      const shown = /^[a-z_]{1,32}$/.test(type) ? type : "this kind";
+      return [{ at: `messages[${index}].content[${place}]`, type: shown, modality: modalityOf(type) }];
+    });
+  });
+  return { model: typeof model === "string" ? model : undefined, parts };
+}
+
+function modalityOf(type: string): MediaPart["modality"] {
+  const kinds = ["image", "audio", "video"] as const;
+  return kinds.find((kind) => type.toLowerCase().includes(kind)) ?? "file";
 }

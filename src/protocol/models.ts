@@ -92,9 +92,12 @@ function readImages({ input_modalities: own, architecture, capabilities }: Field
 /** Prices come per token or per million; nobody charges more than 20 USD per million through a per-token field. */
 const LARGEST_USD_PER_TOKEN = 0.000_02;
 
+/** Beyond this a price is a mistake, and a bill by it would be one too. */
+const LARGEST_USD_PER_1M = 10_000;
+
 function asUsdPer1M(value: unknown): number | undefined {
   const price = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  if (typeof price !== "number" || !Number.isFinite(price) || price < 0) return undefined;
+  if (typeof price !== "number" || !(price >= 0 && price <= LARGEST_USD_PER_1M)) return undefined;
   // Without the last digits of binary fractions: 0.99, not 0.9900000000000001.
   return price < LARGEST_USD_PER_TOKEN ? Number((price * 1_000_000).toPrecision(12)) : price;
 }

@@ -26,7 +26,35 @@ describe("parseVersions", () => {
     expect(isClassicInferenceRetired(parseVersions(value).apiVersion)).toBe(false);
   });
 
-  it.each([null, [], "v0.2.13", { api_version: "v0.2.13" }])("refuses %j", (value) => {
+  it.each([
+    [{}],
+    [{ api_version: null }],
+    [{ api_version: { version: "" } }],
+    [{ api_version: { version: "  " } }],
+    [{ api_version: { version: "dirty-8a35022b" } }],
+    [{ api_version: { version: 2 } }],
+    [{ api_version: [] }],
+  ])("goes by the chain node's version beside %j", (value) => {
+    const versions = parseVersions({ ...value, node_version: { version: "v0.2.15-post1" } });
+    expect(versions).toMatchObject({ apiVersion: { major: 0, minor: 2, patch: 15 }, apiVersionText: "v0.2.15-post1" });
+    expect(isClassicInferenceRetired(versions.apiVersion)).toBe(true);
+  });
+
+  it("goes by the API's own version where both can be read", () => {
+    const versions = parseVersions({ api_version: { version: "0.2.13" }, node_version: { version: "0.2.14" } });
+    expect(versions.apiVersionText).toBe("0.2.13");
+  });
+
+  it("reads a version that stands without an object around it", () => {
+    expect(parseVersions({ api_version: "v0.2.13" }).apiVersion).toEqual({ major: 0, minor: 2, patch: 13 });
+  });
+
+  it("keeps what it cannot read, to show it, and nothing where there are only blanks", () => {
+    expect(parseVersions({ api_version: { version: "dirty-8a35022b" } }).apiVersionText).toBe("dirty-8a35022b");
+    expect(parseVersions({ api_version: { version: " " } }).apiVersionText).toBeUndefined();
+  });
+
+  it.each([null, [], "v0.2.13"])("refuses %j", (value) => {
     expect(thrownBy(() => parseVersions(value)).code).toBe("bad_response");
   });
 });

@@ -1,4 +1,5 @@
-import { optional, readObject, readText } from "./json/read-value.ts";
+import { asObject } from "./json/measure-json.ts";
+import { readObject } from "./json/read-value.ts";
 
 /** The three numbers of a version; what follows them (`-post2`, `-rc1`, a commit) does not count. */
 export interface Version {
@@ -9,9 +10,12 @@ export interface Version {
 
 /** `GET /v1/versions`. */
 export interface NodeVersions {
-  /** Version of the public API; `undefined` when the build gave itself no readable one. */
+  /**
+   * Version of the public API, or where its build gave itself no readable one, of the chain node behind it: a network
+   * upgrades both in one go. `undefined` when neither can be read.
+   */
   readonly apiVersion: Version | undefined;
-  /** As written by the node, to show. */
+  /** The same as the node wrote it, to show; or what it wrote instead of one. */
   readonly apiVersionText: string | undefined;
   /** Of the chain node behind it. */
   readonly chainVersionText: string | undefined;
@@ -26,16 +30,20 @@ export const CLASSIC_INFERENCE_RETIRED: Version = { major: 0, minor: 2, patch: 1
 /** Reads `GET /v1/versions`. Throws `bad_response`. */
 export function parseVersions(value: unknown): NodeVersions {
   const root = readObject(value, "versions");
-  const textOf = (field: string) => {
-    const part = optional(root[field], field, readObject);
-    return optional(part?.version, `${field}.version`, readText);
-  };
-  const apiVersionText = textOf("api_version");
+  const apiText = versionText(root.api_version);
+  const chainVersionText = versionText(root.node_version);
+  const readable = [apiText, chainVersionText].find((text) => text !== undefined && parseVersion(text) !== undefined);
   return {
-    apiVersion: apiVersionText === undefined ? undefined : parseVersion(apiVersionText),
-    apiVersionText,
-    chainVersionText: textOf("node_version"),
+    apiVersion: readable === undefined ? undefined : parseVersion(readable),
+    apiVersionText: readable ?? apiText,
+    chainVersionText,
   };
+}
+
+/** Build-time strings: what is of another type or blank is one the build did not set. */
+function versionText(part: unknown): string | undefined {
+  const text = asObject(part)?.version ?? part;
+  return typeof text === "string" && text.trim() !== "" ? text : undefined;
 }
 
 /** Finds a version in text such as `v0.2.13`, `release/v0.2.9-post2` or `0.2.13-4-g8a35022`. */

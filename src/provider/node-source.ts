@@ -72,5 +72,6 @@ function parseCache(value: unknown, prefix: string): CachedEndpoints | undefined
       URL.canParse(endpoint.baseURL) &&
       isAddress(endpoint?.address, { prefix }),
   );
-  return { readAtMs, endpoints: usable.map(({ baseURL, address }) => ({ baseURL, address })) };
+  const epochId = "epochId" in value && /^\d{1,20}$/.test(String(value.epochId)) ? String(value.epochId) : undefined;
+  return { readAtMs, endpoints: usable.map(({ baseURL, address }) => ({ baseURL, address })), epochId };
 }

@@ -79,12 +79,12 @@ describe("openProvider", () => {
   it("waits by the clock it was given", async () => {
     await userFile(broker("https://api.gonkagate.com/v1"));
     const clock = manualClock();
-    const answers = [new Response("{}", { status: 429, headers: { "retry-after": "5" } }), new Response("done")];
+    const answers = [new Response("{}", { status: 429, headers: { "retry-after": "5" } }), new Response('{"done":1}')];
     const loaded = await setup({ GONKAGATE_API_KEY: "gp-a" });
     const world = { ...loaded.world, clock, fetch: async () => answers.shift() ?? new Response("{}") };
     const { gonka } = await openProvider({ ...loaded, world });
     const answer = await gonka("https://api.gonkagate.com/v1/chat/completions", { method: "POST", body: "{}" });
-    expect(await answer.text()).toBe("done");
+    expect(await answer.text()).toBe('{"done":1}');
     expect(clock.sleepsMs).toEqual([5_000]);
   });
 
@@ -147,18 +147,21 @@ describe("openProvider", () => {
     await userFile(broker("https://api.gonkagate.com/v1"));
     await projectFile(broker("https://evil.example/v1"));
     const env = { GONKAGATE_API_KEY: "gp-a" };
-    await expect(openProvider(await setup(env))).rejects.toMatchObject({
-      code: "untrusted_project_file",
+    expect((await openProvider(await setup(env))).gonka.baseURL).toBe("https://api.gonkagate.com/v1");
+    const named = setup(env, { config: join(folder, "project/config.toml") });
+    await expect(openProvider(await named)).rejects.toMatchObject({
+      code: "key_for_another_origin",
       detail: expect.stringContaining("evil.example"),
     });
-    const named = await openProvider(await setup(env, { config: join(folder, "project/config.toml") }));
-    expect(named.gonka.baseURL).toBe("https://evil.example/v1");
   });
 
-  it("lets a project file point to this computer, or choose the model", async () => {
+  it("takes no provider from a project file, not even one on this computer", async () => {
     await projectFile(broker("http://127.0.0.1:18080/v1"));
     const env = { ZEPH_COMPATIBLE_GONKAGATE_API_KEY: "k" };
-    expect((await openProvider(await setup(env))).gonka.baseURL).toBe("http://127.0.0.1:18080/v1");
+    await expect(openProvider(await setup(env))).rejects.toMatchObject({
+      code: "untrusted_project_file",
+      hint: expect.stringContaining(`zeph config trust ${join(folder, "project/config.toml")}`),
+    });
   });
 
   it("signs for the generation of the network that the record names, 3 by default", async () => {

@@ -14,7 +14,6 @@ import { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import { withEmbeddingDeadline } from "./embedding-deadline.ts";
 import { nodeSource } from "./node-source.ts";
-import { requireTrustedEndpoint } from "./require-trusted-endpoint.ts";
 import type { Setup } from "./setup.ts";
 
 /** A configured provider with its secret resolved, ready to be asked. */
@@ -33,14 +32,13 @@ export interface OpenedProvider {
 
 /**
  * Turns a record of the config into a connection. Throws what keeps it from working: `provider_not_found`,
- * `secret_missing`, `invalid_private_key`, `address_mismatch`, `insecure_url`, `vault_unreadable` …
+ * `secret_missing`, `key_for_another_origin`, `invalid_private_key`, `address_mismatch`, `insecure_url`, `vault_unreadable` …
  */
 export async function openProvider(
   setup: Setup,
   choice: { readonly name?: string | undefined; readonly onEvent?: OnTransportEvent } = {},
 ): Promise<OpenedProvider> {
   const config = chooseProvider(setup.loaded.config, choice.name);
-  requireTrustedEndpoint(setup, config);
   const common = connectionOptions(setup, config, choice.onEvent);
   const opened = await (config.type === "compatible"
     ? openBroker(setup, config, common)
@@ -72,13 +70,7 @@ async function openBroker(
   common: ConnectionOptions,
 ): Promise<OpenedProvider> {
   const broker = brokerForBaseURL(config.baseURL, mergeBrokers(BROKERS, setup.loaded.config.brokers));
-  const { aliases, ...names } = config.apiKeyNames;
-  const allAliases = broker?.keyEnv === undefined ? aliases : [...aliases, broker.keyEnv];
-  const resolved = await setup.secret(
-    { ...names, aliases: allAliases },
-    `provider "${config.name}"`,
-    config.inlineApiKey,
-  );
+  const resolved = await setup.apiKey(config);
   const { secret: apiKey, ...secret } = resolved;
   refusePrivateKey(apiKey, secret.name);
   const page = broker === undefined ? undefined : topUpPage(broker);
@@ -115,7 +107,7 @@ function refusePrivateKey(apiKey: Secret, name: string): void {
 
 async function openNative(setup: Setup, config: GonkaProvider, common: ConnectionOptions): Promise<OpenedProvider> {
   const purpose = `provider "${config.name}"`;
-  const resolved = await setup.secret(config.privateKeyNames, purpose);
+  const resolved = await setup.privateKey(config);
   const { secret: key, ...secret } = resolved;
   const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix, phase: config.signingPhase });
   const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();

@@ -1,4 +1,10 @@
+import { mergeBrokers } from "../brokers/merge-brokers.ts";
+import { BROKERS, brokerForBaseURL } from "../brokers/registry.ts";
+import { bindKey, originOf } from "../config/key-origins.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { describeOrigin } from "../config/origin.ts";
+import { recordsIn } from "../config/own-records.ts";
+import type { CompatibleProvider, GonkaProvider } from "../config/provider.ts";
 import { readTextFile } from "../config/read-text-file.ts";
 import {
   decideVaultBackend,
@@ -9,11 +15,13 @@ import {
 } from "../config/resolve-secret.ts";
 import type { SecretNames } from "../config/secret-names.ts";
 import type { Clock } from "../internal/clock.ts";
+import { once } from "../internal/once.ts";
 import { Secret } from "../internal/secret.ts";
 import { isAddress } from "../protocol/address.ts";
-import { isLoopback } from "../protocol/endpoint.ts";
+import { isLoopback, normalizeBaseURL } from "../protocol/endpoint.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import { type AskPassphrase, existingVaultFiles, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
+import { isBrokerVariable, judgeKeyUse, placesOfKey, refuseKeyUse } from "./key-guard.ts";
 
 /** What of the outside world a user's set-up is read from. */
 export interface SetupWorld {
@@ -26,6 +34,10 @@ export interface SetupWorld {
   readonly fetch: FetchFunction;
   /** Asked once, when the vault's key file has a passphrase. */
   readonly askPassphrase?: AskPassphrase;
+  /** Asked before a stored key goes to an address that was never said to be its own. Absent: it does not go. */
+  readonly confirm?: (question: string) => Promise<boolean>;
+  /** Nothing is remembered, as for the doctor. Default false. */
+  readonly readOnly?: boolean;
   readonly flags?: {
     readonly config?: string | undefined;
     readonly provider?: string | undefined;
@@ -42,9 +54,14 @@ export interface Setup {
   readonly loaded: LoadedConfig;
   readonly vaultPaths: VaultPaths;
   readonly vaultBackend: VaultBackendDecision;
-  /** Throws `secret_missing` naming the secret and the command that stores it. */
-  secret(names: SecretNames, purpose: string, inline?: Secret): Promise<ResolvedSecret>;
-  /** As `secret`, for those one can do without. */
+  /**
+   * The key of a provider, if it may go to that provider's address: the only way to a key that is sent to anybody. Throws
+   * `secret_missing`, `key_for_another_origin`, `key_origin_unknown`, `not_a_provider_key`.
+   */
+  apiKey(config: CompatibleProvider): Promise<ResolvedSecret>;
+  /** The key that signs for a provider; it is sent to nobody. Throws `secret_missing`, `not_a_provider_key`. */
+  privateKey(config: GonkaProvider): Promise<ResolvedSecret>;
+  /** A secret one can do without, and that leaves this computer in no case. */
   optionalSecret(names: SecretNames, purpose: string): Promise<ResolvedSecret | undefined>;
   /**
    * What must not stand in a prompt: secrets that were resolved, everything in the vault if it was opened, and keys in
@@ -96,7 +113,22 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     loaded,
     vaultPaths: paths,
     vaultBackend: backend,
-    secret: async (names, purpose, inline) => known(await resolveSecret(names, { ...lookup(purpose), inline })),
+    async apiKey(config) {
+      const where = { ...lookup(`provider "${config.name}"`), inline: config.inlineApiKey };
+      const { canonical } = config.apiKeyNames;
+      const places = where.inline === undefined ? await placesOfKey(world, canonical, "api-key") : "everywhere";
+      const names = await withBrokerVariable(world, config, loaded);
+      const resolved = await resolveSecret(
+        names,
+        places === "vault" ? { ...where, env: { ...env, [canonical]: undefined } } : where,
+      );
+      await guardKey(world, config, loaded, resolved);
+      return known(resolved);
+    },
+    async privateKey(config) {
+      await placesOfKey(world, config.privateKeyNames.canonical, "private-key");
+      return known(await resolveSecret(config.privateKeyNames, lookup(`provider "${config.name}"`)));
+    },
     optionalSecret: (names, purpose) => findSecret(names, lookup(purpose)),
     knownSecrets: async () => [...resolved, ...(await vault.all()), ...secretsIn(env)],
   };
@@ -120,16 +152,70 @@ function secretsIn(env: SetupWorld["env"]): readonly Secret[] {
 
 /** Opens the vault at most once, and only when a secret is looked for in it. */
 function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
-  let opened: Promise<Vault> | undefined;
+  let vault: Vault | undefined;
+  const open = once(async () => {
+    vault = await Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+    return vault;
+  });
   return {
-    async get(name: string) {
-      opened ??= Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
-      return (await opened).get(name);
-    },
+    get: async (name: string) => (await open()).get(name),
     async all(): Promise<readonly Secret[]> {
-      const vault = await opened;
       const names = vault?.names().filter((name) => !name.endsWith("_ADDRESS")) ?? [];
       return names.flatMap((name) => vault?.get(name) ?? []);
     },
   };
+}
+
+/** Under its own names, and in the variable of the broker whose address it is. */
+async function withBrokerVariable(
+  world: SetupWorld,
+  { baseURL, apiKeyNames }: CompatibleProvider,
+  { config }: LoadedConfig,
+): Promise<SecretNames> {
+  const keyEnv = brokerForBaseURL(baseURL, mergeBrokers(BROKERS, config.brokers))?.keyEnv;
+  if (keyEnv === undefined || !(await isBrokerVariable(world, keyEnv))) return apiKeyNames;
+  return { ...apiKeyNames, aliases: [...new Set([...apiKeyNames.aliases, keyEnv])] };
+}
+
+/** Throws unless the key may go to the provider's address. One that is known by its name only is bound from now on. */
+async function guardKey(
+  world: SetupWorld,
+  { name: providerName, baseURL }: CompatibleProvider,
+  loaded: LoadedConfig,
+  { name, secret, source }: ResolvedSecret,
+): Promise<void> {
+  const origin = originOf(normalizeBaseURL(baseURL));
+  const addressFrom = loaded.origins.get(`llm.providers.${providerName}.base_url`);
+  const from = addressFrom === undefined ? "" : ` (${describeOrigin(addressFrom)})`;
+  const refusal = { origin, wantedBy: `provider "${providerName}"${from}` };
+  if (source === "config") {
+    const origins = inlineOrigins(loaded, providerName);
+    if (origins.includes(origin)) return;
+    const key = { name: `the api_key of "${providerName}"` };
+    const verdict = origins.length === 0 ? ({ kind: "unknown" } as const) : ({ kind: "elsewhere", origins } as const);
+    throw refuseKeyUse(key, verdict, { ...refusal, mend: "Write base_url beside api_key, in the same file." });
+  }
+  const verdict = await judgeKeyUse(world, { name, secret, source }, { origin, providerName });
+  const bind = async (origins: readonly string[]) => {
+    if (world.readOnly !== true) await bindKey(world, { name, secret, origins });
+  };
+  if (verdict.kind === "allowed") {
+    if (source !== "vault" || verdict.origins === undefined) return;
+    // Where nothing can be written the same answer is found again next time.
+    return bind(verdict.origins).catch(() => {});
+  }
+  if (verdict.kind === "unknown" && source === "vault" && world.confirm !== undefined) {
+    const question = `${name} was stored without an address. Send it to ${origin} from now on, and nowhere else?`;
+    if (await world.confirm(question)) return bind([origin]);
+  }
+  throw refuseKeyUse({ name }, verdict, refusal);
+}
+
+/** A key that stands in a file belongs to the address that stands beside it. */
+function inlineOrigins({ origins, files }: LoadedConfig, providerName: string): readonly string[] {
+  const keyFrom = origins.get(`llm.providers.${providerName}.api_key`);
+  const file = files.found.find(({ path }) => keyFrom?.kind === "file" && path === keyFrom.path);
+  if (file === undefined) return [];
+  const { providers } = recordsIn(file.path, file.text);
+  return providers.filter(({ name }) => name === providerName).map(({ baseURL }) => originOf(baseURL));
 }

@@ -13,6 +13,23 @@ export function loadWasmCurve(): Curve | undefined {
       return publicKey;
     },
     signDigest: (digest, privateKey) => library.sign(digest, privateKey),
+    signRecoverable(digest, privateKey) {
+      const { signature, recoveryId } = library.signRecoverable(digest, privateKey);
+      const whole = new Uint8Array(65);
+      whole.set(signature);
+      whole[64] = recoveryId;
+      return whole;
+    },
+    recover(digest, signature) {
+      const recoveryId = signature[64];
+      if (recoveryId !== 0 && recoveryId !== 1 && recoveryId !== 2 && recoveryId !== 3) return undefined;
+      try {
+        return library.recover(digest, signature.subarray(0, 64), recoveryId, true) ?? undefined;
+      } catch {
+        // Thrown for r or s of zero or above the order, and for a point that does not exist.
+        return undefined;
+      }
+    },
   };
 }
 

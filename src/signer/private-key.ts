@@ -61,8 +61,8 @@ function explain(text: string): ZephError {
   if (MNEMONIC_LENGTHS.has(words.length) && words.every((word) => /^\p{L}+$/u.test(word))) {
     return refuse(
       "it looks like recovery words",
-      "zeph takes no recovery words. Run `inferenced keys add NAME --recover`, enter them there, then give the key that " +
-        "`inferenced keys export NAME --unarmored-hex --unsafe` prints.",
+      "zeph takes no recovery words. Run `inferenced keys add NAME --recover --keyring-backend BACKEND`, enter them there, then give the key that " +
+        "`inferenced keys export NAME --unarmored-hex --unsafe --keyring-backend BACKEND` prints.",
     );
   }
   const digits = withoutHexPrefix(text);

@@ -2,11 +2,14 @@ import { type AttemptRecord, ZephError } from "../errors/zeph-error.ts";
 import { type DeadlineSignal, type Deadlines, deadlineSignal } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { scrub } from "../internal/redact.ts";
 import { type Endpoint, endpointLabel } from "../protocol/endpoint.ts";
 import { WEB_PAGE } from "../protocol/refusals/native.ts";
 import type { Refusal, RefusedResponse } from "../protocol/refusals/refusal.ts";
 import { requestIdOf } from "../protocol/request-id.ts";
-import { readNetworkFailure } from "./network-error.ts";
+import { codingLeft } from "./content-coding.ts";
+import { isKeepAliveRace } from "./keep-alive-race.ts";
+import { type NetworkFailure, readNetworkFailure } from "./network-error.ts";
 import type { OutgoingRequest } from "./outgoing.ts";
 import { chargedByFailure, type Outcome } from "./retry-policy.ts";
 import { FetchRejected, type Send } from "./send.ts";
@@ -55,9 +58,17 @@ export async function attemptOnce(
   const deadline = deadlineSignal(options.clock, total.signal);
   deadline.arm("timeout_headers", options.deadlines.headersMs);
   try {
-    const response = await options.send(endpoint, request, deadline.signal);
+    const sent = await options.send(endpoint, request, deadline.signal);
     deadline.disarm();
-    const isPage = response.headers.get("content-type")?.startsWith("text/html") === true;
+    const coding = sent.ok ? codingLeft(sent.headers.get("content-encoding")) : undefined;
+    if (coding !== undefined) {
+      sent.body?.cancel().catch(() => {
+        // The connection is gone already; there is nothing left to give up.
+      });
+      throw unreadable(coding);
+    }
+    const { response, isPage } = await lookForPage(sent, () => deadline.arm("timeout_idle", options.deadlines.idleMs));
+    deadline.disarm();
     if (response.ok && !isPage) return { kind: "answered", response, deadline };
     deadline.arm("timeout_idle", options.deadlines.idleMs);
     const bodyText = await readBoundedText(response.body, MAX_ERROR_BODY_BYTES).catch((thrown: unknown) => {
@@ -80,17 +91,74 @@ export async function attemptOnce(
     const rejected = thrown instanceof FetchRejected ? thrown : undefined;
     // What is not fetch's doing ends the request: a refusal of `send` itself (insecure_url …), or a fault in our code.
     if (timeout === undefined && rejected === undefined) throw ZephError.is(thrown) ? thrown : ownFault(thrown);
-    const failure = timeout === undefined ? readNetworkFailure(rejected?.cause) : { error: timeout, requestLeft: true };
-    const charged = chargedByFailure(failure.requestLeft, { path: options.path, method: request.method });
+    const elapsedMs = options.clock.nowMs() - startedAtMs;
+    const failure =
+      timeout === undefined ? networkFailure(rejected?.cause, elapsedMs) : { error: timeout, requestLeft: true };
+    const charged = chargedByFailure(failure.requestLeft, request.method);
     const record: AttemptRecord = {
       endpoint: endpointLabel(endpoint),
       code: failure.error.code,
       ...(failure.error.detail === undefined ? {} : { detail: failure.error.detail }),
-      elapsedMs: options.clock.nowMs() - startedAtMs,
+      elapsedMs,
       charged,
     };
     return { kind: "over", outcome: { kind: "failed", ...failure }, record };
   }
+}
+
+/** Whether an answer called HTML is a web page: some servers call everything so. The bytes looked at come again. */
+async function lookForPage(
+  response: Response,
+  onWait: () => void,
+): Promise<{ readonly response: Response; readonly isPage: boolean }> {
+  const isCalledPage = /^\s*text\/html\b/i.test(response.headers.get("content-type") ?? "");
+  if (!response.ok || !isCalledPage || response.body === null) return { response, isPage: isCalledPage };
+  onWait();
+  const reader = response.body.getReader();
+  const seen: Uint8Array[] = [];
+  let begin = "";
+  let isOver = false;
+  while (begin === "" && !isOver && seen.length < MAX_BLANK_PIECES) {
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw new FetchRejected("the answer broke off", { cause });
+    });
+    isOver = done;
+    if (value === undefined) continue;
+    seen.push(value);
+    begin = new TextDecoder().decode(value).trimStart();
+  }
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const first = seen.shift();
+        if (first !== undefined) return controller.enqueue(first);
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  const { status, statusText, headers } = response;
+  const isPage = begin === "" || begin.startsWith("<");
+  return { response: new Response(body, { status, statusText, headers }), isPage };
+}
+
+const MAX_BLANK_PIECES = 16;
+
+function networkFailure(cause: unknown, elapsedMs: number): Pick<NetworkFailure, "error" | "requestLeft"> {
+  const failure = readNetworkFailure(cause);
+  return isKeepAliveRace(cause, elapsedMs) ? { error: failure.error, requestLeft: false } : failure;
+}
+
+/** Not asked for; and paid for all the same, so that nothing is repeated. */
+function unreadable(coding: string): ZephError {
+  return new ZephError("bad_response", {
+    detail: `the answer is coded as ${JSON.stringify(scrub(coding.slice(0, 40)))}, which cannot be read here`,
+    hint: "Ask the endpoint's operator to answer without a content-encoding, or with gzip.",
+    charged: "yes",
+  });
 }
 
 function ownFault(cause: unknown): ZephError {

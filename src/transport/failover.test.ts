@@ -9,7 +9,10 @@ import { errorBehind } from "./give-up.ts";
 type Reply = () => Response | Promise<Response>;
 
 /** A connection whose network is a list of replies; what is asked beyond the list fails the test. */
-function connect(replies: readonly Reply[], options: { maxAttempts?: number; totalMs?: number } = {}) {
+function connect(
+  replies: readonly Reply[],
+  options: { maxAttempts?: number; totalMs?: number; retryCharged?: boolean } = {},
+) {
   const clock = manualClock();
   const requests: Request[] = [];
   const events: TransportEvent[] = [];
@@ -20,6 +23,7 @@ function connect(replies: readonly Reply[], options: { maxAttempts?: number; tot
     clock,
     random: () => 1,
     onEvent: (event) => events.push(event),
+    ...(options.retryCharged === undefined ? {} : { retryCharged: options.retryCharged }),
     ...(options.maxAttempts === undefined ? {} : { maxAttempts: options.maxAttempts }),
     deadlines: { headersMs: 1000, idleMs: 500, totalMs: options.totalMs ?? 60_000 },
     fetch: async (input, init) => {
@@ -98,7 +102,7 @@ describe("failover", () => {
   it("gives up after the attempts allowed, with every attempt on record", async () => {
     const { send, requests } = connect([
       json(500, {}, { "x-request-id": "id-1" }),
-      refuse("ECONNRESET"),
+      refuse("ECONNREFUSED"),
       json(502, {}),
     ]);
     const response = await send();
@@ -107,6 +111,64 @@ describe("failover", () => {
       code: "upstream_error",
       attempts: [{ status: 500, requestId: "id-1" }, { code: "unreachable" }, { status: 502 }],
     });
+  });
+
+  it.each([
+    ["a reset after the request was sent", refuse("ECONNRESET")],
+    ["a connection closed without an answer", refuse("UND_ERR_SOCKET")],
+    ["a 504 of a proxy", () => new Response("<html>", { status: 504, headers: { "content-type": "text/html" } })],
+    ["a 524 of a proxy", json(524, {})],
+  ])("does not send a second time after %s, unless told to", async (_what, reply) => {
+    const { send, requests } = connect([reply, ok]);
+    const outcome = await send().catch((error: ZephError) => error);
+    expect(requests).toHaveLength(1);
+    const error = outcome instanceof Response ? errorBehind(outcome) : outcome;
+    expect(error).toMatchObject({ charged: "maybe", hint: expect.stringContaining("second charge") });
+    const willing = connect([reply, ok], { retryCharged: true });
+    expect((await willing.send()).status).toBe(200);
+    expect(willing.requests).toHaveLength(2);
+  });
+
+  it("asks again for what costs nothing", async () => {
+    const { send, requests } = connect([refuse("ECONNRESET"), ok]);
+    expect((await send({ method: "GET", body: null })).status).toBe(200);
+    expect(requests).toHaveLength(2);
+  });
+
+  it.each([422, 500, 504, 520, 529])(
+    "answers with the broker's own status, in whatever shape it came: %i",
+    async (status) => {
+      for (const reply of [
+        () => new Response("<html><title>no</title></html>", { status, headers: { "content-type": "text/html" } }),
+        () => new Response("no", { status }),
+        json(status, ["no"]),
+        json(status, { error: { message: "no" } }),
+      ]) {
+        const { send } = connect([reply, reply, reply]);
+        const response = await send();
+        expect([
+          response.status,
+          typeof ((await response.json()) as { error: { message: unknown } }).error.message,
+        ]).toEqual([status, "string"]);
+      }
+    },
+  );
+
+  it("names a coding that fetch has left in the answer, which is paid for and not asked for again", async () => {
+    const { send, requests } = connect([
+      () => new Response("(zstd)", { headers: { "content-encoding": "zstd", "content-type": "application/json" } }),
+    ]);
+    await expect(send()).rejects.toMatchObject({ code: "bad_response", detail: expect.stringContaining('"zstd"') });
+    expect(requests).toHaveLength(1);
+  });
+
+  it("keeps the error for those who wrap the response", async () => {
+    const { send } = connect([json(402, { error: { message: "no" } })]);
+    const response = await send();
+    const wrapped = new Response(response.body, { status: 402, headers: { "x-more": "1" } });
+    expect(errorBehind(wrapped)).toBe(errorBehind(response));
+    expect(errorBehind(wrapped)?.code).toBe("insufficient_quota");
+    expect(errorBehind(new Response("{}"))).toBeUndefined();
   });
 
   it("throws when nobody answered", async () => {

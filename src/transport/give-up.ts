@@ -3,7 +3,9 @@ import { type AttemptRecord, type Charged, ZephError } from "../errors/zeph-erro
 import { parseErrorBody } from "../protocol/refusals/error-body.ts";
 import { MAYBE_CHARGED_HINT } from "../protocol/refusals/refusal.ts";
 import type { Over, RefusedAnswer } from "./attempt.ts";
+import { upstreamHeaders } from "./guard-body.ts";
 import { retryAfterMs } from "./retry-after.ts";
+import type { Situation } from "./retry-policy.ts";
 
 export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
 
@@ -33,12 +35,13 @@ export function finalError(
   }
   if (outcome.kind === "failed") {
     const { code, detail = "no answer", cause } = outcome.error;
-    const hint = hints[code] ?? (shared.charged === "no" ? undefined : MAYBE_CHARGED_HINT);
+    const known = hints[code] ?? outcome.error.hint;
+    const hint = shared.charged === "no" ? known : `${MAYBE_CHARGED_HINT} ${known}`;
     return new ZephError(code, {
       ...shared,
       detail: `${record.endpoint}: ${detail}`,
       cause,
-      ...(hint === undefined ? {} : { hint }),
+      hint,
     });
   }
   const { refusal, headers } = outcome;
@@ -75,8 +78,12 @@ function worstCharge(records: readonly AttemptRecord[]): Charged {
  * own dialect, a web page or nothing is put into that shape, so that SDKs show words instead of a bare number; so is a
  * gateway's wish for an API key, which does not say what works instead. The header `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
  */
-export function finalResponse({ response, bodyText }: RefusedAnswer, error: ZephError): Response {
-  const headers = new Headers(response.headers);
+export function finalResponse(
+  { response, bodyText }: RefusedAnswer,
+  error: ZephError,
+  path: Situation["path"],
+): Response {
+  const headers = upstreamHeaders(response);
   for (const name of ["content-encoding", "content-length", "transfer-encoding", "connection", "location"])
     headers.delete(name);
   headers.set("x-should-retry", "false");
@@ -87,29 +94,38 @@ export function finalResponse({ response, bodyText }: RefusedAnswer, error: Zeph
     const { status, statusText } = response;
     return remember(new Response(bodyText, { status, statusText, headers }), error);
   }
-  return errorResponse(error, headers);
+  // What a broker answers is what its client gets; a node's own statuses say less than the catalogue's (1.7 of its table).
+  return errorResponse(
+    error,
+    headers,
+    path === "broker" && response.status >= 400 ? response.status : error.httpStatus,
+  );
 }
 
-/** A `ZephError` as an OpenAI-shaped response. Status: the catalogue's. */
-export function errorResponse(error: ZephError, headers: Headers = new Headers()): Response {
+/** A `ZephError` as an OpenAI-shaped response. Status: the catalogue's where none is given. */
+export function errorResponse(error: ZephError, headers: Headers = new Headers(), status = error.httpStatus): Response {
   headers.set("content-type", "application/json");
   headers.set("x-should-retry", "false");
   headers.set("x-zeph-error-code", error.code);
   const message = `${error.message}. ${error.hint}`;
   const detail = error.detail ?? null;
   const body = { error: { message, type: "zeph_error", code: error.code, param: null, detail } };
-  return remember(new Response(JSON.stringify(body), { status: error.httpStatus, headers }), error);
+  return remember(new Response(JSON.stringify(body), { status, headers }), error);
 }
 
-/** The errors behind the responses given up on, for callers of ours that get the response object itself. */
-const errorsByResponse = new WeakMap<Response, ZephError>();
+/**
+ * The errors behind the responses given up on, for callers of ours. By the response, and by its body: who wraps a response
+ * (other headers, a guard around it) passes the body on.
+ */
+const errorsBehind = new WeakMap<object, ZephError>();
 
 function remember(response: Response, error: ZephError): Response {
-  errorsByResponse.set(response, error);
+  errorsBehind.set(response, error);
+  if (response.body !== null) errorsBehind.set(response.body, error);
   return response;
 }
 
 /** The whole error, attempts included, behind a response that the loop gave up on. */
 export function errorBehind(response: Response): ZephError | undefined {
-  return errorsByResponse.get(response);
+  return errorsBehind.get(response) ?? (response.body === null ? undefined : errorsBehind.get(response.body));
 }

@@ -63,11 +63,12 @@ describe("classify", () => {
     expect(classify(refused({}), { ...SITUATION, attempt: 3 }).action).toBe("stop");
   });
 
-  it("retries a node that never saw the request, not one that may have taken the escrow", () => {
-    expect(classify(failed(false), SITUATION).action).toBe("retry");
-    expect(classify(failed(true), SITUATION).action).toBe("stop");
-    expect(classify(failed(true), { ...SITUATION, method: "GET" }).action).toBe("retry");
-    expect(classify(failed(true), { ...SITUATION, path: "broker" }).action).toBe("retry");
+  it.each(["native", "broker"] as const)("repeats what never reached %s, not what may have been answered", (path) => {
+    const situation = { ...SITUATION, path };
+    expect(classify(failed(false), situation).action).toBe("retry");
+    expect(classify(failed(true), situation).action).toBe("stop");
+    expect(classify(failed(true), { ...situation, retryCharged: true }).action).toBe("retry");
+    expect(classify(failed(true), { ...situation, method: "GET" }).action).toBe("retry");
   });
 
   describe("with a timestamp refusal", () => {

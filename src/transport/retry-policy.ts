@@ -70,12 +70,15 @@ export function classify(outcome: Outcome, situation: Situation): Verdict {
 function toRemedy(outcome: Outcome, situation: Situation): { remedy: Remedy; charged: Charged } {
   if (outcome.kind === "refused") return outcome.refusal;
   if (!outcome.error.retryable) return { remedy: "stop", charged: "no" };
-  return { remedy: "again", charged: chargedByFailure(outcome.requestLeft, situation) };
+  return { remedy: "again", charged: chargedByFailure(outcome.requestLeft, situation.method) };
 }
 
-/** A node that got the request may have taken the escrow before the connection broke. Brokers charge for answers. */
-export function chargedByFailure(requestLeft: boolean, situation: Pick<Situation, "path" | "method">): Charged {
-  return situation.path === "native" && situation.method === "POST" && requestLeft ? "maybe" : "no";
+/**
+ * Whoever got the request may have begun to answer it when the connection broke or our patience ended: a node has taken
+ * the escrow by then, and a broker charges for an answer whether or not it arrives.
+ */
+export function chargedByFailure(requestLeft: boolean, method: string): Charged {
+  return method === "POST" && requestLeft ? "maybe" : "no";
 }
 
 /**

@@ -77,6 +77,37 @@ async function expectSecretOnlyInVault(secret: string, ...texts: readonly string
   for (const text of [...texts, JSON.stringify(sandbox.broker.requests)]) expect(text.includes(secret)).toBe(false);
 }
 
+describe("a key that is pasted where an address or a name belongs", () => {
+  it("is not shown, not kept, and asked for in its own place", async () => {
+    const key = sandbox.broker.keys.good;
+    const hex = "4f".repeat(32);
+    const terminal = open(["init"]);
+    await terminal.waitFor("How do you want to reach the Gonka network?");
+    terminal.press(UP + ENTER);
+    await terminal.waitFor("Base URL of the endpoint");
+    terminal.press(key);
+    await terminal.waitFor("•".repeat(8));
+    terminal.press(ENTER);
+    await terminal.waitFor("This looks like a key");
+    terminal.press(`${sandbox.broker.baseURL}${ENTER}`);
+    await terminal.waitFor("A name for it");
+    terminal.press(hex);
+    await terminal.waitFor("•".repeat(8));
+    terminal.press("\u0015");
+    terminal.press(`mine${ENTER}`);
+    await terminal.waitFor("API key for mine");
+    terminal.press(`${key}${ENTER}`);
+    await terminal.waitFor(/Model[\s\S]*sandbox\/echo-1/);
+    terminal.press(ENTER);
+    await terminal.waitFor("Ready in");
+    expect(await terminal.ended).toBe(0);
+    for (const secret of [key, key.slice(0, 10), hex, hex.slice(0, 10)]) expect(terminal.output).not.toContain(secret);
+    const config = await readFile(configPath(), "utf8");
+    expect(config).toContain(`name = "mine"\nbase_url = "${sandbox.broker.baseURL}"`);
+    expect(config).not.toMatch(/•|4f4f/);
+  });
+});
+
 describe("the stop-watch", () => {
   it("a person pastes a key and has a reply in seconds, and the next process chats", async () => {
     await putSandboxInPlaceOfGonkaGate();

@@ -15,29 +15,67 @@ const WITH_IMAGE: ModelMessage[] = [
   },
 ];
 
+interface ModelList {
+  readonly data: readonly object[];
+}
+
 describe("an image on the native path", () => {
-  it("is unsupported_capability before anything leaves, through the AI SDK and through fetch", async () => {
+  it("is kept back before anything is signed where the network's model list says so, which is asked once", async () => {
     const network = await startNetwork();
     try {
       const { privateKeyHex: privateKey } = network.createAccount();
-      const discover = () => Promise.reject(new Error("nobody should ask for nodes"));
       const endpoints = network.nodes.map(({ baseURL, address }) => ({ baseURL, address }));
       for (const native of [
         { privateKey, endpoints },
-        { privateKey, discover },
+        { privateKey, sourceUrl: network.sourceUrl },
       ]) {
         const call = generateText({ model: createGonka({ native })("sandbox/echo-1"), messages: WITH_IMAGE });
         expect(await call.catch(toZephError)).toMatchObject({
           code: "unsupported_capability",
-          detail: expect.stringContaining("messages[0].content[1]: image_url"),
+          detail:
+            "messages[0].content[1]: image_url; the network lists sandbox/echo-1 as a model that takes text (input_modalities)",
         });
       }
       const gonka = gonkaFetch({ kind: "native", privateKey, endpoints });
       const content = [{ type: "input_audio", input_audio: { data: "AA==", format: "wav" } }];
       const body = JSON.stringify({ model: "sandbox/echo-1", messages: [{ role: "user", content }] });
-      const sent = gonka(`${gonka.baseURL}/chat/completions`, { method: "POST", body });
-      await expect(sent).rejects.toMatchObject({ code: "unsupported_capability" });
-      expect(network.requests).toEqual([]);
+      const before = network.requests.length;
+      for (let time = 0; time < 2; time += 1) {
+        const sent = gonka(`${gonka.baseURL}/chat/completions`, { method: "POST", body });
+        await expect(sent).rejects.toMatchObject({ code: "unsupported_capability" });
+      }
+      expect(network.requests.slice(before).map(({ method, path }) => `${method} ${path}`)).toEqual(["GET /v1/models"]);
+    } finally {
+      await network.stop();
+    }
+  });
+
+  it.each([
+    [
+      "says that the model takes images",
+      (list: ModelList) => ({ data: list.data.map((one) => ({ ...one, input_modalities: ["text", "image"] })) }),
+    ],
+    [
+      "does not tell",
+      (list: ModelList) => ({ data: list.data.map((one) => ({ ...one, input_modalities: undefined })) }),
+    ],
+    ["cannot be read", () => undefined],
+  ])("is signed and sent where the list %s", async (_what, change) => {
+    const network = await startNetwork();
+    try {
+      const native = {
+        privateKey: network.createAccount().privateKeyHex,
+        endpoints: network.nodes.map(({ baseURL, address }) => ({ baseURL, address })),
+        fetch: async (input: string | URL | Request, init?: RequestInit) => {
+          const response = await fetch(input, init);
+          if (!String(input).endsWith("/models")) return response;
+          const changed = change((await response.json()) as ModelList);
+          return changed === undefined ? new Response("", { status: 404 }) : Response.json(changed);
+        },
+      };
+      const { text } = await generateText({ model: createGonka({ native })("sandbox/echo-1"), messages: WITH_IMAGE });
+      expect(text).not.toBe("");
+      expect(network.requests.filter(({ method }) => method === "POST")).toHaveLength(1);
     } finally {
       await network.stop();
     }

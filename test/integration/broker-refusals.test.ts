@@ -89,7 +89,7 @@ describe("a broker in trouble", () => {
     ["500", { kind: "status", status: 500 }, "upstream_error", 3],
     ["502 page of a proxy", { kind: "html-page", status: 502 }, "upstream_error", 3],
     ["503", { kind: "status", status: 503, code: "service_unavailable" }, "service_unavailable", 3],
-    ["504", { kind: "status", status: 504 }, "upstream_error", 3],
+    ["504", { kind: "status", status: 504 }, "upstream_error", 1],
     [
       "429 of capacity",
       { kind: "status", status: 429, code: "transfer_agent_capacity_reached" },
@@ -99,8 +99,8 @@ describe("a broker in trouble", () => {
     ["402", { kind: "status", status: 402 }, "insufficient_quota", 1],
     ["409", { kind: "status", status: 409 }, "conflict", 1],
     ["410", { kind: "status", status: 410 }, "endpoint_gone", 1],
-    ["a connection closed without an answer", { kind: "refuse" }, "unreachable", 3],
-    ["a connection reset", { kind: "refuse", how: "reset" }, "unreachable", 3],
+    ["a connection closed without an answer", { kind: "refuse" }, "unreachable", 1],
+    ["a connection reset", { kind: "refuse", how: "reset" }, "unreachable", 1],
     ["a web page with 200", { kind: "html-page", status: 200 }, "wrong_url", 1],
     [
       "a redirect to another host",

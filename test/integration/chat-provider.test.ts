@@ -1,6 +1,8 @@
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { chatDependencies } from "../../src/cli/chat-dependencies.ts";
 import { runRouterReset, runRouterStats } from "../../src/cli/commands/router.ts";
+import { runCli } from "../../src/cli/run.ts";
 import { systemClock } from "../../src/internal/clock.ts";
 import { type Latencies, latencyMemory } from "../../src/provider/latencies.ts";
 import type { Sandbox } from "../../src/sandbox/index.ts";
@@ -219,5 +221,23 @@ describe("routing by speed", () => {
     const empty = testCli({ homeDir: world.home });
     await runRouterStats(empty.context, {});
     expect(empty.stderr()).toContain("Nothing is known yet");
+  });
+});
+
+describe("a provider chosen in a conversation", () => {
+  it("is not followed by what scripts and pipes ask later", async () => {
+    await world.writeConfig(
+      `[llm]\n${record("first", broker.broker.baseURL, "default = true\n")}${record("second", broker.broker.baseURL)}`,
+    );
+    for (const name of ["FIRST", "SECOND"]) world.env[`ZEPH_COMPATIBLE_${name}_API_KEY`] = broker.broker.keys.good;
+    const base = testCli({ homeDir: world.home, env: world.env }).context;
+    const conversation = await chatDependencies(base, {}, "conversation");
+    await conversation.rememberProvider?.("second");
+    expect((await (await chatDependencies(base, {}, "conversation")).openSession({})).providerName).toBe("second");
+    for (const argv of [["--json"], ["chat", "--json"], ["chat", "--json", "hello"], ["ask", "--json", "hello"]]) {
+      const cli = testCli({ homeDir: world.home, env: world.env, stdin: "hello" });
+      await runCli(argv, { ...cli.context, clock: systemClock, fetch: (input, init) => fetch(input, init) });
+      expect(JSON.parse(cli.stdout()).data).toMatchObject({ provider: "first" });
+    }
   });
 });

@@ -494,10 +494,9 @@ const SITUATIONS: readonly Situation[] = [
         join(stage.home, "config.toml"),
         `[[llm.providers]]\ntype = "compatible"\nname = "${NAME}"\nbase_url = "https://elsewhere.invalid/v1"\n`,
       ),
-    check: `${LIST}.key`,
-    code: "untrusted_project_file",
-    says: /elsewhere|project|folder/,
-    exitCode: 17,
+    check: "config.warnings",
+    says: /not trusted.*base_url of provider "gonkagate"/,
+    exitCode: 0,
   },
   {
     name: "a vault backend that nobody knows",
@@ -678,7 +677,8 @@ describe("zeph doctor and a broker", () => {
     // Without the broker's record nobody tells the balance beforehand.
     await stage.writeConfig((await readFile(stage.configPath, "utf8")).replace(/\[\[brokers\]\][\s\S]*/, ""));
     const free = await doctorJson(stage);
-    expect(checkOf(free, `${LIST}.credit`)).toMatchObject({ status: "warn", skipped: true });
+    expect(checkOf(free, `${LIST}.credit`)).toMatchObject({ status: "ok", detail: expect.stringContaining("--smoke") });
+    expect(free).toMatchObject({ overall: "ok", warnings: 0 });
     const paid = await doctorJson(stage, "--smoke");
     expect(checkOf(paid, `${LIST}.smoke`)).toMatchObject({ status: "fail", code: "insufficient_quota" });
     expect(paid.exitCode).toBe(14);

@@ -285,8 +285,8 @@ describe("bodies", () => {
     }
   });
 
-  it("nested a hundred thousand levels deep do no harm", async () => {
-    const deep = "[".repeat(100_000) + "]".repeat(100_000);
+  it("nested five hundred levels deep do no harm", async () => {
+    const deep = "[".repeat(500) + "]".repeat(500);
     const harmless = await local.ask(
       "/chat/completions",
       `{"messages":[{"role":"user","content":"hi"}],"made_up":${deep}}`,
@@ -300,6 +300,74 @@ describe("bodies", () => {
       { cleanUp: "none", defaultModel: CHAT },
     );
     expect((await plain.ask("/chat/completions", `{"messages":${deep}}`)).status).toBeLessThan(502);
+  });
+
+  const many = (count: number, entry: (index: number) => string) =>
+    Array.from({ length: count }, (_, i) => entry(i)).join();
+  const tools = (count: number) => `[${many(count, (i) => `{"type":"function","function":{"name":"f${i}"}}`)}]`;
+  const TOO_MUCH: readonly (readonly [string, number, () => string, RegExp])[] = [
+    [
+      "900,000 unknown fields",
+      413,
+      () =>
+        many(900_000, (i) => `"f${i}":1`)
+          .slice(0, 9_999_900)
+          .replace(/,[^,]*$/, ""),
+      /more than 10000 fields in one object\. Leave out/,
+    ],
+    [
+      "200,000 fields in many objects",
+      413,
+      () => `"x":[${many(2_000, () => `{${many(100, (i) => `"f${i}":1`)}}`)}]`,
+      /more than 100000 fields\. Leave out/,
+    ],
+    [
+      "a million nested lists",
+      413,
+      () => `"x":${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`,
+      /more than 512 levels of nesting\./,
+    ],
+    ["a million empty lists", 413, () => `"x":[${"[],".repeat(1_000_000)}0]`, /more than 100000 objects and lists\./],
+    ["four million numbers", 413, () => `"x":[${"0,".repeat(4_000_000)}0]`, /more than 500000 values\./],
+    ["50,000 tools", 413, () => `"tools":${tools(50_000)}`, /tools: more than 1024\. Send at most 1024/],
+    ["1,025 tools by an escaped name", 413, () => `"t\\u006fols":${tools(1_025)}`, /tools: more than 1024\./],
+    ["1,025 tools in extra_body", 413, () => `"extra_body":{"tools":${tools(1_025)}}`, /tools: more than 1024\./],
+    [
+      "50,000 functions",
+      413,
+      () => `"functions":[${many(50_000, () => '{"name":"f"}')}]`,
+      /functions: more than 1024\./,
+    ],
+    [
+      "2,049 messages",
+      400,
+      () => `"messages":[${many(2_049, () => '{"role":"user","content":"x"}')}]`,
+      /messages: the network takes 2048 at most/,
+    ],
+    [
+      "1,025 calls in a turn",
+      400,
+      () =>
+        `"messages":[{"role":"assistant","tool_calls":[${many(1_025, (i) => `{"id":"c${i}","function":{"name":"f"}}`)}]}]`,
+      /tool_calls: has more than 1024 calls/,
+    ],
+  ];
+  it.each(TOO_MUCH)("of %s are refused with %i and what to do", async (_, status, fields, message) => {
+    const before = fields().includes('"messages"') ? "" : '"messages":[{"role":"user","content":"hi"}],';
+    const response = await local.ask("/chat/completions", `{${before}${fields()}}`);
+    expect(response.status).toBe(status);
+    expect(await errorOf(response)).toMatchObject({
+      code: status === 413 ? "request_too_large" : "invalid_request",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it("of a thousand tools are taken", async () => {
+    const response = await local.ask(
+      "/chat/completions",
+      `{"messages":[{"role":"user","content":"hi"}],"tools":${tools(1_024)}}`,
+    );
+    expect(response.status).toBe(200);
   });
 
   it("over 10 MiB are refused, announced or not", async () => {
@@ -400,7 +468,7 @@ describe("what travels on", () => {
     expect(await (await own.ask("/chat/completions", chat)).text()).toBe(odd);
   });
 
-  it("comes back whole when it is larger than what is held, and its break is a broken connection", async () => {
+  it("comes back whole when it is large, and its break is an error with a status", async () => {
     const large = JSON.stringify({ data: "x".repeat(5 * 1024 * 1024) });
     await using endpoint = await scriptedEndpoint((_request, response, count) => {
       if (count === 1) return sendJson(response, 200, large);
@@ -409,8 +477,10 @@ describe("what travels on", () => {
     });
     await using own = await startGateway({ baseURL: endpoint.baseURL });
     expect((await (await own.ask("/chat/completions", chat)).text()).length).toBe(large.length);
-    await expect((await own.ask("/chat/completions", chat)).text()).rejects.toThrow();
-    await expect.poll(() => own.records.at(-1)).toMatchObject({ outcome: "failed", errorCode: "stream_cut" });
+    const broken = await own.ask("/chat/completions", chat);
+    expect(broken.status).toBe(502);
+    expect(await broken.json()).toMatchObject({ error: { code: "stream_cut" } });
+    await expect.poll(() => own.records.at(-1)).toMatchObject({ status: 502, errorCode: "stream_cut" });
   });
 
   it("is an error with a status when a smaller one breaks off", async () => {
@@ -458,5 +528,35 @@ describe("/ready", () => {
     coolsUntilMs = 1;
     expect(await ready()).toBe(503);
     expect((await fetch(`${own.origin}/health`)).status).toBe(200);
+  });
+});
+
+describe("what an upstream answers", () => {
+  it.each([
+    ["broken off JSON", '{"id":"c1","choices":[{'],
+    ["words", "OK"],
+    ["nothing", ""],
+  ])("an answer of %s is the upstream's failure", async (_, text) => {
+    await using endpoint = await scriptedEndpoint((_request, response) => {
+      response.writeHead(200, { "content-type": "application/json" }).end(text);
+    });
+    await using own = await startGateway({ baseURL: endpoint.baseURL });
+    const response = await own.ask("/chat/completions", { model: "m", messages: [{ role: "user", content: "x" }] });
+    expect([response.status, (await errorOf(response)).code]).toEqual([502, "bad_response"]);
+    expect(own.records[0]).toMatchObject({ status: 502, errorCode: "bad_response" });
+    expect(endpoint.seen).toHaveLength(1);
+  });
+
+  it.each([422, 504, 529])("keeps the status %i of an upstream, in whatever shape it came", async (status) => {
+    await using endpoint = await scriptedEndpoint((_request, response) => {
+      response.writeHead(status, { "content-type": "text/html" }).end("<html><title>no</title></html>");
+    });
+    await using own = await startGateway({ baseURL: endpoint.baseURL });
+    for (const stream of [false, true]) {
+      const request = { model: "m", stream, messages: [{ role: "user", content: "x" }] };
+      const response = await own.ask("/chat/completions", request);
+      expect(response.status).toBe(status);
+      expect((await errorOf(response)).message).not.toContain("<html>");
+    }
   });
 });

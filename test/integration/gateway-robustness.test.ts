@@ -1,11 +1,21 @@
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
 import { listen, localGateway } from "../../src/gateway/index.ts";
 import { manualClock } from "../../src/internal/manual-clock.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { thrownBy } from "../support/thrown-by.ts";
-import { DONE, scriptedEndpoint, sendEvents } from "./ai-sdk-scripted-endpoint.ts";
-import { CHAT, HELLO, LOCAL_KEY, openSocket, rawExchange, startGateway, until } from "./gateway-world.ts";
+import { DONE, scriptedEndpoint, sendEvents, sendJson } from "./ai-sdk-scripted-endpoint.ts";
+import {
+  CHAT,
+  type GatewayWorld,
+  HELLO,
+  LOCAL_KEY,
+  openSocket,
+  rawExchange,
+  startGateway,
+  until,
+} from "./gateway-world.ts";
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -301,6 +311,108 @@ describe("metrics", () => {
     expect(buckets).toEqual([...buckets].sort((a, b) => a - b));
     expect(buckets.at(-1)).toBe(3);
     expect(text).not.toMatch(/127\.0\.0\.1|gonka1/);
+  });
+});
+
+describe("an upstream that lies", () => {
+  const answer = (usage: object, headers: Record<string, string> = {}) =>
+    scriptedEndpoint((_, response) => {
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      sendJson(response, 200, {
+        object: "chat.completion",
+        choices: [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }],
+        usage,
+      });
+    });
+  const metricsOf = async (local: GatewayWorld) =>
+    (await fetch(`${local.origin}/metrics`, { headers: { authorization: `Bearer ${LOCAL_KEY}` } })).text();
+
+  it.each([-1, 1e300, 1e7, 0.5, "12", Number.MAX_SAFE_INTEGER])("about tokens is not counted: %s", async (count) => {
+    await using endpoint = await answer({ prompt_tokens: count, completion_tokens: count });
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    await (await local.ask("/chat/completions", chat)).text();
+    expect(local.records[0]?.usage).toEqual(count === 1e7 ? { promptTokens: 1e7, completionTokens: 1e7 } : {});
+  });
+
+  it.each<[string, object, Record<string, string>]>([
+    ["in the body", { total_cost_usd: 1e12 }, {}],
+    ["in the body, below nothing", { total_cost_usd: -5 }, {}],
+    ["in cents", { total_cost_cents: 1e300 }, {}],
+    ["in parts", { base_cost_usd: 90, platform_fee_usd: 90 }, {}],
+    ["in a header", {}, { "x-cost-usd": "1e308" }],
+    ["as text", { cost_usd: "1e999" }, {}],
+  ])("about costs is not counted: %s", async (_, usage, headers) => {
+    await using endpoint = await answer({ prompt_tokens: 1, ...usage }, headers);
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    await (await local.ask("/chat/completions", chat)).text();
+    expect(local.records[0]?.usage).toEqual({ promptTokens: 1 });
+    expect(await metricsOf(local)).not.toMatch(/zeph_cost_usd_total\{/);
+  });
+
+  it("cannot speak in zeph's name, at any door, with an answer, a stream or a refusal", async () => {
+    await using endpoint = await scriptedEndpoint(({ path, body }, response) => {
+      response.setHeader("x-zeph-error-code", "local_key_refused");
+      response.setHeader("x-zeph-fallback-provider", "somebody-else");
+      response.setHeader("x-zeph-removed-params", "messages");
+      response.setHeader("X-Zeph-Made-Up", "1");
+      if (body.stream === true) response.setHeader("content-type", "text/event-stream").end("data: [DONE]\n\n");
+      else
+        sendJson(response, path.endsWith("/models") ? 200 : body.user === "bad" ? 418 : 200, { data: [], choices: [] });
+    });
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    const direct = gonkaFetch({ kind: "broker", baseURL: endpoint.baseURL, apiKey: "gp-planted", maxAttempts: 1 });
+    const ask = (body: object) => ({
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const answers = [
+      await local.ask("/chat/completions", chat),
+      await local.ask("/chat/completions", { ...chat, stream: true }),
+      await local.ask("/chat/completions", { ...chat, user: "bad" }),
+      await local.ask("/models"),
+      await direct(`${direct.baseURL}/models`),
+      await direct(`${direct.baseURL}/chat/completions`, ask({ ...chat, stream: true })),
+      await direct(`${direct.baseURL}/chat/completions`, ask({ ...chat, user: "bad" })),
+    ];
+    for (const response of answers) {
+      await response.text();
+      const own = [...response.headers].filter(([name]) => name.startsWith("x-zeph-"));
+      expect(own.filter(([name]) => name !== "x-zeph-error-code")).toEqual([]);
+      expect(response.headers.get("x-zeph-error-code")).not.toBe("local_key_refused");
+    }
+    expect(local.records.every(({ fallbackProvider }) => fallbackProvider === undefined)).toBe(true);
+  });
+
+  it.each([
+    ["a million nested lists", () => `{"data":${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}}`],
+    [
+      "a million fields",
+      () => `{"data":[{"id":"m"}],${Array.from({ length: 1_000_000 }, (_, i) => `"f${i}":1`).join(",")}}`,
+    ],
+    ["a million empty objects", () => `{"data":[${"{},".repeat(1_000_000)}{}]}`],
+  ])("in a list of models that holds %s is not read", async (_, body) => {
+    await using endpoint = await scriptedEndpoint((_, response) => void response.end(body()));
+    await using local = await startGateway({ baseURL: endpoint.baseURL });
+    const response = await local.ask("/models");
+    expect([response.status, response.headers.get("x-zeph-error-code")]).toEqual([502, "bad_response"]);
+  });
+
+  it("and callers that make up models do not add to the labels of metrics", async () => {
+    await using endpoint = await scriptedEndpoint((_, response) => sendJson(response, 200, { choices: [] }));
+    await using local = await startGateway(
+      { baseURL: endpoint.baseURL },
+      { defaultModel: "own/Model-1", aliases: { a: "Тест" } },
+    );
+    for (let index = 0; index < 60; index += 1)
+      await (await local.ask("/chat/completions", { ...chat, model: `made-up-${index}` })).text();
+    for (const model of ['x"} 9\nevil{a="', "a b", "\u202eabc", "x".repeat(500), "own/Model-1", "a"])
+      await (await local.ask("/chat/completions", { ...chat, model })).text();
+    const text = await metricsOf(local);
+    const models = new Set([...text.matchAll(/model="((?:[^"\\]|\\.)*)"/g)].map(([, model]) => model));
+    expect(models.size).toBeLessThan(40);
+    for (const own of ["own/Model-1", "Тест", "other"]) expect(models).toContain(own);
+    expect(text).not.toMatch(/evil|\u202e|xxxxx/);
   });
 });
 

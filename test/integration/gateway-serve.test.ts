@@ -109,6 +109,46 @@ describe("zeph serve", () => {
     expect(status).toBe(200);
   });
 
+  it("shows a new key also when it could not begin", async () => {
+    await config(record("box"));
+    await makeVault();
+    await using first = await serve({}, { env: { [LOCAL_KEY_NAME]: "a-key-of-the-environment-0123" } });
+    const cli = testCli({ homeDir: home });
+    const again = { ...cli.context, fetch: globalThis.fetch, clock: systemClock };
+    await expect(runServe(again, { port: new URL(first.baseURL).port })).rejects.toMatchObject({ code: "usage" });
+    expect(keyIn(cli.stderr())).toBe((await Vault.open({ paths: paths() })).get(LOCAL_KEY_NAME)?.reveal());
+  });
+
+  it("says where a shell finds the key: in the variable where it came from there", async () => {
+    await config(record("box"));
+    const env = { [LOCAL_KEY_NAME]: "a-key-of-the-environment-0123", [KEY_NAME]: sandbox.broker.keys.good };
+    await using running = await serve({}, { env });
+    expect(running.stdout()).toContain(`export OPENAI_API_KEY="$${LOCAL_KEY_NAME}"`);
+    expect(running.stdout()).toContain(`in the variable ${LOCAL_KEY_NAME}`);
+    expect(running.stdout()).not.toMatch(/vault get|environment-0123/);
+    await using temporary = await serve(
+      {},
+      { env: { [KEY_NAME]: sandbox.broker.keys.good, ZEPH_VAULT_BACKEND: "env" } },
+    );
+    expect(temporary.stdout()).toContain(`set ${LOCAL_KEY_NAME} to keep one`);
+    expect(temporary.stdout()).not.toContain("zeph vault");
+  });
+
+  it.each(["short", "x".repeat(40), "123456789012345678901234567890".slice(0, 23), "abababababababababababababab"])(
+    "takes no weak key where other computers can reach it: %s",
+    async (weak) => {
+      await config(record("box"));
+      const env = { [LOCAL_KEY_NAME]: weak, [KEY_NAME]: sandbox.broker.keys.good };
+      const refused = await serve({ host: "0.0.0.0" }, { env }).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: "usage", detail: expect.stringContaining("too weak") });
+      expect(String(refused)).not.toContain(weak);
+      await using here = await serve({}, { env });
+      expect(here.baseURL).toContain("127.0.0.1");
+      await using strong = await serve({ host: "0.0.0.0" }, { env: { [KEY_NAME]: sandbox.broker.keys.good } });
+      expect(strong.baseURL).toContain("0.0.0.0");
+    },
+  );
+
   it("prints one JSON object with --json, and no words of the introduction", async () => {
     await config(record("box"));
     await makeVault();

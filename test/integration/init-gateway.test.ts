@@ -1,7 +1,11 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { bindKey } from "../../src/config/key-origins.ts";
 import { migrateConfig } from "../../src/config/migrate/migrate-config.ts";
+import { readTextFile } from "../../src/config/read-text-file.ts";
+import { rememberTrust } from "../../src/config/trusted-files.ts";
+import type { InitRequest } from "../../src/init/init-request.ts";
 import { Secret } from "../../src/internal/secret.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
@@ -35,6 +39,14 @@ const requestsSince = (count: number) => sandbox.broker.requests.slice(count);
 async function writeConfig(text: string): Promise<void> {
   await mkdir(dirname(configPath()), { recursive: true });
   await writeFile(configPath(), text);
+}
+
+async function trustedProject(text: string): Promise<void> {
+  const path = join(home.path, "config", "default.toml");
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
+  const context = { env: {}, homeDir: home.path, platform: process.platform };
+  await rememberTrust(context, readTextFile, { path, text }, "trusted");
 }
 
 /** GonkaGate at the sandbox's address, as a user's own broker record can say. */
@@ -192,18 +204,52 @@ describe("the key", () => {
     }
   });
 
-  it("without credit is good: the top-up page is shown and one may go on", async () => {
-    const { error, screen } = await runSetUp({
+  it("without credit is good: the top-up page is shown, one may try again and keep the set-up", async () => {
+    const countPosts = () => sandbox.broker.requests.filter(({ method }) => method === "POST").length;
+    const before = countPosts();
+    const { result, screen } = await runSetUp({
       home: home.path,
       request: { ...toSandbox(), model: "auto" },
       answers: [
         [/API key/, sandbox.broker.keys.outOfMoney],
-        [/Continue anyway\?/, false],
+        [/What now\?/, "Try again"],
+        [/What now\?/, "Keep this set-up"],
       ],
     });
     expect(screen).toContain("the account has no credit");
-    expect(error?.code).toBe("cancelled");
-    await expect(stat(configPath())).rejects.toThrow();
+    expect(result?.outcome.reply).toBeUndefined();
+    expect(await readConfig()).toContain("gonkagate");
+    expect(countPosts() - before).toBe(2);
+  });
+
+  it("without credit when the list already says so offers the same, and another key", async () => {
+    sandbox.broker.faults.next({ kind: "status", status: 402, on: "/models" }, 2);
+    const { result } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/API key/, sandbox.broker.keys.outOfMoney],
+        [/What now\?/, "Try again"],
+        [/What now\?/, "Paste another key"],
+        [/API key/, sandbox.broker.keys.good],
+      ],
+    });
+    expect(result?.outcome.reply?.text).toContain("hello");
+  });
+
+  it("of an account that is not ready need not be copied again, and nobody is told to", async () => {
+    const { screen, result } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/API key/, sandbox.broker.keys.unverified],
+        [/API key/, sandbox.broker.keys.good],
+      ],
+    });
+    expect(screen).toContain("verify the e-mail address");
+    expect(screen).toContain("with the same key or another one");
+    expect(screen).not.toContain("Copy it again");
+    expect(result?.outcome.reply?.text).toContain("hello");
   });
 
   it("that cannot be checked may be tried again, or taken without a check", async () => {
@@ -253,9 +299,16 @@ describe("a key that is there already", () => {
     expect(result?.applied.isDefault).toBe(true);
   });
 
-  it("is used without a word where nobody can be asked", async () => {
+  it("is used without a word where nobody can be asked, at the address it is for", async () => {
     const vault = await Vault.init({ paths: paths() });
-    await vault.set(SECRET_NAME, new Secret(sandbox.broker.keys.good));
+    const secret = new Secret(sandbox.broker.keys.good);
+    await vault.set(SECRET_NAME, secret);
+    const elsewhere = await runSetUp({ home: home.path, request: { ...toSandbox(), model: "auto" } });
+    expect(elsewhere.error?.code).toBe("key_for_another_origin");
+    expect(elsewhere.error?.detail).toContain("is for https://api.gonkagate.com");
+    const origins = [new URL(sandbox.broker.baseURL).origin];
+    const context = { env: {}, homeDir: home.path, platform: process.platform };
+    await bindKey(context, { name: SECRET_NAME, secret, origins });
     const { result } = await runSetUp({ home: home.path, request: { ...toSandbox(), model: "SANDBOX/ECHO-1" } });
     expect(result?.outcome.answers.model).toBe("sandbox/echo-1");
   });
@@ -471,11 +524,8 @@ describe("an endpoint that lists its models to everybody", () => {
 describe("a config that does not load once it is written", () => {
   it("is put back as it was", async () => {
     await writeConfig(sandboxAsGonkaGate());
-    // Somebody checks out another branch while the test message is on its way.
-    const breakProject = async () => {
-      await mkdir(join(home.path, "config"), { recursive: true });
-      await writeFile(join(home.path, "config", "default.toml"), "[llm]\nfallback = 1\n");
-    };
+    // Somebody checks out another branch, agreed to before, while the test message is on its way.
+    const breakProject = () => trustedProject("[llm]\nfallback = 1\n");
     const { error } = await runSetUp({
       home: home.path,
       fetch: async (input, init) => {
@@ -495,9 +545,7 @@ describe("a config that does not load once it is written", () => {
 
 describe("what decides besides the written file", () => {
   it("is told: variables and a project's file", async () => {
-    await mkdir(join(home.path, "config"));
-    await writeFile(
-      join(home.path, "config", "default.toml"),
+    await trustedProject(
       `[[llm.providers]]\ntype = "compatible"\nname = "project"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "x"\ndefault = true\n`,
     );
     const { result } = await runSetUp({
@@ -690,6 +738,78 @@ describe("a custom endpoint", () => {
     expect(screen).toContain('would share the secret ZEPH_COMPATIBLE_LOCAL_API_KEY with "local"');
     expect(await readConfig()).toContain(`name = "local-2"\nbase_url = "${sandbox.broker.baseURL}"`);
     expect(await storedKey("ZEPH_COMPATIBLE_LOCAL_2_API_KEY")).toBe(sandbox.broker.keys.good);
+  });
+});
+
+describe("a key where a name or an address belongs", () => {
+  const KEYS = [
+    "gp-Ab3dEf6hIj9kLm2nOp5q",
+    "jg-abcdefghijklmnopqrst",
+    "4f".repeat(32),
+    "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQSSSSSSS",
+    "legal winner thank year wave sausage worth useful legal winner thank yellow",
+    "Ab3dEf6hIj9kLm2nOp5qRs8t",
+  ];
+  it.each(KEYS)("is no answer to any question that is shown: %s", async (key) => {
+    const asks: string[] = [];
+    const { screen } = await runSetUp({
+      home: home.path,
+      request: { makeDefault: true, full: true },
+      fetch: (input, init) => {
+        asks.push(String(input instanceof Request ? input.url : input));
+        return fetch(input, init);
+      },
+      answers: [
+        [/How do you want/, /Compatible/],
+        [/Base URL/, key],
+        [/Base URL/, `https://${key.replaceAll(" ", "%20")}/v1`],
+        [/Base URL/, sandbox.broker.baseURL],
+        [/A name for it/, key],
+        [/A name for it/, "mine"],
+        [/API key for mine/, sandbox.broker.keys.good],
+        [/Model/, /Another id/],
+        ...(looksPlain(key) ? [] : [[/Model id/, key] as const]),
+        [/Model id/, "sandbox/echo-1"],
+        ...(looksPlain(key) ? [] : [[/Longest answer/, key] as const]),
+        [/Longest answer/, "4096"],
+        [/Longest wait/, "120"],
+        [/Attempts/, "3"],
+        [/Requests at once/, "0"],
+      ],
+    });
+    expect(screen).toContain("This looks like a key, and it is not kept.");
+    expect(screen).not.toContain(key);
+    expect(asks.every((url) => url.startsWith(sandbox.broker.baseURL))).toBe(true);
+    for (const [path, bytes] of await readAll(home.path)) expect([path, bytes.includes(key)]).toEqual([path, false]);
+  });
+  /** Without a prefix only names and hosts can tell it from an id. */
+  const looksPlain = (key: string) => /^Ab3/.test(key);
+
+  it.each(KEYS)("is refused in scripted set-up before anything is asked or written: %s", async (key) => {
+    const fields: readonly Partial<InitRequest>[] = [
+      { baseURL: `https://${key}` },
+      { baseURL: sandbox.broker.baseURL, name: key },
+      { broker: key },
+      ...(looksPlain(key)
+        ? []
+        : [
+            { broker: "gonkagate", model: key },
+            { path: "native" as const, native: { nodes: [key] } },
+            { path: "native" as const, native: { nodes: [], sourceUrl: key } },
+            { path: "native" as const, native: { nodes: [], keyName: key } },
+          ]),
+    ];
+    for (const request of fields) {
+      const { error } = await runSetUp({
+        home: home.path,
+        request,
+        stdin: sandbox.broker.keys.good,
+        fetch: async () => expect.fail("something was asked"),
+      });
+      expect(error?.code).toBe("secret_on_command_line");
+      expect(`${error?.message} ${error?.hint}`).not.toContain(key);
+    }
+    expect(await readAll(home.path)).toEqual(new Map());
   });
 });
 

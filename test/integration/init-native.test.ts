@@ -364,7 +364,7 @@ describe("the account", () => {
     const own = network.createAccount({ publishedKey: false });
     const { screen, error } = await run({ answers: [...upTo(own), [/What now\?/, CTRL_C]] });
     expect(screen).toContain(
-      `inferenced publish-pubkey --from NAME --gas-prices 10ngonka --node ${network.sourceUrl}/chain-rpc/ --chain-id gonka-sandbox-1 --yes`,
+      `inferenced publish-pubkey --from NAME --gas-prices 10ngonka --node ${network.sourceUrl}/chain-rpc/ --chain-id gonka-sandbox-1 --yes --keyring-backend BACKEND`,
     );
     expect(error?.code).toBe("cancelled");
     await expect(stat(configPath())).rejects.toThrow();

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connectionFromEnvironment } from "../../src/client/connection-from-environment.ts";
 import { type DiscoverOptions, discoverEndpoints } from "../../src/client/discover-endpoints.ts";
 import { endpointSource } from "../../src/client/endpoint-source.ts";
@@ -50,7 +50,9 @@ describe("proofs (4, 20)", () => {
     "other-chain",
     "other-validators",
     "no-proof",
+    "previous-epoch",
   ];
+  beforeEach(async () => world.network.startEpoch(await world.network.participants()));
 
   it.each(LIES)("with a pinned validator set, %s is refused and nobody on the list is asked", async (lie) => {
     world.network.chain.tampering = lie;
@@ -85,6 +87,61 @@ describe("proofs (4, 20)", () => {
     world.network.chain.tampering = "no-proof";
     expect(await discover()).toMatchObject({ label: "unverified", reasons: [expect.stringContaining("no proof")] });
   });
+
+  it("the good list of the epoch before is refused also when nothing is pinned, and a known newer one is used on", async () => {
+    const stale: string[] = [];
+    const source = endpointSource({
+      clock: world.clock,
+      ttlMs: 1_000,
+      discover: () => discover(),
+      onStale: (_ageMs, error) => stale.push(error.detail ?? ""),
+    });
+    const { signal } = new AbortController();
+    const before = await source(signal);
+    world.network.chain.tampering = "previous-epoch";
+    await expect(discover()).rejects.toMatchObject({
+      code: "proof_invalid",
+      detail: "the list is of epoch 42, and the source names 43 as the latest",
+    });
+    // A source that lies about the latest epoch as well.
+    for (const node of world.network.nodes) {
+      node.readFaults.plan(({ path }) => (path === "/v1/epochs/latest" ? "drop" : undefined));
+    }
+    await world.clock.advance(2_000);
+    expect(await source(signal)).toEqual(before);
+    expect(stale).toEqual(["the list is of epoch 42, and epoch 43 is known already"]);
+  });
+
+  it("a pinned chain id is not passed over because the proof is gone", async () => {
+    const trust = { chainId: world.network.chain.chainId };
+    expect((await discover({ trust })).label).toBe("self-consistent");
+    world.network.chain.tampering = "no-proof";
+    await expect(discover({ trust })).rejects.toMatchObject({
+      code: "proof_invalid",
+      detail: expect.stringContaining("gonka-sandbox-1"),
+    });
+    const { reasons } = await discover({ trust: { ...trust, proof: "none" } });
+    expect(reasons.join(" ")).toContain("Whether it is of the chain gonka-sandbox-1 was not checked");
+  });
+
+  it.each(["drop", "hang", "nginx-502", "wallet-page"] as const)(
+    "without the optional commit (%s) the label is a lesser one, as with a 404",
+    async (fault) => {
+      for (const node of world.network.nodes) {
+        node.readFaults.plan(({ path }) => (path.startsWith("/chain-") ? fault : undefined));
+      }
+      const found = discover();
+      if (fault === "hang") {
+        await vi.waitFor(() => expect(asked.filter((url) => url.includes("/chain-")).length).toBeGreaterThan(2));
+        await world.clock.advance(10_000);
+      }
+      const { label, reasons, endpoints } = await found;
+      expect([label, endpoints.length]).toEqual(["self-consistent", 3]);
+      expect(reasons.join(" ")).toMatch(/signatures|commit/i);
+      if (fault !== "hang")
+        await expect(discover({ trust: trusted() })).rejects.toMatchObject({ code: "proof_invalid" });
+    },
+  );
 
   it("the user may insist on a proof, or do without one and spare the reading", async () => {
     expect((await discover({ trust: { proof: "required" } })).label).toBe("self-consistent");

@@ -119,7 +119,9 @@ describe("the inferenced stand-in", () => {
   it("knows --indiscreet only where the SDK does, and hides the key on a screen without it", async () => {
     await run("keys add zeph");
     const exportIt = "keys export zeph --unarmored-hex --unsafe -y";
-    expect((await run(`${exportIt} --indiscreet`)).stderr).toBe("Error: unknown flag: --indiscreet\n");
+    expect((await run(`${exportIt} --indiscreet`)).stderr).toMatch(
+      /^Usage:\n[\s\S]*Error: unknown flag: --indiscreet\n$/,
+    );
     const open = await run(`${exportIt} --indiscreet`, { secrets: "discreet" });
     expect(open.stdout).toMatch(/^[0-9a-f]{64}\n$/);
     const hidden = await run(exportIt, { secrets: "discreet" }, "\n");
@@ -147,7 +149,7 @@ describe("the inferenced stand-in", () => {
     const exported = await run(`keys export zeph --unarmored-hex --unsafe ${file}`, locked, "y\nopen sesame\n");
     expect(exported).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[0-9a-f]{64}\n$/), stderr: WARNING });
     const wrong = await run(`keys list ${file}`, locked, "a\nb\nc\n");
-    expect(wrong).toMatchObject({ code: 1, stdout: "" });
+    expect(wrong).toMatchObject({ code: 0, stdout: "No records were found in keyring\n" });
     expect(wrong.stderr).toContain("too many failed passphrase attempts");
   });
 

@@ -41,7 +41,13 @@ function typesOf(value: Json): Json {
 describe("what a node says about itself", () => {
   it("status, versions, identity with a signature over its compact data", async () => {
     expect((await get("/v1/status")).json).toEqual({ status: "ok" });
-    expect((await get("/v1/versions")).json).toMatchObject({ api_version: { version: "0.2.13" }, mlnodes: [{}] });
+    const versions = (await get("/v1/versions")).json;
+    expect(versions).toMatchObject({ api_version: { version: "0.2.13" }, node_version: { version: "0.2.13" } });
+    // The list of model servers came with v0.2.14.
+    expect(versions).not.toHaveProperty("mlnodes");
+    network.state.version = "0.2.14";
+    expect((await get("/v1/versions")).json).toMatchObject({ mlnodes: [{}] });
+    network.state.version = "0.2.13";
     const { data, signature } = (await get("/v1/identity", 1)).json;
     expect(Object.keys(data)).toEqual(["address", "block", "timestamp"]);
     expect(data.address).toBe(network.nodes[1]!.address);

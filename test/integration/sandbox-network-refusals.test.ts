@@ -98,6 +98,12 @@ describe("refusals before anything is charged", () => {
   it("400: the message policy", async () => {
     const body = chatBody({ messages: [{ role: "moderator", content: "x" }] });
     await expectRefusal(await call({ body }), 400, 'messages[0].role has unsupported value "moderator"');
+    const nobody = chatBody({ messages: [{ content: "x" }] });
+    const text = "invalid chat completion request: message role must be a non-empty string";
+    await expectRefusal(await call({ body: nobody }), 400, text);
+    const completion = (messages: unknown) => JSON.stringify({ model: MODEL, prompt: "x", messages });
+    const path = "/completions";
+    await expectRefusal(await call({ path, body: completion("bad") }), 400, "messages must be an array");
   });
 
   it("500: an account the chain does not know, one without a public key, no address at all", async () => {
@@ -346,6 +352,21 @@ describe("a network that has retired signed requests", () => {
 });
 
 describe("what no client may send", () => {
+  it("takes an empty X-Transfer-Address for none", async () => {
+    expect((await call({ headers: { "X-Transfer-Address": "" } })).status).toBe(200);
+  });
+
+  it("takes names, images, sound and parts of a type of their own", async () => {
+    const content = [
+      { type: "text", text: "look" },
+      { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } },
+      { type: "input_audio", input_audio: { data: "AA==", format: "wav" } },
+      { type: "x_custom", x_custom: 1 },
+    ];
+    const body = chatBody({ messages: [{ role: "user", name: "bob", content }] });
+    expect((await call({ body })).status).toBe(200);
+  });
+
   it("lets X-Transfer-Address replace the node's own address, and notes it", async () => {
     const other = network.nodes[1]!;
     const headers = { "X-Transfer-Address": other.address };

@@ -30,13 +30,13 @@ interface Ended {
 const TELL_PEAK =
   "data:text/javascript,process.on('exit',()=>process.stderr.write('peak '+process.resourceUsage().maxRSS))";
 
-/** Ended by force after ten seconds: then `code` is null and every expectation fails. */
+/** Ended by force after a while that no machine needs: then `code` is null and every expectation fails. */
 async function zeph(home: string, args: readonly string[], { env = {}, stdin = "" } = {}): Promise<Ended> {
   const child = spawn(process.execPath, ["--import", TELL_PEAK, join(sources.folder, "cli/main.js"), ...args], {
     cwd: home,
     env: { PATH: process.env.PATH ?? "", HOME: home, ...env },
     stdio: ["pipe", "pipe", "pipe"],
-    timeout: 10_000,
+    timeout: 45_000,
     killSignal: "SIGKILL",
   });
   let [stdout, stderr] = ["", ""];
@@ -156,7 +156,7 @@ const REMEMBERED = new Set(["the journal", "the journal, to be written", "the le
 
 describe.runIf(process.platform === "linux")("in the place of", () => {
   describe.each(Object.entries(PLACES))("%s", (name, { at, args, env = {}, before }) => {
-    it.concurrent.each(Object.entries(KINDS))("%s", { timeout: 60_000 }, async (_kind, make) => {
+    it.concurrent.each(Object.entries(KINDS))("%s", { timeout: 150_000 }, async (_kind, make) => {
       const home = await mkdtemp(join(root, "home-"));
       await before?.(home);
       await mkdir(dirname(join(home, at)), { recursive: true, mode: 0o700 });
@@ -170,7 +170,7 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
     });
   });
 
-  it("UTF-16, as PowerShell writes it, is named as such", { timeout: 60_000 }, async () => {
+  it("UTF-16, as PowerShell writes it, is named as such", { timeout: 150_000 }, async () => {
     const home = await mkdtemp(join(root, "home-"));
     await vault(home);
     for (const mark of ["", "\uFEFF"]) {
@@ -188,7 +188,7 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
     }
   });
 
-  it("standard input", { timeout: 60_000 }, async () => {
+  it("standard input", { timeout: 150_000 }, async () => {
     const home = await mkdtemp(join(root, "home-"));
     await vault(home);
     await config()(home);
@@ -200,7 +200,7 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
         const child = spawn("sh", ["-c", `exec ${quoted.join(" ")} ${command} < /dev/zero`], {
           cwd: home,
           env: { PATH: process.env.PATH ?? "", HOME: home, ZEPH_COMPATIBLE_X_API_KEY: "k" },
-          timeout: 10_000,
+          timeout: 45_000,
           killSignal: "SIGKILL",
         });
         let stderr = "";

@@ -8,9 +8,12 @@ import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { spendingPath } from "../../journal/spending.ts";
 import type { CliContext } from "../context.ts";
+import { noticesTold } from "../notices.ts";
 import { readQuestion } from "../read-question.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderJson } from "../render/json.ts";
+import { waitLine } from "../render/status-line.ts";
+import { show } from "../write-result.ts";
 
 /** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
 export interface AskFlags {
@@ -59,7 +62,8 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const events = conversation.ask(question, context.signal);
   if (context.json) {
     session.subscribe((event) => {
-      if (event.type === "notice") context.stderr.write(`${event.text}\n`);
+      const line = event.type === "notice" ? `${event.text}\n` : waitLine(event, session.providerName);
+      if (line !== undefined) show(context.stderr, line);
     });
     return writeJsonOutcome(context, session, await outcomeOf(events));
   }
@@ -110,7 +114,9 @@ async function outcomeOf(events: AsyncIterable<ConversationEvent>): Promise<Outc
   throw new ZephError("internal", { detail: "the answer has no end" });
 }
 
-function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
+function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: OutcomeEvent): number {
+  const { stdout } = context;
+  const notices = noticesTold(context);
   if (outcome.type === "finished") {
     const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka, fromCache } = outcome;
     const { elapsedMs, firstByteMs, finishReason } = outcome;
@@ -132,13 +138,12 @@ function writeJsonOutcome({ stdout }: CliContext, session: ChatSession, outcome:
       firstByteMs: firstByteMs ?? null,
       finishReason,
     };
-    stdout.write(renderJson({ data }));
+    stdout.write(renderJson({ data }, notices));
     return EXIT.ok;
   }
   const error = outcome.type === "failed" ? outcome.error : new ZephError("cancelled");
   if (outcome.partialText === "") throw error;
   // What arrived was paid for: it must not get lost with the error.
-  const partial = { ok: false, error, data: { text: outcome.partialText, model: session.modelId } };
-  stdout.write(`${JSON.stringify(partial, undefined, 2)}\n`);
+  stdout.write(renderJson({ error, data: { text: outcome.partialText, model: session.modelId } }, notices));
   return error.exitCode;
 }

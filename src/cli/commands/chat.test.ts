@@ -7,8 +7,9 @@ import { chatTerminal } from "../../../test/support/chat-terminal.ts";
 import { answerOf, mockModel, mockSession, streamOf, textParts } from "../../../test/support/mock-chat-session.ts";
 import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import type { CliContext } from "../context.ts";
 import type { ReplDependencies } from "../repl/repl-dependencies.ts";
-import { runChat } from "./chat.ts";
+import { isConversation, runChat } from "./chat.ts";
 
 let folder: string;
 
@@ -262,6 +263,30 @@ describe("commands of the chat", () => {
     await chat.exitCode;
     expect(chat.screen()).toMatch(/● 1 {2}owner\/model-a\s+200K\s+0\.35\s+1\.5\s+yes/);
     expect(chat.screen()).toMatch(/2 {2}Owner\/Model-B\s+\?\s+\?\s+\?\s+\?/);
+  });
+
+  it("/retry asks without the old answer and keeps the new one only", async () => {
+    const model = mockModel([answerOf("old words"), answerOf("new words"), answerOf("more")]);
+    const chat = start({ model });
+    await chat.type(`one${ENTER}`);
+    await chat.type(`/retry${ENTER}`);
+    await chat.stdout.waitFor("new words");
+    await chat.type(`two${ENTER}`);
+    await chat.stdout.waitFor("more");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(model.doStreamCalls.map(({ prompt }) => prompt.length)).toEqual([1, 1, 3]);
+    expect(JSON.stringify(model.doStreamCalls[2]?.prompt)).not.toContain("old words");
+  });
+
+  it.each([
+    [{ stdin: { isTTY: true }, stdout: { isTTY: true }, json: false }, [], true],
+    [{ stdin: {}, stdout: { isTTY: true }, json: false }, [], false],
+    [{ stdin: { isTTY: true }, stdout: {}, json: false }, [], false],
+    [{ stdin: { isTTY: true }, stdout: { isTTY: true }, json: true }, [], false],
+    [{ stdin: { isTTY: true }, stdout: { isTTY: true }, json: false }, ["words"], false],
+  ])("%j with %j is a conversation: %s", (context, prompt, expected) => {
+    expect(isConversation(context as unknown as CliContext, { prompt })).toBe(expected);
   });
 
   it("/provider opens another one, keeps the conversation and remembers the choice", async () => {

@@ -7,9 +7,15 @@ import { type AskFlags, runAsk } from "./ask.ts";
  * with text on standard input, with `--json`, or with the output going elsewhere it is `zeph ask`.
  */
 export async function runChat(context: CliContext, flags: AskFlags, dependencies: ReplDependencies): Promise<number> {
-  const hasQuestion = (flags.prompt ?? []).length > 0;
-  const isConversation = context.stdin.isTTY === true && context.stdout.isTTY === true;
-  if (hasQuestion || context.json || !isConversation) return await runAsk(context, flags, dependencies);
+  if (!isConversation(context, flags)) return await runAsk(context, flags, dependencies);
   const { runRepl } = await import("../repl/run-repl.ts");
   return await runRepl(context, flags, dependencies);
+}
+
+/** Only a conversation follows the provider that was chosen in the last one; a script's question goes where the config says. */
+export function isConversation(
+  { stdin, stdout, json }: Pick<CliContext, "stdin" | "stdout" | "json">,
+  flags: Pick<AskFlags, "prompt">,
+): boolean {
+  return (flags.prompt ?? []).length === 0 && !json && stdin.isTTY === true && stdout.isTTY === true;
 }

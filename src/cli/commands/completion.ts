@@ -38,12 +38,12 @@ export async function runCompletion(
     });
   }
   const text = script(tree);
-  return writeResult(context, { data: { shell, script: text }, answer: text });
+  return writeResult(context, { data: { shell, script: text }, answer: text, exact: true });
 }
 
 async function providerNames(context: CliContext): Promise<readonly string[]> {
   try {
-    const { loaded } = await setupOf(context);
+    const { loaded } = await setupOf(context, {}, "silent");
     return loaded.config.providers.map(({ name }) => name).filter((name) => /^[\w.-]+$/.test(name));
   } catch (error) {
     // In the middle of a command line nobody can be told what is wrong with the configuration.
@@ -53,5 +53,7 @@ async function providerNames(context: CliContext): Promise<readonly string[]> {
 }
 
 function writeWords(context: CliContext, words: readonly string[]): number {
-  return writeResult(context, { data: words, answer: words.map((word) => `${word}\n`).join("") });
+  // What holds a blank or a sign that is not seen would be several words of the command line, or other ones.
+  const plain = words.filter((word) => !/[\s\p{C}\p{Default_Ignorable_Code_Point}]/u.test(word));
+  return writeResult(context, { data: plain, answer: plain.map((word) => `${word}\n`).join("") });
 }

@@ -42,6 +42,7 @@ export const runConfigMigrate: RunCommand<ConfigMigrateFlags> = async (context, 
   return writeResult(context, {
     data: diff ? { ...changes, diff: difference } : { ...changes, text: after },
     answer: diff ? colored(difference, context) : after,
+    exact: !diff,
     notice,
   });
 };

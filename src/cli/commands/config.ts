@@ -1,3 +1,6 @@
+import { containsKey, looksLikeToken } from "../../brokers/contains-key.ts";
+import { mergeBrokers } from "../../brokers/merge-brokers.ts";
+import { BROKERS } from "../../brokers/registry.ts";
 import { setDefaultProvider, setModel } from "../../config/edit.ts";
 import type { ConfigWarning } from "../../config/fault.ts";
 import { findConfigFiles } from "../../config/find-config-files.ts";
@@ -11,6 +14,7 @@ import type { CliContext, RunCommand } from "../context.ts";
 import { lookUpModel } from "../look-up-model.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
 
@@ -33,7 +37,7 @@ export const runConfigShow: RunCommand<ConfigShowFlags> = async (context, { orig
     answer: renderSettings(context, settings, origin),
     notice: [
       ...(files.found.length === 0 ? ["There is no config file yet; `zeph init` makes one.\n"] : []),
-      ...warnings.map((warning) => renderWarning(context, warning)),
+      ...besidesTold(warnings).map((warning) => renderWarning(context, warning)),
     ].join(""),
   });
 };
@@ -48,9 +52,14 @@ function renderSettings({ color }: CliContext, settings: readonly Setting[], wit
   );
 }
 
+/** An untrusted file was told of while the set-up was read. */
+export function besidesTold(warnings: readonly ConfigWarning[]): readonly ConfigWarning[] {
+  return warnings.filter(({ kind }) => kind !== "untrusted_file");
+}
+
 export function renderWarning({ color }: CliContext, { message, origin }: ConfigWarning): string {
   const { yellow, dim } = style(color);
-  return `${yellow("!")} ${message} ${dim(`(${describeOrigin(origin)})`)}\n`;
+  return `${toTerminalLine(`${yellow("!")} ${message} ${dim(`(${describeOrigin(origin)})`)}`)}\n`;
 }
 
 /** `zeph config path`: the file that set-up writes, also when it is faulty or not there yet. */
@@ -61,12 +70,13 @@ export const runConfigPath: RunCommand<Record<never, never>> = async (context) =
     readFile: readTextFile,
   });
   const searched = paths.explicit === undefined ? [...paths.project, ...paths.user] : [paths.explicit.path];
-  const read = found.map(({ path, role }) => ({ path, role }));
+  const read = found.map(({ path, role, trust }) => ({ path, role, trusted: trust === "trusted" }));
   const others = read.filter(({ path }) => path !== writePath).map(({ path }) => `Also read, above it: ${path}\n`);
   const missing = read.some(({ path }) => path === writePath) ? "" : "It does not exist yet; `zeph init` makes it.\n";
   return writeResult(context, {
     data: { path: writePath, read, searched },
     answer: `${writePath}\n`,
+    exact: true,
     notice: `${others.join("")}${missing}`,
   });
 };
@@ -86,6 +96,11 @@ export interface ConfigSetFlags {
 export const runConfigSet: RunCommand<ConfigSetFlags> = async (context, { key, value, provider }) => {
   const setup = await setupOf(context);
   const { files, config } = setup.loaded;
+  const brokers = mergeBrokers(BROKERS, config.brokers);
+  // Brokers of the config have prefixes of their own, which nobody knew when the command line was looked at.
+  if ([key, value, provider ?? ""].some((text) => containsKey(text, brokers) || looksLikeToken(text))) {
+    throw new ZephError("secret_on_command_line", { detail: "what is given to config set looks like a key" });
+  }
   const previous = files.found.find(({ path }) => path === files.writePath)?.text;
   if (previous === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
   const name = provider ?? config.providers.find(({ isDefault }) => isDefault)?.name ?? "";

@@ -7,6 +7,8 @@ import { passphraseSource } from "../open-vault.ts";
 import { promptConfirm } from "../prompt.ts";
 import { doctorProgress } from "../render/doctor-progress.ts";
 import { renderDoctorReport } from "../render/doctor-report.ts";
+import { toSafeJson } from "../render/json.ts";
+import { show } from "../write-result.ts";
 
 export interface DoctorFlags {
   /** `--timeout-secs N`, for each check. Default 10. */
@@ -39,12 +41,12 @@ async function diagnose(context: CliContext, flags: DoctorFlags, scope: "all" | 
   if (flags.bundle !== undefined) {
     const { writeBundle } = await import("../doctor-bundle.ts");
     const path = await writeBundle(context, flags.bundle, report);
-    context.stderr.write(`The report is in ${path}. It holds no secrets; look at it before you send it.\n`);
+    show(context.stderr, `The report is in ${path}. It holds no secrets; look at it before you send it.\n`);
   }
-  if (context.json) context.stdout.write(`${JSON.stringify(toReportJson(report), bigIntAsText, 2)}\n`);
+  if (context.json) context.stdout.write(`${toSafeJson(toReportJson(report), 2)}\n`);
   else {
     const { color, stdout } = context;
-    context.stdout.write(renderDoctorReport(report, { color, columns: stdout.columns }));
+    show(stdout, renderDoctorReport(report, { color, columns: stdout.columns }));
   }
   return report.exitCode;
 }
@@ -80,7 +82,7 @@ async function applyFixes(context: CliContext, { yes = false }: DoctorFlags, rep
       });
     }
     if (!yes && !(await promptConfirm(context, `Shall I ${fix.question}?`))) continue;
-    context.stderr.write(`${await fix.apply()}\n`);
+    show(context.stderr, `${await fix.apply()}\n`);
     changed = true;
   }
   return changed;
@@ -91,8 +93,4 @@ function timeoutOf(text: string | undefined): number {
   const seconds = Number(text);
   if (/^\d{1,4}(?:\.\d{1,3})?$/.test(text) && seconds > 0) return seconds * 1000;
   throw new ZephError("usage", { detail: "--timeout-secs takes a number of seconds above 0" });
-}
-
-function bigIntAsText(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value;
 }

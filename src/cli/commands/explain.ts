@@ -9,7 +9,7 @@ import { journalPath } from "../../journal/journal-path.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
 
 export interface ExplainFlags {
@@ -55,14 +55,14 @@ function renderStory({ color, clock }: CliContext, entry: FailureEntry): string 
   const ids = [entry.id, ...(entry.requestId === undefined ? [] : [`request id ${entry.requestId}`])].join(", ");
   const lines = [
     `${bold(what)}`,
-    dim(`${toTerminalText(entry.provider + model)}, ${agoWords(clock.nowMs() - entry.atMs)} (${toTerminalText(ids)})`),
+    dim(`${toTerminalLine(entry.provider + model)}, ${agoWords(clock.nowMs() - entry.atMs)} (${toTerminalLine(ids)})`),
     "",
     ...attemptLines(entry),
-    ...(serverSaid === undefined ? [] : [`It said: ${toTerminalText(serverSaid)}`]),
+    ...(serverSaid === undefined ? [] : [`It said: ${toTerminalLine(serverSaid)}`]),
     meaning,
     charged,
     "",
-    `${cyan("→")} ${toTerminalText(next)}`,
+    `${cyan("→")} ${toTerminalLine(next)}`,
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -71,11 +71,11 @@ function attemptLines({ attempts }: FailureEntry): readonly string[] {
   if (attempts.length === 0) return [];
   const rows = attempts.map(({ endpoint, status, code, elapsedMs, detail }, index) => [
     `  ${index + 1}.`,
-    toTerminalText(endpoint),
+    toTerminalLine(endpoint),
     status === undefined ? "no answer" : `HTTP ${status}`,
     code,
     `${Math.round(elapsedMs)} ms`,
-    toTerminalText(detail ?? ""),
+    toTerminalLine(detail ?? ""),
   ]);
   return [...renderTable(rows).trimEnd().split("\n"), ""];
 }

@@ -40,7 +40,12 @@ export const runGonkaAccount: RunCommand<AccountFlags> = async (context, flags) 
   const rows: readonly (readonly [string, string])[] = [
     ["address", address],
     ["balance", balance === undefined ? "not told" : `${formatGnk(balance)} (${balance} ngonka)`],
-    ["public key", isReady ? "published" : "not published: run `inferenced publish-pubkey --from NAME` once"],
+    [
+      "public key",
+      isReady
+        ? "published"
+        : "not published: run `inferenced publish-pubkey --from NAME --keyring-backend BACKEND` once",
+    ],
   ];
   return writeResult(context, {
     data: {

@@ -7,7 +7,6 @@ import type { RunCommand } from "../context.ts";
 import { type NetworkFlags, type NetworkSource, networkSource } from "../network-source.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
 
 /** `zeph gonka models`: what the network serves now, with its own prices. */
@@ -18,7 +17,7 @@ export const runGonkaModels: RunCommand<NetworkFlags> = async (context, flags) =
   const priced = models.map((model) => ({ ...model, pricePerTokenNgonka: priceOf(model.id) ?? null }));
   const { dim } = style(context.color);
   const rows = priced.map(({ id, contextLengthTokens, maxOutputTokens, pricePerTokenNgonka }) => [
-    toTerminalText(id),
+    id,
     contextLengthTokens === undefined ? dim("?") : String(contextLengthTokens),
     maxOutputTokens === undefined ? dim("?") : String(maxOutputTokens),
     pricePerTokenNgonka === null ? dim("?") : `${pricePerTokenNgonka}`,

@@ -9,7 +9,6 @@ import type { RunCommand } from "../context.ts";
 import { type NetworkFlags, networkSource } from "../network-source.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
 
 /** `zeph gonka participants`: the hosts of this epoch, and how far the list is proven. */
@@ -31,7 +30,7 @@ export const runGonkaParticipants: RunCommand<NetworkFlags> = async (context, fl
     address,
     String(weight),
     isOut ? yellow("excluded") : allowed === false ? yellow("not listed") : allowed === null ? dim("?") : "yes",
-    toTerminalText(inferenceUrl === "" ? "-" : inferenceUrl),
+    inferenceUrl === "" ? "-" : inferenceUrl,
     `${models.length} model(s)`,
   ]);
   return writeResult(context, {

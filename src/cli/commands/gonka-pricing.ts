@@ -6,7 +6,6 @@ import type { RunCommand } from "../context.ts";
 import { type NetworkFlags, networkSource } from "../network-source.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
 
 /** `zeph gonka pricing`: what a token of each model costs on the network. Unknown prices are shown as unknown. */
@@ -18,7 +17,7 @@ export const runGonkaPricing: RunCommand<NetworkFlags> = async (context, flags) 
   }
   const { dim } = style(context.color);
   const rows = pricing.models.map(({ id, pricePerTokenNgonka: price, utilization }) => [
-    toTerminalText(id),
+    id,
     price === undefined ? dim("?") : `${price} ngonka`,
     price === undefined ? dim("?") : formatGnk(price * 1_000_000n),
     utilization === undefined ? dim("?") : `${Math.round(utilization * 100)} %`,

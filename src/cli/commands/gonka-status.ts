@@ -8,7 +8,6 @@ import type { RunCommand } from "../context.ts";
 import { type NetworkFlags, networkSource } from "../network-source.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
 
 /** `zeph gonka status`: version, chain, epoch, and who may ask whom. */
@@ -78,7 +77,7 @@ function render(data: StatusData, color: boolean): string {
     ["transfer agents", transferAgents === null ? "not told" : listWords(transferAgents, "every node")],
     ["developers", developers === null ? "not told" : developerWords(developers)],
   ];
-  return renderTable(rows.map(([name, value]) => [dim(name), toTerminalText(value)]));
+  return renderTable(rows.map(([name, value]) => [dim(name), value]));
 }
 
 function signedWords({ takesSignedRequests }: StatusData): string {

@@ -7,6 +7,7 @@ import { displayWidth } from "../render/display-width.ts";
 import { priceColumns } from "../render/price-columns.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
 
@@ -27,7 +28,7 @@ export const runModels: RunCommand<ModelsFlags> = async (context, { provider }) 
 
 function renderModels({ color, stdout }: CliContext, models: readonly Model[], configured: string | undefined): string {
   const { bold, dim, green } = style(color);
-  const nameOf = (id: string) => (id === configured ? `${green("●")} ${bold(id)}` : `  ${id}`);
+  const nameOf = (id: string) => toTerminalLine(id === configured ? `${green("●")} ${bold(id)}` : `  ${id}`);
   const prices = priceColumns(models);
   const rows = models.map((model) => {
     const context = model.contextLengthTokens === undefined ? dim("?") : shortCount(model.contextLengthTokens);

@@ -6,9 +6,10 @@ import { redactUrl } from "../../internal/redact.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
-import { renderWarning } from "./config.ts";
+import { besidesTold, renderWarning } from "./config.ts";
 
 export interface ProvidersFlags {
   /** `--brokers`: the brokers zeph knows, instead of the configured providers. */
@@ -29,7 +30,12 @@ export const runProviders: RunCommand<ProvidersFlags> = async (context, { broker
   return writeResult(context, {
     data: { default: providers.find((provider) => provider.default)?.name ?? null, providers },
     ...(providers.length === 0 ? {} : { answer: renderProviders(context, providers) }),
-    notice: providers.length === 0 ? none : warnings.map((warning) => renderWarning(context, warning)).join(""),
+    notice:
+      providers.length === 0
+        ? none
+        : besidesTold(warnings)
+            .map((warning) => renderWarning(context, warning))
+            .join(""),
   });
 };
 
@@ -119,8 +125,14 @@ function renderBrokers({ color }: CliContext, brokers: readonly Broker[]): strin
     .map((broker) => {
       const key = broker.keyPrefixes === undefined ? "" : `, keys start with ${broker.keyPrefixes.join(" or ")}`;
       const checked = broker.checkedOn === undefined ? broker.source : `as published ${broker.checkedOn}`;
-      const signup = broker.signupUrl === undefined ? "" : `  get a key: ${broker.signupUrl}\n`;
-      return `${bold(broker.id)}  ${broker.name} ${dim(`(${checked})`)}\n  ${broker.baseURL}${key}\n${signup}  ${broker.money}\n`;
+      const signup = broker.signupUrl === undefined ? [] : [`  get a key: ${broker.signupUrl}`];
+      const lines = [
+        `${bold(broker.id)}  ${broker.name} ${dim(`(${checked})`)}`,
+        `  ${broker.baseURL}${key}`,
+        ...signup,
+        `  ${broker.money}`,
+      ];
+      return lines.map((line) => `${toTerminalLine(line)}\n`).join("");
     })
     .join("\n");
 }

@@ -9,10 +9,11 @@ import type { Setup } from "../../provider/setup.ts";
 import type { OnTransportEvent } from "../../transport/events.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
+import { escapeUnseen, toSafeJson } from "../render/json.ts";
 import { serveIntroduction } from "../render/serve-introduction.ts";
 import { isLoopbackHost, type ServeChoices, type ServeFlags, serveChoices } from "../serve-choices.ts";
 import { setupOf } from "../setup.ts";
-import { writeResult } from "../write-result.ts";
+import { show, writeResult } from "../write-result.ts";
 
 /**
  * `zeph serve`: an OpenAI-compatible endpoint on this computer in front of a configured provider, until Ctrl-C. What a
@@ -28,7 +29,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const observer: { observe: OnTransportEvent } = { observe: () => {} };
   const opened = await openUpstream(context, setup, providerName, (event) => observer.observe(event));
   const { name, model, embeddingModel } = opened.config;
-  for (const notice of [...opened.notices, ...opened.remarks]) context.stderr.write(`${notice}\n`);
+  for (const notice of [...opened.notices, ...opened.remarks]) show(context.stderr, `${notice}\n`);
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
   const gateway = localGateway({
     ...choices,
@@ -41,12 +42,31 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     clock: context.clock,
     ...(flags.quiet === true
       ? {}
-      : { onRequest: (record) => context.stderr.write(`${logLine(record, context.clock.nowMs())}\n`) }),
+      : { onRequest: (record) => context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`) }),
   });
-  observer.observe = (event) => gateway.observe(event);
+  observer.observe = (event) => {
+    gateway.observe(event);
+    if (event.type !== "notice" || flags.quiet === true) return;
+    const time = new Date(context.clock.nowMs()).toISOString();
+    context.stderr.write(`${JSON.stringify({ time, event: "notice", text: event.text })}\n`);
+  };
   const { port, host: hostname } = choices;
-  const listening = await listen(gateway, { port, hostname, clock: context.clock });
-  introduce(context, { listening, choices, localKey, model, provider: { name, baseURL: opened.gonka.baseURL }, flags });
+  const listening = await listen(gateway, { port, hostname, clock: context.clock }).catch((error: unknown) => {
+    // It is stored by now, and nothing will call it new again.
+    if (localKey?.state === "created") {
+      show(context.stderr, `A new local key is kept in the vault as ${LOCAL_KEY_NAME}: ${localKey.key.reveal()}\n`);
+    }
+    throw error;
+  });
+  introduce(context, {
+    listening,
+    choices,
+    localKey,
+    model,
+    provider: { name, baseURL: opened.gonka.baseURL },
+    flags,
+    usesVault: setup.vaultBackend.backend === "age",
+  });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening);
   return EXIT.ok;
@@ -64,9 +84,7 @@ function openUpstream(
     onEvent,
     onFallback: ({ from, to, passedOver, model, error }) => {
       const time = new Date(clock.nowMs()).toISOString();
-      stderr.write(
-        `${JSON.stringify({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`,
-      );
+      stderr.write(`${toSafeJson({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`);
     },
   });
 }
@@ -80,6 +98,7 @@ function introduce(
     model,
     provider,
     flags,
+    usesVault,
   }: {
     readonly listening: Listening;
     readonly choices: ServeChoices;
@@ -87,6 +106,7 @@ function introduce(
     readonly model: string | undefined;
     readonly provider: { readonly name: string; readonly baseURL: string };
     readonly flags: ServeFlags;
+    readonly usesVault: boolean;
   },
 ): void {
   const keyState = localKey?.state ?? "none";
@@ -107,9 +127,32 @@ function introduce(
       cleanUp,
       key: { name: LOCAL_KEY_NAME, state: keyState, ...(key === undefined ? {} : { value: key }) },
     },
-    answer: serveIntroduction({ baseURL, provider, model, choices, key, keyState, keyName: LOCAL_KEY_NAME }),
+    answer: serveIntroduction({
+      baseURL,
+      provider,
+      model,
+      choices,
+      key,
+      keyState,
+      keyName: LOCAL_KEY_NAME,
+      keyPlace: localKey?.place ?? "nowhere",
+      usesVault,
+      vaultFlags: vaultFlagsOf(context),
+    }),
     notice: `${open}Waiting for requests; Ctrl-C stops the endpoint.\n`,
   });
+}
+
+/** The flags that another command needs to find the same vault. */
+function vaultFlagsOf({ paths: { config, vaultKey, vaultFile, vaultBackend } }: CliContext): string {
+  const given = { config, "vault-key": vaultKey, "vault-path": vaultFile, vault: vaultBackend };
+  return Object.entries(given)
+    .flatMap(([name, value]) => (value === undefined ? [] : [` --${name} ${shellWord(value)}`]))
+    .join("");
+}
+
+function shellWord(text: string): string {
+  return /^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function untilInterrupted(signal: AbortSignal): Promise<void> {

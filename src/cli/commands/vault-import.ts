@@ -1,7 +1,10 @@
 import { resolve } from "node:path";
+import { bindKey, originOf } from "../../config/key-origins.ts";
+import { recordsIn } from "../../config/own-records.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { readRegularText, UnusableFile } from "../../internal/regular-file.ts";
 import { Secret } from "../../internal/secret.ts";
+import { bindNewKey } from "../../provider/key-guard.ts";
 import { parseDotenv } from "../../vault/dotenv.ts";
 import { findImportable, type ImportCandidate } from "../../vault/importable.ts";
 import type { Vault } from "../../vault/index.ts";
@@ -11,7 +14,7 @@ import { type FileWithKeys, findInlineKeys, moveInlineKeys } from "../move-inlin
 import { openVault } from "../open-vault.ts";
 import { promptConfirm } from "../prompt.ts";
 import { setupOf } from "../setup.ts";
-import { writeResult } from "../write-result.ts";
+import { show, writeResult } from "../write-result.ts";
 
 export interface VaultImportFlags {
   /** A `.env` file; without one the variables of the environment and the config are looked at. */
@@ -45,11 +48,14 @@ export const runVaultImport: RunCommand<VaultImportFlags> = async (context, flag
     flags.file === undefined ? candidatesHere(context, config) : await candidatesOf(context, flags.file);
   const plan = candidates.map((candidate) => planImport(vault, candidate, flags));
   const stored = plan.filter(({ fate }) => fate === "store" || fate === "replace");
-  if (!context.json) context.stderr.write(describePlan(plan, source));
+  if (!context.json) show(context.stderr, describePlan(plan, source));
   if (stored.length > 0) {
     await confirmImport(context, flags, stored.length);
     const entries = new Map(stored.map(({ name, value }) => [name, new Secret(value)]));
     await vault.setAll(entries, { replace: stored.some(({ fate }) => fate === "replace") });
+    for (const { variable, name, value } of stored) {
+      await bindImported(context, { name, secret: new Secret(value), address: inlineAddress(config, variable) });
+    }
   }
   const moved = config === undefined ? undefined : await moveOut(context, flags, { config, plan });
   const entries = plan.map(({ name, variable, fate }) => ({ name, variable, fate }));
@@ -76,6 +82,21 @@ function candidatesHere({ env }: CliContext, config: FileWithKeys | undefined): 
   }));
   const variables = findImportable(Object.entries(env));
   return [...inline, ...variables.filter(({ name }) => !inline.some((key) => key.name === name))];
+}
+
+/** A key that stood in the config belongs to the address beside it, the others to where their names say. */
+async function bindImported(
+  context: CliContext,
+  { name, secret, address }: { readonly name: string; readonly secret: Secret; readonly address: string | undefined },
+): Promise<void> {
+  if (address === undefined) await bindNewKey(context, name, secret);
+  else await bindKey(context, { name, secret, origins: [originOf(address)] });
+}
+
+function inlineAddress(config: FileWithKeys | undefined, variable: string): string | undefined {
+  if (config === undefined) return undefined;
+  const { providers } = recordsIn(config.path, config.text);
+  return providers.find(({ name }) => variableFor(name) === variable)?.baseURL;
 }
 
 function variableFor(provider: string): string {

@@ -1,7 +1,9 @@
+import { unbindKey } from "../../config/key-origins.ts";
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
 import type { Secret } from "../../internal/secret.ts";
+import { bindNewKey } from "../../provider/key-guard.ts";
 import { assertEntryName } from "../../vault/entry-name.ts";
 import { checkVault, existingVaultFiles, Vault, type VaultPaths } from "../../vault/index.ts";
 import { entryFault } from "../../vault/known-entries.ts";
@@ -83,6 +85,7 @@ export const runVaultSet: RunCommand<VaultSetFlags> = async (context, { name, ..
   if (exists && flags.force !== true) await confirmOverwrite(context, name, flags.stdin === true);
   const value = flags.stdin === true ? await readStdinSecret(context) : await askValue(context, name);
   const { backupPath } = await vault.set(name, value, { replace: exists });
+  const origins = await bindNewKey(context, name, value);
   const fault = entryFault(name, value.reveal());
   return writeResult(context, {
     data: {
@@ -90,9 +93,10 @@ export const runVaultSet: RunCommand<VaultSetFlags> = async (context, { name, ..
       replaced: exists,
       vaultFile: vault.paths.vaultFile,
       backupPath,
+      origins: origins ?? null,
       warning: fault && `the value ${fault}`,
     },
-    notice: `Stored ${name} in ${vault.paths.vaultFile}.\n${fault === undefined ? "" : `Note: the value ${fault}.\n`}`,
+    notice: `Stored ${name} in ${vault.paths.vaultFile}.\n${origins === undefined ? "" : `It goes to ${origins.join(" and ")} and nowhere else.\n`}${fault === undefined ? "" : `Note: the value ${fault}.\n`}`,
   });
 };
 
@@ -117,7 +121,7 @@ export interface VaultNameFlags {
 export const runVaultGet: RunCommand<VaultNameFlags> = async (context, { name }) => {
   const value = (await openVault(context)).get(name)?.reveal();
   if (value === undefined) throw new ZephError("vault_entry_not_found", { detail: scrub(name) });
-  return writeResult(context, { data: { name, value }, answer: `${value}\n` });
+  return writeResult(context, { data: { name, value }, answer: `${value}\n`, exact: true });
 };
 
 /** `zeph vault list`: the names, sorted. */
@@ -130,6 +134,7 @@ export const runVaultList: RunCommand<Readonly<Record<string, unknown>>> = async
 /** `zeph vault rm NAME`: removes one secret; the vault as it was is kept as a backup. */
 export const runVaultRemove: RunCommand<VaultNameFlags> = async (context, { name }) => {
   const { backupPath } = await (await openVault(context)).remove(name);
+  await unbindKey(context, name);
   const notice = `Removed ${name}. The vault as it was: ${backupPath}\n`;
   return writeResult(context, { data: { name, backupPath }, notice });
 };

@@ -9,11 +9,11 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
     withChatOptions(program.command("chat").description("talk in the terminal; with words, as ask does")),
     ["prompt"],
     async (context, flags) => {
-      const [{ runChat }, { chatDependencies }] = await Promise.all([
+      const [{ isConversation, runChat }, { chatDependencies }] = await Promise.all([
         import("../commands/chat.ts"),
         import("../chat-dependencies.ts"),
       ]);
-      const kind = (flags.prompt ?? []).length > 0 ? "question" : "conversation";
+      const kind = isConversation(context, flags) ? "conversation" : "question";
       return runChat(context, flags, await chatDependencies(context, flags, kind));
     },
   );

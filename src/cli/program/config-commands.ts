@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { ConfigSetFlags, ConfigShowFlags } from "../commands/config.ts";
 import type { ConfigMigrateFlags } from "../commands/config-migrate.ts";
+import type { ConfigTrustFlags } from "../commands/config-trust.ts";
 import type { Binding } from "./bind.ts";
 
 export function addConfigCommands(program: Command, { bind }: Binding): void {
@@ -27,6 +28,16 @@ export function addConfigCommands(program: Command, { bind }: Binding): void {
       .option("--provider <name>", "whose model; default the default provider's"),
     ["key", "value"],
     async (context, flags) => (await import("../commands/config.ts")).runConfigSet(context, flags),
+  );
+  bind<ConfigTrustFlags>(
+    config
+      .command("trust")
+      .description("agree to the config file of a folder, with the content it has now")
+      .argument("[path]", "the file; default the one of this folder")
+      .option("--list", "print the files that were agreed to or refused")
+      .option("--revoke", "take the answer back"),
+    ["path"],
+    async (context, flags) => (await import("../commands/config-trust.ts")).runConfigTrust(context, flags),
   );
   const migrate = config.command("migrate").description("bring a file of Zeph or of an older zeph to today's form");
   // The name of the command in Zeph.

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { VaultBindFlags } from "../commands/vault-bind.ts";
 import type { Binding } from "./bind.ts";
 
 export function addVaultCommands(program: Command, { bind }: Binding): void {
@@ -40,6 +41,15 @@ export function addVaultCommands(program: Command, { bind }: Binding): void {
     vault.command("rm").description("remove a secret; a backup is kept").argument("<name>", "name of the secret"),
     ["name"],
     async (context, flags) => (await import("../commands/vault.ts")).runVaultRemove(context, flags),
+  );
+  bind<VaultBindFlags>(
+    vault
+      .command("bind")
+      .description("say where a key may be sent, when that has changed")
+      .argument("<name>", "name of the secret, or of a variable that holds the key")
+      .argument("<origins...>", "the address it is for, e.g. https://api.example.com"),
+    ["name", "origins"],
+    async (context, flags) => (await import("../commands/vault-bind.ts")).runVaultBind(context, flags),
   );
   bind(
     vault.command("check").description("say what is wrong with the vault and how to mend it"),

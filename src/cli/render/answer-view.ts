@@ -2,11 +2,12 @@ import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat
 import type { ChatSession } from "../../chat/session.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import type { CliContext, TerminalStream } from "../context.ts";
+import { show } from "../write-result.ts";
 import { foldFor } from "./fold-text.ts";
 import { renderMarkdown } from "./markdown.ts";
 import { startStatusLine } from "./status-line.ts";
 import { style } from "./style.ts";
-import { toTerminalText } from "./terminal-text.ts";
+import { toTerminalLine, toTerminalPage } from "./terminal-text.ts";
 import { renderPlain, type TextRenderer } from "./text-renderer.ts";
 import { renderUsage } from "./usage-line.ts";
 
@@ -30,7 +31,7 @@ export async function showAnswer(
   const unsubscribe = session.subscribe((event) => {
     if (event.type !== "notice") return status.onTransportEvent(event);
     status.clear();
-    stderr.write(`${foldFor(stderr, yellow(`! ${toTerminalText(event.text)}`))}\n`);
+    show(stderr, `${foldFor(stderr, yellow(`! ${event.text}`))}\n`);
     isNoticed = true;
     if (event.standIn !== undefined) status.waitFor(event.standIn.providerName);
     if (isWaiting) status.resume();
@@ -50,10 +51,10 @@ export async function showAnswer(
   }
   async function say(line: string): Promise<void> {
     await endBlocks();
-    await writeText(stderr, `${foldFor(stderr, line)}\n`);
+    await writeText(stderr, toTerminalPage(`${foldFor(stderr, line)}\n`));
     if (isWaiting) status.resume();
   }
-  async function show(event: ConversationEvent): Promise<void> {
+  async function showEvent(event: ConversationEvent): Promise<void> {
     switch (event.type) {
       case "waiting":
         isWaiting = true;
@@ -73,12 +74,12 @@ export async function showAnswer(
         isNoticed = false;
         return answer.write(event.text);
       case "notice":
-        return say(yellow(`! ${toTerminalText(event.text)}`));
+        return say(yellow(`! ${event.text}`));
       case "tool-call":
         isWaiting = true;
-        return say(dim(`⚙ ${event.toolName} ${toTerminalText(JSON.stringify(event.input) ?? "")}`));
+        return say(dim(toTerminalLine(`⚙ ${event.toolName} ${JSON.stringify(event.input) ?? ""}`)));
       case "tool-failed":
-        return say(yellow(`! the tool ${event.toolName} failed`));
+        return say(yellow(toTerminalLine(`! the tool ${event.toolName} failed`)));
       case "finished":
         isWaiting = false;
         return say(`${sharesScreen ? "\n" : ""}${dim(renderUsage(event))}`);
@@ -87,7 +88,7 @@ export async function showAnswer(
 
   try {
     for await (const event of events) {
-      await show(event);
+      await showEvent(event);
       if (!isOutcome(event)) continue;
       await endBlocks();
       return event;

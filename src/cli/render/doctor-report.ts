@@ -2,6 +2,7 @@ import type { CheckReport } from "../../doctor/check.ts";
 import type { DoctorReport } from "../../doctor/report.ts";
 import { displayWidth } from "./display-width.ts";
 import { type Style, style } from "./style.ts";
+import { toTerminalLine } from "./terminal-text.ts";
 
 const NAME_COLUMNS = 40;
 /** Under the name, behind the mark. */
@@ -26,7 +27,10 @@ export function renderDoctorReport(report: DoctorReport, { color, columns = 80 }
 }
 
 function renderCheck(check: CheckReport, styled: Style, width: number): readonly string[] {
-  const { name, detail, hint, status, elapsedMs } = check;
+  const { status, elapsedMs } = check;
+  const name = toTerminalLine(check.name);
+  const detail = toTerminalLine(check.detail);
+  const hint = check.hint === undefined ? undefined : toTerminalLine(check.hint);
   const time = `(${Math.round(elapsedMs)} ms)`;
   const shownName = width < NARROW ? name : name.padEnd(NAME_COLUMNS);
   const head = `${mark(status, styled)} ${shownName} ${styled.dim(time)}`;

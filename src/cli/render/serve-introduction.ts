@@ -1,4 +1,6 @@
+import type { LocalKey } from "../local-gateway-key.ts";
 import type { ServeChoices } from "../serve-choices.ts";
+import { toTerminalLine } from "./terminal-text.ts";
 
 export interface ServeIntroduction {
   readonly baseURL: string;
@@ -10,6 +12,11 @@ export interface ServeIntroduction {
   /** `none`: nobody needs one. */
   readonly keyState: "stored" | "created" | "temporary" | "none";
   readonly keyName: string;
+  readonly keyPlace: LocalKey["place"];
+  /** Are secrets kept in a vault, or in the environment? */
+  readonly usesVault: boolean;
+  /** Flags of this run that another command needs to find the same vault. */
+  readonly vaultFlags: string;
 }
 
 /** What `zeph serve` says before it begins: where it is, and what a client needs to use it. */
@@ -32,24 +39,32 @@ export function serveIntroduction(given: ServeIntroduction): string {
     "",
     "",
   ];
-  return lines.join("\n");
+  return lines.map(toTerminalLine).join("\n");
 }
 
-function keyLine({ key, keyState, keyName }: ServeIntroduction): string {
+function keyLine({ key, keyState, keyName, keyPlace, usesVault }: ServeIntroduction): string {
   switch (keyState) {
     case "none":
       return "none: every program on this computer may use it";
     case "created":
       return `${key ?? ""}  (new; kept in the vault as ${keyName}, not shown again)`;
     case "temporary":
-      return `${key ?? ""}  (for this run only; \`zeph vault init\` makes a vault to keep one in)`;
+      return `${key ?? ""}  (for this run only; ${usesVault ? "`zeph vault init` makes a vault to keep one in" : `set ${keyName} to keep one`})`;
     case "stored":
-      return key ?? `the one kept as ${keyName}; --show-key shows it`;
+      return (
+        key ??
+        `the one ${isVariable(keyPlace) ? `in the variable ${keyPlace.variable}` : `kept as ${keyName}`}; --show-key shows it`
+      );
   }
 }
 
-function keyValue({ key, keyState, keyName }: ServeIntroduction): string {
+function keyValue({ key, keyState, keyName, keyPlace, vaultFlags }: ServeIntroduction): string {
   if (keyState === "none") return "none";
   if (keyState === "temporary") return key ?? "";
-  return `"$(zeph vault get ${keyName})"`;
+  if (isVariable(keyPlace)) return `"$${keyPlace.variable}"`;
+  return `"$(zeph${vaultFlags} vault get ${keyName})"`;
+}
+
+function isVariable(place: LocalKey["place"]): place is { readonly variable: string } {
+  return typeof place === "object";
 }

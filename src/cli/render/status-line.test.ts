@@ -92,4 +92,13 @@ describe("startStatusLine", () => {
     status.clear();
     expect(stream.text).toBe("");
   });
+
+  it("tells of a wait in a line where there is no terminal, but of no short one", () => {
+    const { stream, status } = start("pipe");
+    status.wait(10);
+    const waiting = { type: "waiting", attempt: 2, maxAttempts: 3, reason: "" } as const;
+    status.onTransportEvent({ ...waiting, delayMs: 500 });
+    status.onTransportEvent({ ...waiting, delayMs: 7_200 });
+    expect(stream.text).toBe("gonkagate rate limited or unavailable, trying again in 8 s (2/3)\n");
+  });
 });

@@ -3,8 +3,8 @@ import type { TransportEvent } from "../../transport/events.ts";
 import type { TerminalStream } from "../context.ts";
 import { cutToWidth } from "./display-width.ts";
 import { style } from "./style.ts";
-import { toTerminalText } from "./terminal-text.ts";
-import { formatCount, formatSeconds } from "./usage-line.ts";
+import { toTerminalLine, toTerminalPage } from "./terminal-text.ts";
+import { formatCount, formatSeconds, formatWait } from "./usage-line.ts";
 
 /** One line that tells what is being waited for and for how long; it is gone before anything else is written. */
 export interface StatusLine {
@@ -48,7 +48,17 @@ type Activity =
 /** How long a step that takes a moment stays readable. */
 const BRIEF_MS = 600;
 
-/** A status line on a terminal; on anything else it says nothing. */
+/** Shorter waits are over before anybody could read about them. */
+const WORTH_A_LINE_MS = 1_000;
+
+/** A wait that the connection has begun, in one line for standard error. Undefined for one that is over at once. */
+export function waitLine(event: TransportEvent, providerName: string): string | undefined {
+  if (event.type !== "waiting" || event.delayMs < WORTH_A_LINE_MS) return undefined;
+  const { attempt, maxAttempts, delayMs } = event;
+  return `${providerName} rate limited or unavailable, trying again in ${formatWait(delayMs)} (${attempt}/${maxAttempts})\n`;
+}
+
+/** A status line on a terminal. On anything else it tells of longer waits only, each in a line of its own. */
 export function startStatusLine({ stream, clock, color, ...options }: StatusLineOptions): StatusLine {
   const isTerminal = stream.isTTY === true;
   const { dim } = style(color);
@@ -82,9 +92,9 @@ export function startStatusLine({ stream, clock, color, ...options }: StatusLine
 
   function draw(): void {
     const spinner = FRAMES[frame++ % FRAMES.length] ?? "";
-    const text = cutToWidth(`${spinner} ${toTerminalText(describe())}`, (stream.columns ?? 80) - 1);
+    const text = cutToWidth(`${spinner} ${toTerminalLine(describe())}`, (stream.columns ?? 80) - 1);
     // Written over the old text, then the rest erased: erasing first would flicker.
-    stream.write(`\r${dim(text)}${ERASE_REST}`);
+    stream.write(`\r${toTerminalPage(dim(text))}${ERASE_REST}`);
     shown = true;
     cancelTimer = clock.schedule(REDRAW_MS, draw);
   }
@@ -106,6 +116,7 @@ export function startStatusLine({ stream, clock, color, ...options }: StatusLine
     },
     onTransportEvent(event) {
       const nowMs = clock.nowMs();
+      if (!isTerminal) stream.write(waitLine(event, providerName) ?? "");
       if (event.type === "waiting") {
         const { attempt, maxAttempts, delayMs } = event;
         activity = { type: "retrying", untilMs: nowMs + delayMs, attempt, maxAttempts };

@@ -1,4 +1,15 @@
-/** Terminal styles; each returns the text unchanged when colour is off. */
+import { randomInt } from "node:crypto";
+
+/**
+ * Nobody outside knows it: with it as a first parameter, styles of zeph's own are told from those that a name or a server
+ * brings along. `toTerminalPage` takes it out again; a terminal would pass over it.
+ */
+const OWN = randomInt(10 ** 14 - 1) + 1;
+
+/** What {@link style} writes, with the code of the style. */
+export const OWN_STYLE = new RegExp(`\u001b\\[${OWN};(\\d+)m`, "g");
+
+/** Terminal styles; each returns the text unchanged when colour is off. For `toTerminalPage`, the last step of printing. */
 export interface Style {
   readonly bold: (text: string) => string;
   readonly dim: (text: string) => string;
@@ -19,7 +30,7 @@ const CODES = {
 
 export function style(color: boolean): Style {
   const wrap = ([open, close]: readonly [number, number]) =>
-    color ? (text: string) => `\u001b[${open}m${text}\u001b[${close}m` : (text: string) => text;
+    color ? (text: string) => `\u001b[${OWN};${open}m${text}\u001b[${OWN};${close}m` : (text: string) => text;
   return {
     bold: wrap(CODES.bold),
     dim: wrap(CODES.dim),

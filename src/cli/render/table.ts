@@ -1,8 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
 import { displayWidth } from "./display-width.ts";
+import { toTerminalLine } from "./terminal-text.ts";
 
 /** Columns side by side, two blanks apart, each as wide as its widest cell; the last one may run on. */
-export function renderTable(rows: readonly (readonly string[])[]): string {
+export function renderTable(given: readonly (readonly string[])[]): string {
+  // A line break in a name would begin a row that nobody wrote.
+  const rows = given.map((row) => row.map(toTerminalLine));
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, index) => {

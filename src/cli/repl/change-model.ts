@@ -3,7 +3,7 @@ import { foldText } from "../render/fold-text.ts";
 import { priceColumns } from "../render/price-columns.ts";
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { formatCount } from "../render/usage-line.ts";
 import { findModel } from "./find-model.ts";
 import type { Repl } from "./repl.ts";
@@ -25,16 +25,16 @@ export async function changeModel(repl: Repl, argument: string): Promise<void> {
   if (chosen !== undefined) return useModel(repl, chosen);
   if (found?.type === "one") return useModel(repl, found.id);
   if (found?.type === "several") {
-    return repl.print(`Several models fit: ${found.ids.map(toTerminalText).join(", ")}. Type more of the name.\n`);
+    return repl.print(`Several models fit: ${found.ids.map(toTerminalLine).join(", ")}. Type more of the name.\n`);
   }
-  const nearest = found?.nearest.map(toTerminalText).join(", ");
-  repl.print(`No model is called ${toTerminalText(typed)} here. Nearest: ${nearest}.\n`);
+  const nearest = found?.nearest.map(toTerminalLine).join(", ");
+  repl.print(`No model is called ${toTerminalLine(typed)} here. Nearest: ${nearest}.\n`);
 }
 
 function useModel(repl: Repl, id: string): void {
   const { conversation, models } = repl;
   conversation.use(withListing(conversation.session.withModel(id), models));
-  repl.print(`Now talking to ${toTerminalText(id)}.\n`);
+  repl.print(`Now talking to ${toTerminalLine(id)}.\n`);
 }
 
 async function pick(repl: Repl): Promise<string | undefined> {
@@ -55,7 +55,7 @@ function renderModels(
   const prices = priceColumns(models);
   const toRow = ({ id, contextLengthTokens, tools, ...model }: ChatModelListing, index: number) => [
     `${id === current ? green("●") : " "} ${index + 1}`,
-    id === current ? bold(toTerminalText(id)) : toTerminalText(id),
+    id === current ? bold(toTerminalLine(id)) : toTerminalLine(id),
     contextLengthTokens === undefined ? dim("?") : formatCount(contextLengthTokens),
     ...prices.cells(model),
     tools === undefined ? dim("?") : tools ? "yes" : "no",

@@ -1,6 +1,6 @@
 import { style } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import type { Repl } from "./repl.ts";
 
 /** `/provider`: the configured providers; `/provider NAME` goes on with that one and keeps the conversation. */
@@ -17,7 +17,7 @@ export async function changeProvider(repl: Repl, argument: string): Promise<void
   repl.models = [];
   // A convenience: the next run begins with it.
   await dependencies.rememberProvider?.(session.providerName).catch(() => {});
-  repl.print(`Now talking to ${session.providerName} · ${toTerminalText(session.modelId)}.\n`);
+  repl.print(`Now talking to ${session.providerName} · ${toTerminalLine(session.modelId)}.\n`);
 }
 
 async function pick(
@@ -33,7 +33,7 @@ async function pick(
   const rows = providers.map(({ name, model }, index) => [
     `${name === current ? green("●") : " "} ${index + 1}`,
     name === current ? bold(name) : name,
-    dim(toTerminalText(model ?? "")),
+    dim(toTerminalLine(model ?? "")),
   ]);
   repl.print(renderTable(rows));
   return (await repl.askUser("Number or name (Enter keeps the provider): "))?.trim();

@@ -2,6 +2,7 @@ import { createInterface, type Interface } from "node:readline";
 import { Writable } from "node:stream";
 import type { CliContext, TerminalStream } from "../context.ts";
 import { foldFor } from "../render/fold-text.ts";
+import { toTerminalPage } from "../render/terminal-text.ts";
 import { collectMessageLines } from "./message-lines.ts";
 import { BRACKETED_PASTE, pasteFilter } from "./paste-filter.ts";
 import { keepPastedText, toOneLine } from "./pasted-text.ts";
@@ -149,7 +150,7 @@ export function openLineInput(options: LineInputOptions): LineInput {
       }
     },
     printAbove(text) {
-      const folded = foldFor(screen, text);
+      const folded = toTerminalPage(foldFor(screen, text));
       if (deliver === undefined) {
         screen.write(folded);
         return;

@@ -1,5 +1,5 @@
 import { nearest } from "../../protocol/match-model.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { withListing } from "./change-model.ts";
 import type { Repl } from "./repl.ts";
 
@@ -17,7 +17,7 @@ export async function lookAtModel(repl: Repl): Promise<string | undefined> {
     const ids = models.map(({ id }) => id);
     if (ids.includes(session.modelId)) repl.conversation.use(withListing(session, models));
     if (ids.includes(session.modelId) || ids.length === 0) return undefined;
-    const offered = nearest(session.modelId, ids, 3).map(toTerminalText).join(", ");
+    const offered = nearest(session.modelId, ids, 3).map(toTerminalLine).join(", ");
     return `! ${session.providerName} no longer offers ${session.modelId}. Nearest: ${offered}. /model lists all.\n`;
   } catch {
     // Only a look ahead: whatever is wrong shows, with its name, at the first question.

@@ -17,7 +17,7 @@ export interface Repl {
   models: readonly ChatModelListing[];
   providers: readonly string[];
   hideReasoning: boolean;
-  /** What was sent last, for `/retry`. */
+  /** What was sent last, for `/retry`; a question that was refused before it was sent is in no conversation. */
   lastMessage: string | undefined;
   /** Files this chat has written, which it may write again. */
   readonly savedFiles: Set<string>;
@@ -27,4 +27,6 @@ export interface Repl {
   askUser(prompt: string): Promise<string | undefined>;
   /** Sends a message to the model and shows the answer. */
   send(message: string): Promise<void>;
+  /** Asks the last question of the conversation again; the new answer takes the place of the old one. */
+  sendAgain(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type Conversation, loadModelCode, startConversation } from "../../chat/conversation.ts";
+import type { ConversationEvent } from "../../chat/conversation-event.ts";
 import { type LineHistory, openLineHistory } from "../../chat/history.ts";
 import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
@@ -10,8 +11,9 @@ import { showAnswer } from "../render/answer-view.ts";
 import { renderError } from "../render/error.ts";
 import { foldFor } from "../render/fold-text.ts";
 import { style } from "../render/style.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine, toTerminalPage } from "../render/terminal-text.ts";
 import { formatCount, renderTotal } from "../render/usage-line.ts";
+import { show } from "../write-result.ts";
 import { type Interrupts, watchInterrupts } from "./interrupts.ts";
 import { type LineInput, openLineInput } from "./line-input.ts";
 import { lookAtModel } from "./look-at-model.ts";
@@ -35,7 +37,7 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
   const history = openLineHistory({ file: stateFile(join(dependencies.stateFolder, "chat-history.jsonl")) });
   const recall = await history.load();
   const screen = context.stderr.isTTY === true ? context.stderr : context.stdout;
-  const print = (text: string) => screen.write(foldFor(screen, text));
+  const print = (text: string) => show(screen, foldFor(screen, text));
   const { dim } = style(context.color);
 
   const leaving = new AbortController();
@@ -78,7 +80,11 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     savedFiles: new Set(),
     print,
     askUser: (prompt) => input.readLine(prompt),
-    send: (message) => send(repl, interrupts, message),
+    send: (message) => {
+      repl.lastMessage = message;
+      return answer(repl, interrupts, (signal) => conversation.ask(message, signal));
+    },
+    sendAgain: () => answer(repl, interrupts, (signal) => conversation.askAgain(signal)),
   };
   try {
     await talk(repl, { input, interrupts, history });
@@ -107,7 +113,7 @@ async function talk(
   // Both are for later; nobody waits for them, least of all a user who leaves.
   void Promise.allSettled([loadModelCode(), look]);
   for (;;) {
-    const message = await input.readMessage(bold(cyan("› ")), dim("… "));
+    const message = await input.readMessage(toTerminalPage(bold(cyan("› "))), toTerminalPage(dim("… ")));
     if (message === undefined) break;
     if (message.trim() === "") continue;
     interrupts.reset();
@@ -133,21 +139,27 @@ async function handle(repl: Repl, message: string): Promise<"stay" | "leave"> {
   return "stay";
 }
 
-async function send(repl: Repl, interrupts: Interrupts, message: string): Promise<void> {
+async function answer(
+  repl: Repl,
+  interrupts: Interrupts,
+  ask: (signal: AbortSignal) => AsyncIterable<ConversationEvent>,
+): Promise<void> {
   const { context, conversation, hideReasoning, print } = repl;
   const { dim } = style(context.color);
-  repl.lastMessage = message;
   print("\n");
   try {
-    const events = conversation.ask(message, interrupts.startAnswer());
+    const events = ask(interrupts.startAnswer());
     const outcome = await showAnswer(events, { context, session: conversation.session, hideReasoning });
     if (outcome.type === "failed") print(renderError(outcome.error, context));
-    if (outcome.type === "cancelled") print(dim(stopWords(outcome.partialText)));
+    const isKept = outcome.type !== "finished" && conversation.exchanges.at(-1)?.state === "finished";
+    if (outcome.type === "cancelled") print(dim(isKept ? EARLIER_STAYS : stopWords(outcome.partialText)));
     print("\n");
   } finally {
     interrupts.endAnswer();
   }
 }
+
+const EARLIER_STAYS = "Stopped. The earlier answer stays in the conversation.\n";
 
 function stopWords(partialText: string): string {
   return partialText === "" ? "Stopped.\n" : "Stopped. The text so far stays in the conversation.\n";
@@ -157,7 +169,7 @@ function renderBanner({ session }: Conversation, color: boolean): string {
   const { bold, dim } = style(color);
   const reads =
     session.contextLengthTokens === undefined ? "" : ` · reads ${formatCount(session.contextLengthTokens)} tokens`;
-  const names = `${session.providerName} · ${toTerminalText(session.modelId)}`;
+  const names = `${session.providerName} · ${toTerminalLine(session.modelId)}`;
   const help = "/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves";
   return `${bold("zeph")}  ${names}${dim(reads)}\n${dim(help)}\n\n`;
 }

@@ -1,7 +1,7 @@
 import type { ChatSession } from "../../chat/session.ts";
 import { type Support, supportsEffort, supportsThinkTokens, toReasoningEffort } from "../../chat/thinking.ts";
 import { REASONING_EFFORTS } from "../../protocol/network-parameters.ts";
-import { toTerminalText } from "../render/terminal-text.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import type { Repl } from "./repl.ts";
 
 /** Words of `/reasoning-effort`. */
@@ -27,11 +27,11 @@ export function setReasoningEffort({ conversation, print }: Repl, argument: stri
 function describeConfigured(session: ChatSession): string {
   const { reasoningEffort, modelId } = session;
   if (reasoningEffort === undefined) return "as the model likes.";
-  const from = `${toTerminalText(reasoningEffort)}, from the config`;
+  const from = `${toTerminalLine(reasoningEffort)}, from the config`;
   if (toReasoningEffort(reasoningEffort) === undefined) return `${from}; not sent, as no model knows this word.`;
   return supportsEffort(session) === "yes"
     ? `${from}.`
-    : `${from}; not sent, as the model list does not say that ${toTerminalText(modelId)} takes it.`;
+    : `${from}; not sent, as the model list does not say that ${toTerminalLine(modelId)} takes it.`;
 }
 
 const MOST_TOKENS = 1_000_000;
@@ -55,7 +55,7 @@ export function setThinkTokens({ conversation, print }: Repl, argument: string):
 }
 
 function heed({ modelId }: ChatSession, support: Support): string {
-  const model = toTerminalText(modelId);
+  const model = toTerminalLine(modelId);
   if (support === "yes") return `${model} takes this.`;
   if (support === "no") return `${model} does not take this: it is not sent, and holds for other models.`;
   return `It is sent; the model list does not say whether ${model} heeds it.`;

@@ -50,7 +50,7 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
   command("reasoning", "[on|off]", "show or hide what the model thinks", switchReasoning),
   command("reasoning-effort", "[LEVEL]", "how hard the model thinks: none, low, high … auto", setReasoningEffort),
   command("think-tokens", "[NUMBER]", "most tokens for thinking; 0 is off, auto is the model's choice", setThinkTokens),
-  { name: "retry", takes: "", help: "ask the last question again", run: retry },
+  { name: "retry", takes: "", help: "ask the last question again; the new answer replaces the old one", run: retry },
   command("migrate-config", "", "show what today's form would change in your config file", showMigration),
   command("help", "", "this list", showHelp),
   {
@@ -126,7 +126,8 @@ async function retry(repl: Repl): Promise<AfterCommand> {
     repl.print("Nothing was asked yet.\n");
     return "stay";
   }
-  await repl.send(repl.lastMessage);
+  if (repl.conversation.exchanges.at(-1)?.question === repl.lastMessage) await repl.sendAgain();
+  else await repl.send(repl.lastMessage);
   return "answered";
 }
 

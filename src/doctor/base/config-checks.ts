@@ -44,6 +44,7 @@ export function configWarningsCheck(state: LoadedSetup): Check {
 }
 
 const HINTS: Readonly<Record<string, string>> = {
+  untrusted_file: "Look at the file. If it is yours, run `zeph config trust`; otherwise nothing is to be done.",
   inline_key: "Move the key into the vault: `zeph vault import`.",
   legacy_form: "Delete the form that is out of date, or run `zeph config migrate --in-place` where it stands alone.",
 };

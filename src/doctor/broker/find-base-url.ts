@@ -1,5 +1,6 @@
 import type { ZephError } from "../../errors/zeph-error.ts";
 import { readBoundedText } from "../../internal/read-bounded.ts";
+import { parseForeignJson } from "../../internal/scan-json.ts";
 import { normalizeBaseURL } from "../../protocol/endpoint.ts";
 import { parseModels } from "../../protocol/models.ts";
 import type { FetchFunction } from "../../transport/fetch-function.ts";
@@ -39,7 +40,7 @@ export async function findBaseURL(
 async function looksLikeApi(fetch: FetchFunction, baseURL: string, signal: AbortSignal): Promise<boolean> {
   try {
     const response = await fetch(`${baseURL}/models`, { redirect: "manual", signal });
-    const json: unknown = JSON.parse(await readBoundedText(response.body, MAX_LIST_BYTES));
+    const json: unknown = parseForeignJson(await readBoundedText(response.body, MAX_LIST_BYTES));
     if (response.status === 401 || response.status === 403) return typeof json === "object" && json !== null;
     return response.ok && parseModels(json).length >= 0;
   } catch (thrown) {

@@ -16,7 +16,7 @@ export function keyCheck(sighting: BrokerSighting): Check {
     provider: config.name,
     isUntimed: true,
     async run(facts) {
-      const resolved = await setup.secret(config.apiKeyNames, `provider "${config.name}"`, config.inlineApiKey);
+      const resolved = await setup.apiKey(config);
       facts.secrets.push(resolved.secret);
       const value = resolved.secret.reveal();
       const recognized = recognizeKey(value, mergeBrokers(BROKERS, setup.loaded.config.brokers));

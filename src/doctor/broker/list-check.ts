@@ -1,5 +1,6 @@
 import { errorBehind } from "../../client/error-response.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { parseForeignJson } from "../../internal/scan-json.ts";
 import { parseModels } from "../../protocol/models.ts";
 import type { Check } from "../check.ts";
 import { failed, passed, warned } from "../results.ts";
@@ -34,7 +35,7 @@ export function listCheck(sighting: BrokerSighting): Check {
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: "the model list is not JSON", cause });
   }

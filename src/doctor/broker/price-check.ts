@@ -1,4 +1,5 @@
 import { readBoundedText } from "../../internal/read-bounded.ts";
+import { parseForeignJson } from "../../internal/scan-json.ts";
 import { normalizeBaseURL } from "../../protocol/endpoint.ts";
 import type { Check } from "../check.ts";
 import type { DoctorFacts } from "../facts.ts";
@@ -48,7 +49,7 @@ async function publicPrice(
   try {
     const response = await world.fetch(url, { redirect: "manual", signal });
     const text = await readBoundedText(response.body, MAX_PRICES_BYTES);
-    return response.ok ? readPublicPrices(JSON.parse(text)).get(config.model) : undefined;
+    return response.ok ? readPublicPrices(parseForeignJson(text)).get(config.model) : undefined;
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     // A price list is an addition; without it the price is unknown.

@@ -2,6 +2,7 @@ import { ZephError } from "../../errors/zeph-error.ts";
 import { readBoundedText } from "../../internal/read-bounded.ts";
 import { redactUrl } from "../../internal/redact.ts";
 import { normalizeBaseURL } from "../../protocol/endpoint.ts";
+import { readNetworkFailure } from "../../transport/network-error.ts";
 import type { Check } from "../check.ts";
 import { noteServerTime } from "../facts.ts";
 import { failed, passed } from "../results.ts";
@@ -36,7 +37,12 @@ export function reachCheck(sighting: BrokerSighting): Check {
             detail: `${thrown.summary}: ${stageWords(thrown, config.name, new URL(url).host)}`,
           };
         }
-        throw new ZephError("unreachable", { detail: new URL(url).host, cause: thrown });
+        const { error } = readNetworkFailure(thrown);
+        throw new ZephError("unreachable", {
+          detail: stageWords(error, config.name, new URL(url).host),
+          hint: error.hint,
+          cause: thrown,
+        });
       }
       const latencyMs = Math.max(0, clock.nowMs() - startedAtMs);
       noteServerTime(facts, new URL(url).host, Date.parse(response.headers.get("date") ?? ""));
@@ -53,6 +59,7 @@ export function reachCheck(sighting: BrokerSighting): Check {
 function stageWords({ detail = "no answer", code }: ZephError, label: string, host: string): string {
   const words = detail.startsWith(`${label}: `) ? detail.slice(label.length + 2) : detail;
   if (code !== "unreachable") return `${host}: ${words}`;
+  if (words.startsWith("the proxy ")) return `${words} (for ${host})`;
   const stage = /host name/.test(words) ? "DNS" : /TLS/.test(words) ? "TLS" : "connection";
   return `${stage}: ${words} (${host})`;
 }

@@ -58,7 +58,7 @@ export function accountCheck(sighting: NativeSighting): Check {
 
 function noPublicKey(source: string, chainId: string | undefined): CheckResult {
   const node = `${rootOf(source)}/chain-rpc/`;
-  const command = `inferenced publish-pubkey --from NAME --gas-prices 10ngonka --node ${node} --chain-id ${chainId ?? "CHAIN-ID"} --yes`;
+  const command = `inferenced publish-pubkey --from NAME --gas-prices 10ngonka --node ${node} --chain-id ${chainId ?? "CHAIN-ID"} --yes --keyring-backend BACKEND`;
   const { summary } = CATALOGUE.account_no_public_key;
   return { status: "fail", code: "account_no_public_key", detail: summary, hint: `Run: ${command}` };
 }

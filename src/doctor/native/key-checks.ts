@@ -16,7 +16,7 @@ function privateKeyCheck({ setup, config, names }: NativeSighting): Check {
     provider: config.name,
     isUntimed: true,
     async run(facts) {
-      const { secret, ...found } = await setup.secret(config.privateKeyNames, `provider "${config.name}"`);
+      const { secret, ...found } = await setup.privateKey(config);
       facts.secrets.push(secret);
       if (found.notice !== undefined) return warned(found.notice, { hint: "See `zeph vault list`." });
       return passed(secretSource(found), { data: { source: found.source, name: found.name } });
@@ -65,7 +65,7 @@ function signerCheck(sighting: NativeSighting): Check {
     after: [names.address],
     provider: config.name,
     async run() {
-      const { secret } = await setup.secret(config.privateKeyNames, `provider "${config.name}"`);
+      const { secret } = await setup.privateKey(config);
       const { RequestSigner } = await import("../../signer/request-signer.ts");
       const signer = RequestSigner.fromHex(secret.reveal(), { prefix: config.chainPrefix });
       const { storedAddress } = sighting;

@@ -1,6 +1,6 @@
 /** What a list of nodes tells about its proof. */
 export interface ProvenList {
-  readonly provenAtMs?: number;
+  readonly provenAtMs?: number | undefined;
 }
 
 /** How old the block is that proves a list, as an aside such as `, from a block 3 h old`; empty without a proof. */

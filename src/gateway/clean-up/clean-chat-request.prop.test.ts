@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { ACCEPTED_PARAMETERS } from "../../protocol/network-parameters.ts";
 import { checkMessages } from "../../sandbox/network/request/message-policy.ts";
 import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
-import { cleanChatRequest } from "./clean-chat-request.ts";
 
 const word = fc.constantFrom("", " ", "a", "b", "x".repeat(600), "auto", "required", "json_schema", "true", "-5", "7");
 const plain = fc.oneof(word, fc.double(), fc.integer({ min: -3, max: 3000 }), fc.boolean(), fc.constant(null));

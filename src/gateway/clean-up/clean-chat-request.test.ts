@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { thrownBy } from "../../../test/support/thrown-by.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import {
@@ -8,7 +9,6 @@ import {
   FORCED_PARAMETERS,
 } from "../../protocol/network-parameters.ts";
 import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
-import { cleanChatRequest } from "./clean-chat-request.ts";
 
 const base = { model: "m", messages: [{ role: "user", content: "hi" }] };
 

@@ -21,14 +21,16 @@ export interface CleanedChat extends ChangeSummary {
  * go, values come within their bounds, schemas lose their references, tool calls get ids of their own. What cannot be
  * mended is thrown: `invalid_request`, or `unsupported_capability` for images.
  *
+ * One step is work of a few milliseconds at most; between two steps others may have their turn.
+ *
  * @example
- * cleanChatRequest({ model: "m", messages, tags: ["x"], temperature: 3 }, options)
- * // request { model: "m", messages, temperature: 2 }, removed ["tags"], changed ["temperature"]
+ * cleanChatSteps({ model: "m", messages, tags: ["x"], temperature: 3 }, options)
+ * // in the end: request { model: "m", messages, temperature: 2 }, removed ["tags"], changed ["temperature"]
  */
-export function cleanChatRequest(
+export function* cleanChatSteps(
   body: JsonObject,
   options: Pick<CleanUpOptions, "access" | "keepToolType">,
-): CleanedChat {
+): Generator<undefined, CleanedChat> {
   const log = changeLog();
   const request = cleanFields(translateLegacy(liftExtraBody(body, log), log), log);
   const { model } = request;
@@ -36,9 +38,12 @@ export function cleanChatRequest(
   if (request.messages === undefined && "input" in body) {
     throw invalid("messages", "is missing; this looks like a request of the Responses API, which is not offered here");
   }
-  cleanTools(request, log, { ...options, nullUnions: nullUnionsFor(model) });
+  yield;
+  yield* cleanTools(request, log, { ...options, nullUnions: nullUnionsFor(model) });
   cleanResponseFormat(request, log, model);
-  const messages = cleanMessages(request.messages, log, { ...options, nullUnions: "keep" });
+  yield;
+  const messages = yield* cleanMessages(request.messages, log, { ...options, nullUnions: "keep" });
+  yield;
   const { summary } = log;
   const cleaned = summary.isUntouched ? body : { ...request, messages };
   if (jsonDepth(cleaned, NETWORK_LIMITS.maxJsonDepth + 1) > NETWORK_LIMITS.maxJsonDepth) {

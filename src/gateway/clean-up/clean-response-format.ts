@@ -1,6 +1,6 @@
 import { fitAnswerSchema } from "../../protocol/schema/fit-request-schemas.ts";
 import type { ChangeLog } from "./change-log.ts";
-import { asObject, byteLength, type JsonObject, jsonDepth } from "./json.ts";
+import { asObject, fitsBytes, type JsonObject, jsonDepth } from "./json.ts";
 
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 
@@ -73,10 +73,10 @@ function mayUseStructuredOutputs(value: unknown, model: string): boolean {
     choice === undefined ||
     (Array.isArray(choice) &&
       choice.length <= 256 &&
-      choice.every((each) => typeof each === "string" && byteLength(each) <= 1024));
+      choice.every((each) => typeof each === "string" && fitsBytes(each, 1024)));
   const grammarFits =
-    grammar === undefined || (typeof grammar === "string" && byteLength(grammar) <= 8192 && brackets(grammar) <= 200);
-  const tagFits = tag === undefined || (asObject(tag) !== undefined && byteLength(tag) <= 4096);
+    grammar === undefined || (typeof grammar === "string" && fitsBytes(grammar, 8192) && brackets(grammar) <= 200);
+  const tagFits = tag === undefined || (asObject(tag) !== undefined && fitsBytes(tag, 4096));
   return choiceFits && grammarFits && tagFits;
 }
 

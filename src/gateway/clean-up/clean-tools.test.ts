@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
-import { cleanChatRequest } from "./clean-chat-request.ts";
 import type { CleanUpOptions } from "./clean-up-options.ts";
 
 const base = { model: "m", messages: [{ role: "user", content: "hi" }] };

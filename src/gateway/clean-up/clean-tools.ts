@@ -2,21 +2,30 @@ import { NETWORK_LIMITS } from "../../protocol/network-parameters.ts";
 import { fitToolParameters } from "../../protocol/schema/fit-request-schemas.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { CleanUpOptions } from "./clean-up-options.ts";
-import { asObject, byteLength, type JsonObject, without } from "./json.ts";
+import { MAX_ENTRIES, tooMany } from "./invalid.ts";
+import { asObject, fitsBytes, type JsonObject, without } from "./json.ts";
 
-/** Brings `tools` and `tool_choice` into what the network takes. */
-export function cleanTools(request: Record<string, unknown>, log: ChangeLog, options: CleanUpOptions): void {
+/** Brings `tools` and `tool_choice` into what the network takes, a tool per step. Throws `request_too_large`. */
+export function* cleanTools(
+  request: Record<string, unknown>,
+  log: ChangeLog,
+  options: CleanUpOptions,
+): Generator<undefined, void> {
   if (request.tools !== undefined && !Array.isArray(request.tools)) {
     delete request.tools;
     log.removed("tools");
   }
   const given: readonly unknown[] = Array.isArray(request.tools) ? request.tools : [];
-  const tools = given.flatMap((tool, index) => {
+  // Lists that came another way than in the field of this name: as functions, or inside of `extra_body`.
+  if (given.length > MAX_ENTRIES.tools) throw tooMany("tools");
+  const tools: JsonObject[] = [];
+  for (const [index, tool] of given.entries()) {
     const cleaned = cleanTool(tool, options);
     if (cleaned === undefined) log.removed(`tools[${index}]`);
     else if (cleaned !== tool) log.changed(`tools[${index}]`);
-    return cleaned === undefined ? [] : [cleaned];
-  });
+    if (cleaned !== undefined) tools.push(cleaned);
+    yield;
+  }
   if (tools.length === 0) {
     // The network takes an empty list out together with the choice.
     for (const name of ["tools", "tool_choice"]) {
@@ -79,7 +88,7 @@ function toolChoice(choice: unknown, tools: readonly JsonObject[]): unknown {
   if (given?.type === "none") return "none";
   const name = asObject(given?.function)?.name ?? given?.name;
   const isThere = tools.some((tool) => asObject(tool.function)?.name === name);
-  if (typeof name !== "string" || !isThere || byteLength(name) > NETWORK_LIMITS.maxToolNameBytes) return "auto";
+  if (typeof name !== "string" || !isThere || !fitsBytes(name, NETWORK_LIMITS.maxToolNameBytes)) return "auto";
   if (given?.type === "function" && asObject(given.function) !== undefined) return choice;
   return { type: "function", function: { name } };
 }

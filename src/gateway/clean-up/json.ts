@@ -1,4 +1,4 @@
-export { asObject, byteLength, jsonDepth, without } from "../../protocol/json/measure-json.ts";
+export { asObject, fitsBytes, jsonDepth, without } from "../../protocol/json/measure-json.ts";
 export type { JsonObject } from "../../protocol/json/read-value.ts";
 
 /** How many values a JSON value holds, itself included. Stops counting beyond `limit`. */

@@ -47,8 +47,13 @@ export interface GatewayMetrics {
   render(now: { readonly inFlight: number; readonly upstream: GonkaFetch }): Answer;
 }
 
-export function gatewayMetrics(providerName: string): GatewayMetrics {
+/**
+ * @param providerName name of the first provider
+ * @param models names of models that the user chose; they always have a label of their own
+ */
+export function gatewayMetrics(providerName: string, models: readonly string[]): GatewayMetrics {
   const firstProvider = scrub(providerName);
+  const modelLabel = modelLabels(models);
   const requests = counter("zeph_requests_total", "Requests answered.", ["route", "provider", "model", "status"]);
   const outcomes = counter("zeph_outcomes_total", "How answers ended.", ["route", "provider", "outcome"]);
   const durations = histogram("zeph_request_duration_seconds", "Until the last byte.", ["route", "provider"], SECONDS);
@@ -64,8 +69,8 @@ export function gatewayMetrics(providerName: string): GatewayMetrics {
       const { route, status, outcome, elapsedMs, firstByteMs, usage } = record;
       const provider = record.fallbackProvider === undefined ? firstProvider : scrub(record.fallbackProvider);
       // Only what the upstream has answered for is a model; anything else is a word of the caller's.
-      const model = status === 200 ? (record.model ?? "") : "";
-      requests.add([route, provider, model, String(status)]);
+      const model = status === 200 ? modelLabel(record.model) : "";
+      requests.add([route, provider, model, statusLabel(status)]);
       outcomes.add([route, provider, outcome]);
       durations.observe([route, provider], elapsedMs / 1000);
       if (firstByteMs !== undefined) firstBytes.observe([route, provider], firstByteMs / 1000);
@@ -84,6 +89,30 @@ export function gatewayMetrics(providerName: string): GatewayMetrics {
       body: [...all.map((series) => series.render()), ...nowLines(inFlight, upstream)].join(""),
     }),
   };
+}
+
+/** Models that are not configured and have a label all the same, in the order in which they were answered for. */
+const MAX_OTHER_MODELS = 30;
+const PLAIN_MODEL = /^[A-Za-z0-9][\w.:/@+-]{0,127}$/;
+
+/** Words of the user's config, and a few ids that look like ids; whatever else callers and upstreams make up is one word. */
+function modelLabels(configured: readonly string[]): (model: string | undefined) => string {
+  const own = new Set(configured.map((model) => scrub(model)));
+  const others = new Set<string>();
+  return (model = "") => {
+    if (model === "" || own.has(model) || others.has(model)) return model;
+    if (others.size >= MAX_OTHER_MODELS || !PLAIN_MODEL.test(model)) return "other";
+    others.add(model);
+    return model;
+  };
+}
+
+const KNOWN_STATUSES: ReadonlySet<number> = new Set([
+  200, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 422, 426, 429, 499, 500, 501, 502, 503, 504, 529,
+]);
+
+function statusLabel(status: number): string {
+  return KNOWN_STATUSES.has(status) ? String(status) : `${Math.floor(status / 100)}xx`;
 }
 
 function nowLines(inFlight: number, upstream: GonkaFetch): readonly string[] {

@@ -3,7 +3,7 @@ import { forwardText } from "../forward-text.ts";
 import type { RouteContext } from "../gateway-state.ts";
 import { type PreparedChat, prepareChat } from "../prepare-chat.ts";
 import { readJsonBody } from "../read-json-body.ts";
-import { shownName } from "../shown-names.ts";
+import { shownNames } from "../shown-names.ts";
 import { assembledAnswer } from "./assembled-answer.ts";
 import { streamAnswer } from "./stream-answer.ts";
 import { upstreamAnswer } from "./upstream-answer.ts";
@@ -11,7 +11,7 @@ import { upstreamAnswer } from "./upstream-answer.ts";
 /** POST /v1/chat/completions: body, model, the network's rules, upstream, answer; in this order. */
 export async function chatRoute(context: RouteContext): Promise<Answer> {
   const { state, exchange, request } = context;
-  const prepared = prepareChat(
+  const prepared = await prepareChat(
     await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve }),
     state.options,
     state.keepToolType,
@@ -25,6 +25,6 @@ export async function chatRoute(context: RouteContext): Promise<Answer> {
 function record({ exchange }: RouteContext, { model, stream, removed, changed }: PreparedChat): void {
   exchange.setModel(model);
   exchange.record.stream = stream;
-  exchange.record.removed = removed.map(shownName);
-  exchange.record.changed = changed.map(shownName);
+  exchange.record.removed = shownNames(removed);
+  exchange.record.changed = shownNames(changed);
 }

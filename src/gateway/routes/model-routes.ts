@@ -1,6 +1,7 @@
 import { errorBehind } from "../../client/error-response.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { readBoundedText } from "../../internal/read-bounded.ts";
+import { parseForeignJson } from "../../internal/scan-json.ts";
 import { nearest } from "../../protocol/match-model.ts";
 import { type Answer, jsonAnswer } from "../answer.ts";
 import { requestHeaders } from "../forward-headers.ts";
@@ -52,7 +53,7 @@ async function readEntries(response: Response): Promise<readonly JsonObject[]> {
 
 function listIn(text: string): readonly unknown[] | undefined {
   try {
-    const body: unknown = JSON.parse(text);
+    const body: unknown = parseForeignJson(text);
     const list = Array.isArray(body) ? body : (asObject(body)?.data ?? asObject(body)?.models);
     return Array.isArray(list) ? list : undefined;
   } catch {

@@ -1,6 +1,7 @@
 import { errorBehind } from "../../client/error-response.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 import { type Answer, type ByteSource, jsonAnswer } from "../answer.ts";
 import { errorObject, toZephError } from "../error-answer.ts";
 import { responseHeaders } from "../forward-headers.ts";
@@ -36,7 +37,7 @@ export function noteUpstream({ exchange }: RouteContext, upstream: Headers): Rec
 }
 
 export function isEventStream(response: Response): boolean {
-  return response.headers.get("content-type")?.startsWith("text/event-stream") === true;
+  return /^\s*text\/event-stream\b/i.test(response.headers.get("content-type") ?? "");
 }
 
 /** Proxies on the way (nginx and others) must not hold a stream back. */
@@ -81,7 +82,7 @@ async function refusalAnswer(
 
 function errorIn(bodyText: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    return asObject(asObject(JSON.parse(bodyText))?.error);
+    return asObject(asObject(parseForeignJson(bodyText, SMALL_ANSWER_LIMITS))?.error);
   } catch {
     // A page or bare text; the error behind the response has the words.
     return undefined;
@@ -108,7 +109,8 @@ async function wholeAnswer(
     const { done, value } = await reader.read();
     if (done) {
       const body = Buffer.concat(chunks, length);
-      noteUsage(context, body, upstreamHeaders);
+      const value = parseWhole(body);
+      if (value !== undefined) context.exchange.record.usage = readUsage(value, upstreamHeaders);
       return { status, headers, body };
     }
     chunks.push(value);
@@ -117,11 +119,17 @@ async function wholeAnswer(
   return { status, headers, body: longAnswer(context, reader, chunks) };
 }
 
-function noteUsage({ exchange }: RouteContext, body: Buffer, headers: Headers): void {
+const EVENT_LINE = /^\s*(?::|data|event|id|retry)/;
+
+/** An answer that no client could read is the upstream's failure, and said to be. Undefined for events, which are read elsewhere. */
+function parseWhole(body: Buffer): unknown {
+  const text = body.toString("utf8");
+  if (EVENT_LINE.test(text)) return undefined;
   try {
-    exchange.record.usage = readUsage(JSON.parse(body.toString("utf8")), headers);
-  } catch {
-    // Not JSON; the caller will see for itself.
+    return parseForeignJson(text, SMALL_ANSWER_LIMITS);
+  } catch (cause) {
+    const detail = text.trim() === "" ? "an empty answer came" : "the answer is not JSON";
+    throw new ZephError("bad_response", { detail, charged: "yes", cause });
   }
 }
 

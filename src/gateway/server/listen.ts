@@ -4,7 +4,9 @@ import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { type Clock, systemClock } from "../../internal/clock.ts";
+import { isLoopback } from "../../protocol/endpoint.ts";
 import type { LocalGateway } from "../local-gateway.ts";
+import { LOCAL_KEY_NAME } from "../local-key.ts";
 import { type IdleConnections, idleConnections } from "./idle-connections.ts";
 import { writeAnswer } from "./write-answer.ts";
 
@@ -38,7 +40,8 @@ export const DEFAULT_PORT = 8424;
 const DEFAULT_GRACE_MS = 30_000;
 
 /**
- * Serves a local gateway over HTTP/1.1. Throws `usage` when the port is taken or not allowed.
+ * Serves a local gateway over HTTP/1.1. Throws `usage` when the port is taken or not allowed, and when other computers
+ * could reach the address while the key is none or too weak for that.
  *
  * @example
  * ```ts
@@ -49,6 +52,7 @@ const DEFAULT_GRACE_MS = 30_000;
  */
 export async function listen(gateway: LocalGateway, options: ListenOptions = {}): Promise<Listening> {
   const { port = DEFAULT_PORT, hostname = "127.0.0.1", clock = systemClock, stallMs = 120_000 } = options;
+  refuseWeakKey(gateway, hostname);
   const listener = getRequestListener(
     async (request, bindings) => {
       const { outgoing } = bindings as HttpBindings;
@@ -70,6 +74,16 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
     port: address.port,
     close: ({ graceMs = DEFAULT_GRACE_MS } = {}) => closed(server, { gateway, idle, clock, graceMs }),
   };
+}
+
+/** Whoever reaches the endpoint can try keys, and spends the user's money with the right one. */
+function refuseWeakKey({ keyWeakness }: LocalGateway, hostname: string): void {
+  const url = `http://${hostname.includes(":") ? `[${hostname.replace(/^\[|\]$/g, "")}]` : hostname}`;
+  if (keyWeakness === undefined || (URL.canParse(url) && isLoopback(url))) return;
+  throw new ZephError("usage", {
+    detail: `other computers can reach ${hostname}, and the local key is too weak for that: it ${keyWeakness}`,
+    hint: `Use a longer one: without one of your own (\`zeph vault rm ${LOCAL_KEY_NAME}\`), \`zeph serve\` makes a strong one. Or serve on 127.0.0.1.`,
+  });
 }
 
 /** Sockets that say nothing, or say it a byte at a time, cost a little memory until these run out. */

@@ -3,8 +3,32 @@ import type { JsonObject } from "./read-value.ts";
 const encoder = new TextEncoder();
 
 /** Size of a value as UTF-8 JSON, or of a string as UTF-8. */
-export function byteLength(value: unknown): number {
+function byteLength(value: unknown): number {
   return encoder.encode(typeof value === "string" ? value : (JSON.stringify(value) ?? "")).length;
+}
+
+/** Whether a value takes at most `maxBytes`, as {@link byteLength} counts. What is far larger is not written out to be measured. */
+export function fitsBytes(value: unknown, maxBytes: number): boolean {
+  return leastBytes(value, maxBytes) <= maxBytes && byteLength(value) <= maxBytes;
+}
+
+/** What a value takes at least. Stops counting beyond `limit`. */
+function leastBytes(value: unknown, limit: number): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 1;
+  let least = 2;
+  if (Array.isArray(value)) {
+    for (const entry of value) {
+      least += leastBytes(entry, limit - least);
+      if (least > limit) return least;
+    }
+    return least;
+  }
+  for (const name in value) {
+    least += name.length + 3 + leastBytes(Reflect.get(value, name), limit - least);
+    if (least > limit) return least;
+  }
+  return least;
 }
 
 /** Nesting of a JSON value: a plain value is 0, `[]` is 1. Looks no deeper than `limit`, so that hostile input costs nothing. */

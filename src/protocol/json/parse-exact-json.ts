@@ -1,4 +1,5 @@
 import { ZephError } from "../../errors/zeph-error.ts";
+import { parseForeignJson } from "../../internal/scan-json.ts";
 
 /** A JSON string, or a JSON number. Strings come first so that digits inside them are left alone. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
@@ -10,7 +11,7 @@ const LONG_INTEGER = /^-?\d{16,}$/;
  */
 export function parseExactJson(text: string): unknown {
   try {
-    return JSON.parse(text.replace(TOKEN, (token) => (LONG_INTEGER.test(token) ? `"${token}"` : token)));
+    return parseForeignJson(text.replace(TOKEN, (token) => (LONG_INTEGER.test(token) ? `"${token}"` : token)));
   } catch (cause) {
     throw new ZephError("bad_response", { detail: "the answer is not JSON", cause });
   }

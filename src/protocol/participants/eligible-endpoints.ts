@@ -29,8 +29,10 @@ export function eligibleEndpoints(
 ): EligibleEndpoints {
   const endpoints: Endpoint[] = [];
   const skipped: { address: string; reason: string }[] = [];
+  const seen = new Set<string>();
   for (const participant of participants) {
-    const result = judge(participant, rules);
+    const result = seen.has(participant.address) ? "is listed twice" : judge(participant, rules);
+    seen.add(participant.address);
     if (typeof result === "string") skipped.push({ address: participant.address, reason: result });
     else endpoints.push(result);
   }

@@ -57,6 +57,13 @@ describe("eligibleEndpoints", () => {
   const reasonFor = (change: Partial<typeof participant>, rules = {}) =>
     eligibleEndpoints([{ ...participant, ...change }], rules).skipped[0]?.reason;
 
+  it("takes a node that is listed twice for one", () => {
+    const twice = [participant, { ...participant, inferenceUrl: "http://other.example" }];
+    const { endpoints, skipped } = eligibleEndpoints(twice);
+    expect(endpoints).toHaveLength(1);
+    expect(skipped).toEqual([{ address: participant.address, reason: "is listed twice" }]);
+  });
+
   it("normalises the URL to exactly one /v1", () => {
     expect(eligibleEndpoints([participant]).endpoints).toEqual([
       { baseURL: "http://node.example:8000/v1", address: participant.address },

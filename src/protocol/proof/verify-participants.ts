@@ -30,8 +30,8 @@ export interface VerifyParticipantsInput {
   readonly commit?: unknown;
   /** All pages of `GET /chain-rpc/validators?height=H+1`. Default: the validators in the response, if they are all. */
   readonly validators?: unknown;
-  /** Chain the list must come from; without it any chain will do. */
-  readonly chainId?: string;
+  /** Chain the list must come from; without it any chain will do. A list without a proof names no chain, and is refused. */
+  readonly chainId?: string | undefined;
   /** Epoch the list was asked for; without it any epoch will do. */
   readonly epochId?: bigint;
   /** What the user knows from elsewhere. With it the result is `verified` or an error. */
@@ -111,10 +111,17 @@ export function verifyParticipants(input: VerifyParticipantsInput): VerifiedPart
   };
 }
 
-function withoutProof({ response, trust }: VerifyParticipantsInput): VerifiedParticipants {
+function withoutProof({ response, trust, chainId }: VerifyParticipantsInput): VerifiedParticipants {
   if (isPinned(trust)) {
     inStep("trust", () => {
       throw brokenProof("a hash is pinned, but the source offers no proof that could lead to it");
+    });
+  }
+  if (chainId !== undefined) {
+    inStep("header", () => {
+      throw brokenProof(
+        `the list has to come from the chain ${chainId}, but the source offers no proof that names its chain`,
+      );
     });
   }
   const { active, excluded } = parseParticipants(response);

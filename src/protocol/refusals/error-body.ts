@@ -1,3 +1,4 @@
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 /** What an error body says, whatever its shape. */
 export interface ErrorBody {
   /** `openai`: `{error:{message}}` · `text`: `{error:"…"}` · `html` · `other`: JSON of another shape, or plain text · `empty`. */
@@ -16,7 +17,7 @@ export function parseErrorBody(bodyText: string, contentType = ""): ErrorBody {
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch {
     // Not JSON is one of the forms this function exists for: plain text.
     return { shape: "other", message: text, code: undefined, type: undefined };

@@ -22,7 +22,7 @@ export interface Refusal {
 
 /** For every failure after which nobody can say whether the network charges. */
 export const MAYBE_CHARGED_HINT =
-  "The node may have the request already and charge for it. Try again if a second charge is acceptable; zeph does so by itself only with retryCharged.";
+  "The endpoint may have the request already and charge for it. Try again if a second charge is acceptable; zeph does so by itself only with retryCharged.";
 
 /** A response as the refusal tables see it. */
 export interface RefusedResponse {

@@ -285,3 +285,29 @@ describe("what is told to be left out", () => {
     },
   );
 });
+
+describe("the work for one schema", () => {
+  const refersTo = (target: JsonObject) =>
+    object(Object.fromEntries(Array.from({ length: 250 }, (_, i) => [`p${i}`, { $ref: "#/$defs/D" }])), {
+      $defs: { D: target, E: { description: "d".repeat(1_000_000) } },
+    });
+
+  it("is bounded however often a wide one is referred to", () => {
+    let read = 0;
+    const wide = new Proxy(Object.fromEntries(Array.from({ length: 4_000 }, (_, i) => [`x${i}`, i])), {
+      ownKeys(target) {
+        const keys = Reflect.ownKeys(target);
+        read += keys.length;
+        return keys;
+      },
+    });
+    fitted(refersTo(wide));
+    expect(read).toBeLessThan(80_000);
+  });
+
+  it("does not write out a long text once for each reference to it", () => {
+    const description = "d".repeat(4_000_000);
+    expect(JSON.stringify(fitted(refersTo({ description, type: "string" }))).length).toBeLessThan(limits.maxBytes);
+    expect(fitted(refersTo({ $ref: `#/$defs/E${"/a".repeat(1_000_000)}` }))).toMatchObject({ type: "object" });
+  });
+});

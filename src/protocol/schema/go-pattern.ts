@@ -1,4 +1,4 @@
-import { byteLength } from "../json/measure-json.ts";
+import { fitsBytes } from "../json/measure-json.ts";
 
 /** Escapes that RE2 knows besides punctuation; others, such as \u and back-references, it refuses. */
 const ESCAPES =
@@ -13,7 +13,7 @@ const LIMITS = /\{(?:\d*,)?(?!0*1000\})\d{4,}\}|\{(?!0*1000,)\d{4,},\d*\}|[*+?}]
  * one that does not compile costs the whole request. Patterns with flags such as `(?i)` are left out too.
  */
 export function compilesInGo(pattern: unknown, maxBytes: number): boolean {
-  if (typeof pattern !== "string" || byteLength(pattern) > maxBytes) return false;
+  if (typeof pattern !== "string" || !fitsBytes(pattern, maxBytes)) return false;
   const plain = pattern.replace(ESCAPES, "a");
   if (plain.includes("\\") || GROUPS.test(plain) || LIMITS.test(plain)) return false;
   try {

@@ -2,7 +2,7 @@ import { asObject } from "../json/measure-json.ts";
 import type { JsonObject } from "../json/read-value.ts";
 import { cleanKeywords, type Detail, type OnDrop } from "./clean-keywords.ts";
 import { SCHEMA_ARMS, SCHEMA_MAPS, SUBSCHEMAS } from "./keywords.ts";
-import { type OpenSchemas, resolveNode } from "./resolve-node.ts";
+import { type FieldBudget, type OpenSchemas, resolveNode } from "./resolve-node.ts";
 import type { FittedSchema, PlacedLimits } from "./schema-problem.ts";
 
 /** A schema of the original and its counterpart that is being built. */
@@ -22,7 +22,17 @@ interface Slot {
  */
 export function rebuildSchema(
   root: JsonObject,
-  { limits, detail, maxDepth }: { readonly limits: PlacedLimits; readonly detail: Detail; readonly maxDepth: number },
+  {
+    limits,
+    detail,
+    maxDepth,
+    budget,
+  }: {
+    readonly limits: PlacedLimits;
+    readonly detail: Detail;
+    readonly maxDepth: number;
+    readonly budget: FieldBudget;
+  },
 ): FittedSchema {
   const result: Record<string, unknown> = {};
   const dropped = new Set<string>();
@@ -30,7 +40,10 @@ export function rebuildSchema(
   const queue: Slot[] = [{ source: root, into: result, depth: 1, level: 1, open: undefined }];
   let nodes = 1;
   const hasRoom = (slot: Slot, levels: number, count = 1) =>
-    slot.depth < maxDepth && slot.level + levels <= limits.maxJsonDepth && nodes + count <= limits.maxNodes;
+    slot.depth < maxDepth &&
+    slot.level + levels <= limits.maxJsonDepth &&
+    nodes + count <= limits.maxNodes &&
+    budget.fields > 0;
 
   function child(slot: Slot, source: JsonObject, levels: number, open: OpenSchemas): JsonObject {
     const into: Record<string, unknown> = {};
@@ -65,7 +78,7 @@ export function rebuildSchema(
     else onDrop(keyword);
   }
   function expand(slot: Slot): void {
-    const { node, open } = resolveNode(slot.source, slot.open, { root, nullUnions: limits.nullUnions, onDrop });
+    const { node, open } = resolveNode(slot.source, slot.open, { root, nullUnions: limits.nullUnions, budget, onDrop });
     cleanKeywords(node, slot.into, { limits, detail, levels: limits.maxJsonDepth - slot.level, onDrop });
     for (const keyword of SUBSCHEMAS) {
       const value = node[keyword];

@@ -16,6 +16,13 @@ export interface ResolvedNode {
 
 /** References may lead to references; nobody needs more hops than this. */
 const MAX_HOPS = 32;
+/** A pointer beyond this is no name in anybody's schema. */
+const MAX_POINTER_CHARS = 1024;
+
+/** Fields that may still be copied while one schema is rebuilt: what is kept of a schema has far fewer. */
+export interface FieldBudget {
+  fields: number;
+}
 
 /**
  * Follows a node's reference and folds what has only one meaning: `allOf` with one arm, and, where unions with null are
@@ -27,12 +34,19 @@ export function resolveNode(
   {
     root,
     nullUnions,
+    budget,
     onDrop,
-  }: { readonly root: JsonObject; readonly nullUnions: "keep" | "avoid"; readonly onDrop: OnDrop },
+  }: {
+    readonly root: JsonObject;
+    readonly nullUnions: "keep" | "avoid";
+    readonly budget: FieldBudget;
+    readonly onDrop: OnDrop;
+  },
 ): ResolvedNode {
   let node = source;
   let open: OpenSchemas = { schema: source, outer };
-  for (let hop = 0; hop < MAX_HOPS; hop += 1) {
+  for (let hop = 0; hop < MAX_HOPS && budget.fields > 0; hop += 1) {
+    budget.fields -= sizeOf(node);
     if (Object.hasOwn(node, "$ref")) {
       const target = findTarget(root, node.$ref);
       const siblings = without(node, ["$ref"]);
@@ -56,6 +70,13 @@ export function resolveNode(
   return { node: leafOf(node), open };
 }
 
+/** Fields, and entries of the lists and maps that are copied together with them. */
+function sizeOf(node: JsonObject): number {
+  let size = 0;
+  for (const name in node) size += Array.isArray(node[name]) ? node[name].length + 1 : 1;
+  return size + Object.keys(asObject(node.properties) ?? {}).length;
+}
+
 function isOpen(schema: JsonObject, open: OpenSchemas): boolean {
   for (let at: OpenSchemas | undefined = open; at !== undefined; at = at.outer) if (at.schema === schema) return true;
   return false;
@@ -71,7 +92,7 @@ function findTarget(root: JsonObject, reference: unknown): JsonObject | undefine
   if (typeof reference !== "string" || !reference.startsWith("#")) return undefined;
   const pointer = reference.slice(1);
   if (pointer === "") return root;
-  if (!pointer.startsWith("/")) return undefined;
+  if (!pointer.startsWith("/") || pointer.length > MAX_POINTER_CHARS) return undefined;
   let at: unknown = root;
   for (const step of pointer.slice(1).split("/")) {
     if (typeof at !== "object" || at === null) return undefined;

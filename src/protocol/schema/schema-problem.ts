@@ -1,4 +1,4 @@
-import { asObject, byteLength, jsonDepth } from "../json/measure-json.ts";
+import { asObject, fitsBytes, jsonDepth } from "../json/measure-json.ts";
 import type { JsonObject } from "../json/read-value.ts";
 import { SCHEMA_REFERENCE_KEYWORDS, type SchemaLimits } from "../network-parameters.ts";
 import { compilesInGo } from "./go-pattern.ts";
@@ -26,7 +26,7 @@ export function hasSchemaProblem(schema: JsonObject, limits: PlacedLimits): bool
   return (
     !nodeFits(schema, 1, limits, counted) ||
     jsonDepth(schema, limits.maxJsonDepth + 1) > limits.maxJsonDepth ||
-    byteLength(schema) > limits.maxBytes
+    !fitsBytes(schema, limits.maxBytes)
   );
 }
 

@@ -49,7 +49,14 @@ async function importHex([name, hex], flags) {
 }
 
 async function list(_, flags) {
-  const records = (await openKeyring(flags)).list();
+  let records = [];
+  try {
+    records = (await openKeyring(flags)).list();
+  } catch (error) {
+    if (!error.message.includes("passphrase")) throw error;
+    // The SDK says so on standard error only: the list is empty and the exit code 0.
+    process.stderr.write(`${error.message}\n`);
+  }
   if (flags["list-names"] === true) {
     process.stdout.write(records.map(({ name }) => `${name}\n`).join(""));
   } else if (flags.output === "json") {

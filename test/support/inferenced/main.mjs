@@ -17,6 +17,16 @@ const COMMANDS = {
   signature: signatureCommand,
 };
 
+const USAGE = `Usage:
+  inferenced keys export <name> [flags]
+
+Flags:
+  -h, --help            help for export
+      --unarmored-hex   Export unarmored hex privkey. Requires --unsafe.
+      --unsafe          Enable unsafe operations.
+
+`;
+
 async function main(argv) {
   const parsed = parseArguments(argv);
   const [command = "help", ...words] = parsed.words;
@@ -32,6 +42,8 @@ async function main(argv) {
 }
 
 main(process.argv.slice(2)).catch((error) => {
+  // A wrong flag costs the reader the whole usage text first.
+  if (/^unknown (?:shorthand )?flag/.test(error.message)) process.stderr.write(USAGE);
   process.stderr.write(`Error: ${error.message}\n`);
   process.exitCode = 1;
 });

@@ -1,22 +1,24 @@
 import { NETWORK_LIMITS } from "../../../protocol/network-parameters.ts";
-import { asObject, byteLength, cutBytes } from "../json.ts";
+import { asObject, cutBytes, fitsBytes } from "../json.ts";
 import { type FieldRule, toNumber } from "./numbers.ts";
 
 const { maxStopSequences, maxStopBytes, maxUserBytes, maxLogitBiasEntries } = NETWORK_LIMITS;
 
 /** The list itself when every entry fits, else what is left of it; `undefined` when that is nothing. */
-function fitting<Entry>(list: readonly unknown[], maxEntries: number, fit: (entry: unknown) => Entry | undefined) {
-  const kept = list
-    .map(fit)
-    .filter((entry) => entry !== undefined)
-    .slice(0, maxEntries);
+function fitting<Entry>(list: readonly unknown[], maxEntries: number, entryOf: (entry: unknown) => Entry | undefined) {
+  const kept: Entry[] = [];
+  for (const entry of list) {
+    if (kept.length === maxEntries) break;
+    const fitted = entryOf(entry);
+    if (fitted !== undefined) kept.push(fitted);
+  }
   if (kept.length === 0) return undefined;
   const isSame = kept.length === list.length && kept.every((entry, index) => entry === list[index]);
   return isSame ? list : kept;
 }
 
 const shortText = (maxBytes: number) => (entry: unknown) =>
-  typeof entry === "string" && entry !== "" && byteLength(entry) <= maxBytes ? entry : undefined;
+  typeof entry === "string" && entry !== "" && fitsBytes(entry, maxBytes) ? entry : undefined;
 
 /** A sequence that is too long would stop at nothing once cut, so it goes. */
 export const stop: FieldRule = (value) =>
@@ -42,7 +44,7 @@ export const user: FieldRule = (value) => {
 
 /** The network drops it from most requests and reads it for Kimi only; too long a one is refused. */
 export const safetyIdentifier: FieldRule = (value) =>
-  typeof value === "string" && byteLength(value) <= maxUserBytes ? value : undefined;
+  typeof value === "string" && fitsBytes(value, maxUserBytes) ? value : undefined;
 
 const MAX_BIAS = 100;
 

@@ -1,5 +1,5 @@
 import { FORBIDDEN_TEMPLATE_KEYS, NETWORK_LIMITS, REASONING_EFFORTS } from "../../../protocol/network-parameters.ts";
-import { asObject, byteLength, countValues, jsonDepth, without } from "../json.ts";
+import { asObject, countValues, fitsBytes, jsonDepth, without } from "../json.ts";
 import type { FieldRule } from "./numbers.ts";
 
 const EFFORTS: ReadonlySet<unknown> = new Set(REASONING_EFFORTS);
@@ -34,5 +34,5 @@ export const templateArguments: FieldRule = (value) => {
   if (Object.keys(kept).length === 0 && isForbidden) return undefined;
   if (jsonDepth(kept, maxTemplateDepth + 1) > maxTemplateDepth) return undefined;
   if (countValues(kept, maxTemplateNodes + 1) > maxTemplateNodes) return undefined;
-  return byteLength(kept) > maxTemplateBytes ? undefined : kept;
+  return fitsBytes(kept, maxTemplateBytes) ? kept : undefined;
 };

@@ -18,7 +18,9 @@ interface OpenCall {
  * @param usedIds every id the conversation names, so that a new one is new
  */
 export function callIds(usedIds: ReadonlySet<string>): CallIds {
-  const open: OpenCall[] = [];
+  /** In the order of the conversation; and the same by the id that was given, as a search per result would take long. */
+  const open = new Set<OpenCall>();
+  const openByGiven = new Map<string, Set<OpenCall>>();
   const answered = new Set<string>();
   let count = 0;
 
@@ -38,7 +40,11 @@ export function callIds(usedIds: ReadonlySet<string>): CallIds {
           const isUsable = typeof given === "string" && given.trim() !== "" && !inTurn.has(given);
           const id = isUsable ? given : freshId(functionName);
           inTurn.add(id);
-          open.push({ given: typeof given === "string" ? given : "", id });
+          const call = { given: typeof given === "string" ? given : "", id };
+          open.add(call);
+          const alike = openByGiven.get(call.given);
+          if (alike === undefined) openByGiven.set(call.given, new Set([call]));
+          else alike.add(call);
           count += 1;
           return id;
         },
@@ -46,9 +52,11 @@ export function callIds(usedIds: ReadonlySet<string>): CallIds {
     },
     answer(given) {
       const wanted = typeof given === "string" && given.trim() !== "" ? given : undefined;
-      const index = wanted === undefined ? (open.length > 0 ? 0 : -1) : open.findIndex((call) => call.given === wanted);
-      const call = index === -1 ? undefined : open.splice(index, 1)[0];
+      const candidates = wanted === undefined ? open : openByGiven.get(wanted);
+      const call: OpenCall | undefined = candidates?.values().next().value;
       if (call !== undefined) {
+        open.delete(call);
+        openByGiven.get(call.given)?.delete(call);
         answered.add(call.id);
         return call.id;
       }

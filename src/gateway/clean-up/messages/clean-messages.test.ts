@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { cleanChatRequest } from "../../../../test/support/clean-chat-request.ts";
 import { checkMessages } from "../../../sandbox/network/request/message-policy.ts";
 import { applyNetworkRules } from "../../../sandbox/network-rules/apply-network-rules.ts";
-import { cleanChatRequest } from "../clean-chat-request.ts";
 
 const user = { role: "user", content: "hi" };
 const call = (id: unknown, name = "f") => ({ id, type: "function", function: { name, arguments: "{}" } });

@@ -1,11 +1,12 @@
-import { NETWORK_LIMITS } from "../../../protocol/network-parameters.ts";
 import type { ChangeLog } from "../change-log.ts";
 import type { CleanUpOptions } from "../clean-up-options.ts";
-import { invalid } from "../invalid.ts";
+import { invalid, MAX_ENTRIES, tooMany } from "../invalid.ts";
 import { asObject, type JsonObject, without } from "../json.ts";
 import { type CallIds, callIds } from "./call-ids.ts";
 import { cleanMessage } from "./clean-message.ts";
 import { cleanToolCalls } from "./clean-tool-calls.ts";
+
+const MESSAGES_PER_STEP = 32;
 
 /** The words the network itself puts in the place of a result that is empty. */
 const NO_RESULT = "<empty tool result>";
@@ -14,23 +15,27 @@ const NO_RESULT = "<empty tool result>";
  * Messages the network takes. What it would leave out without a word (results without a call, turns that say nothing) is
  * left out here and named, because the model then knows less than the caller believes.
  */
-export function cleanMessages(value: unknown, log: ChangeLog, options: CleanUpOptions): readonly JsonObject[] {
+export function* cleanMessages(
+  value: unknown,
+  log: ChangeLog,
+  options: CleanUpOptions,
+): Generator<undefined, readonly JsonObject[]> {
   if (!Array.isArray(value) || value.length === 0)
     throw invalid("messages", "must be a list with at least one message");
-  if (value.length > NETWORK_LIMITS.maxMessages) {
-    throw invalid("messages", `the network takes ${NETWORK_LIMITS.maxMessages} at most; shorten the conversation`);
-  }
+  if (value.length > MAX_ENTRIES.messages) throw tooMany("messages");
   const given: readonly unknown[] = value;
   const messages = given.map((message, index) => cleanMessage(message, `messages[${index}]`, log));
   const ids = callIds(namedIds(messages));
   let lastFunction: string | undefined;
-  const kept = messages.flatMap((message, index) => {
+  const kept: JsonObject[] = [];
+  for (const [index, message] of messages.entries()) {
+    if (index % MESSAGES_PER_STEP === 0) yield;
     const at = `messages[${index}]`;
     const cleaned = cleanTurn(message, { at, ids, log, lastFunction, options });
     if (cleaned === undefined) log.removed(at);
     lastFunction = functionName(message) ?? lastFunction;
-    return cleaned === undefined ? [] : [cleaned];
-  });
+    if (cleaned !== undefined) kept.push(cleaned);
+  }
   if (kept.length === 0) throw invalid("messages", "none of them says anything");
   return kept;
 }

@@ -1,4 +1,5 @@
 import type { ChangeLog } from "../change-log.ts";
+import { invalid, MAX_CALLS } from "../invalid.ts";
 import { asObject, type JsonObject, jsonDepth, without } from "../json.ts";
 import type { CallIds } from "./call-ids.ts";
 
@@ -10,6 +11,7 @@ export function cleanToolCalls(message: JsonObject, at: string, ids: CallIds, lo
     return without(message, ["tool_calls"]);
   }
   const given: readonly unknown[] = message.tool_calls;
+  if (given.length > MAX_CALLS) throw invalid(`${at}.tool_calls`, `has more than ${MAX_CALLS} calls`);
   const turn = ids.turn();
   const calls = given.flatMap((value, index) => {
     const name = `${at}.tool_calls[${index}]`;

@@ -1,5 +1,5 @@
 import type { StaticAnswer } from "../faults/static-answers.ts";
-import type { NodeSetting } from "../server/node-setting.ts";
+import { isRetired, type NodeSetting } from "../server/node-setting.ts";
 import { json, notFound, type ReadContext, type ReadRoute } from "./read-route.ts";
 
 /** What a node says about itself, its models, prices, and one inference (shared reference 2.1). */
@@ -26,9 +26,13 @@ function versions({ setting }: ReadContext): StaticAnswer {
     timestamp: new Date(setting.chain.blocks.nowMs()).toISOString(),
     api_version: build("decentralized-api"),
     node_version: build("inferenced"),
-    // An unpatched v0.2.15 host leaves it out; that does not mean that it has none.
-    ...(shape === "restored" ? { mlnodes: [{ id: "node0", version: "v3.0.8" }] } : {}),
+    mlnodes: listsModelNodes(version, shape) ? [{ id: "node0", version: "v3.0.8" }] : undefined,
   });
+}
+
+/** Since v0.2.14, and not on an unpatched v0.2.15 host; a list that is missing does not mean that there are none. */
+function listsModelNodes(version: string, shape: string): boolean {
+  return isRetired(version) && shape === "restored";
 }
 
 function identity({ setting }: ReadContext): StaticAnswer {

@@ -10,8 +10,8 @@ export type GoValue =
 /** A syntax error in the words of Go's encoding/json. */
 export class GoJsonError extends Error {}
 
-/** Go allows 10 000; our reader is recursive and stops earlier. */
-const MAX_DEPTH = 2_000;
+/** `maxNestingDepth` of Go's encoding/json. */
+const MAX_DEPTH = 10_000;
 const LITERALS: Readonly<Record<string, GoValue>> = {
   true: { kind: "bool", value: true },
   false: { kind: "bool", value: false },
@@ -31,10 +31,19 @@ const ESCAPES: Readonly<Record<string, string>> = {
 /** Parses the bytes of one JSON document. Throws {@link GoJsonError}. */
 export function parseGoJson(bytes: Uint8Array): GoValue {
   const reader = new Reader(Buffer.from(bytes).toString("latin1"));
-  const value = reader.value(0);
+  const value = reader.value();
   reader.skipSpace();
   if (!reader.atEnd) throw reader.unexpected("after top-level value");
   return value;
+}
+
+/** An array or object whose end has not come yet. */
+interface OpenContainer {
+  readonly close: "]" | "}";
+  readonly made: GoValue;
+  readonly add: (value: GoValue, key: string) => void;
+  /** Of the entry that is being read; absent in an array. */
+  key?: string;
 }
 
 class Reader {
@@ -59,12 +68,62 @@ class Reader {
     while (!this.atEnd && " \t\r\n".includes(this.#text.charAt(this.#at))) this.#at += 1;
   }
 
-  value(depth: number): GoValue {
-    if (depth > MAX_DEPTH) throw new GoJsonError("exceeded max depth");
+  /** Keeps its own stack: what Go nests would overflow ours. */
+  value(): GoValue {
+    const open: OpenContainer[] = [];
+    for (;;) {
+      this.skipSpace();
+      const opened = this.#open(open.length);
+      if (opened !== undefined) open.push(opened);
+      let value = opened === undefined ? this.#scalar() : undefined;
+      for (;;) {
+        const top = open.at(-1);
+        if (top === undefined) {
+          if (value === undefined) throw new Error("a container was opened, so there is a top");
+          return value;
+        }
+        if (this.#goesOn(top, value)) break;
+        open.pop();
+        value = top.made;
+      }
+    }
+  }
+
+  #open(depth: number): OpenContainer | undefined {
+    const isArray = this.#take("[");
+    if (!isArray && !this.#take("{")) return undefined;
+    if (depth >= MAX_DEPTH) throw new GoJsonError("exceeded max depth");
+    if (isArray) {
+      const items: GoValue[] = [];
+      return { close: "]", made: { kind: "array", items }, add: (value) => items.push(value) };
+    }
+    const entries: (readonly [string, GoValue])[] = [];
+    return { close: "}", made: { kind: "object", entries }, add: (value, key) => entries.push([key, value]), key: "" };
+  }
+
+  /** Takes `value` (undefined right after the opening) into the container; false when that was its end. */
+  #goesOn(top: OpenContainer, value: GoValue | undefined): boolean {
+    if (value !== undefined) top.add(value, top.key ?? "");
     this.skipSpace();
+    if (this.#take(top.close)) return false;
+    if (value !== undefined && !this.#take(",")) {
+      throw this.unexpected(top.close === "]" ? "after array element" : "after object key:value pair");
+    }
+    if (top.key !== undefined) top.key = this.#key();
+    return true;
+  }
+
+  #key(): string {
+    this.skipSpace();
+    if (this.#text.charAt(this.#at) !== '"') throw this.unexpected("looking for beginning of object key string");
+    const key = this.#string();
+    this.skipSpace();
+    if (!this.#take(":")) throw this.unexpected("after object key");
+    return key;
+  }
+
+  #scalar(): GoValue {
     const first = this.#text.charAt(this.#at);
-    if (first === "{") return this.#object(depth);
-    if (first === "[") return this.#array(depth);
     if (first === '"') return { kind: "string", value: this.#string() };
     if (first === "-" || (first >= "0" && first <= "9")) return { kind: "number", raw: this.#number() };
     for (const [word, literal] of Object.entries(LITERALS)) {
@@ -79,37 +138,6 @@ class Reader {
       this.#at += 1;
     }
     return literal;
-  }
-
-  #array(depth: number): GoValue {
-    const items: GoValue[] = [];
-    this.#at += 1;
-    this.skipSpace();
-    if (this.#take("]")) return { kind: "array", items };
-    for (;;) {
-      items.push(this.value(depth + 1));
-      this.skipSpace();
-      if (this.#take("]")) return { kind: "array", items };
-      if (!this.#take(",")) throw this.unexpected("after array element");
-    }
-  }
-
-  #object(depth: number): GoValue {
-    const entries: (readonly [string, GoValue])[] = [];
-    this.#at += 1;
-    this.skipSpace();
-    if (this.#take("}")) return { kind: "object", entries };
-    for (;;) {
-      this.skipSpace();
-      if (this.#text.charAt(this.#at) !== '"') throw this.unexpected("looking for beginning of object key string");
-      const key = this.#string();
-      this.skipSpace();
-      if (!this.#take(":")) throw this.unexpected("after object key");
-      entries.push([key, this.value(depth + 1)]);
-      this.skipSpace();
-      if (this.#take("}")) return { kind: "object", entries };
-      if (!this.#take(",")) throw this.unexpected("after object key:value pair");
-    }
   }
 
   #take(character: string): boolean {

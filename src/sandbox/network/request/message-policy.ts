@@ -22,14 +22,12 @@ function checkMessage(message: Fields, at: string, open: Set<string>): string | 
     case "developer":
     case "system":
     case "user":
-      return (
-        forbidden(message, at, ["tool_calls", "tool_call_id", "function_call", "name"]) ?? requiredContent(message, at)
-      );
+      return forbidden(message, at, ["tool_calls", "tool_call_id", "function_call"]) ?? requiredContent(message, at);
     case "assistant":
       return checkAssistant(message, at, open);
     case "tool":
       return (
-        forbidden(message, at, ["tool_calls", "function_call", "name"]) ??
+        forbidden(message, at, ["tool_calls", "function_call"]) ??
         checkToolAnswer(message, at, open) ??
         requiredContent(message, at)
       );
@@ -47,7 +45,7 @@ function checkMessage(message: Fields, at: string, open: Set<string>): string | 
 function checkAssistant(message: Fields, at: string, open: Set<string>): string | undefined {
   const calls = message.tool_calls;
   const problem =
-    forbidden(message, at, ["tool_call_id", "name"]) ??
+    forbidden(message, at, ["tool_call_id"]) ??
     ("tool_calls" in message ? checkToolCalls(calls, `${at}.tool_calls`) : undefined) ??
     ("function_call" in message ? checkFunctionCall(message.function_call, `${at}.function_call`) : undefined);
   if (problem !== undefined) return problem;
@@ -113,14 +111,14 @@ function requiredContent(message: Fields, at: string): string | undefined {
 
 function contentProblem(content: unknown): string | undefined {
   if (typeof content === "string") return isBlank(content) ? "must not be empty" : undefined;
-  if (!Array.isArray(content)) return "must be a string or an array of text parts";
+  if (!Array.isArray(content)) return "must be a string or an array of typed content parts";
   if (content.length === 0) return "must not be empty";
   for (const [index, part] of content.entries()) {
     if (!isFields(part)) return `[${index}] must be an object`;
     const typeProblem = textProblem(part, "type");
     if (typeProblem !== undefined) return `[${index}].type: ${typeProblem}`;
-    if (part.type !== "text") return `[${index}].type must be "text"`;
-    const partProblem = textProblem(part, "text");
+    // Images, sound and types of a model's own are the model server's to take or refuse.
+    const partProblem = part.type === "text" ? textProblem(part, "text") : undefined;
     if (partProblem !== undefined) return `[${index}].text: ${partProblem}`;
   }
   return undefined;

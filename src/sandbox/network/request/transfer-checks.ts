@@ -5,7 +5,7 @@ import type { ChainStandIn } from "../chain/chain.ts";
 import { decodeBech32 } from "../crypto/bech32.ts";
 import { parseTimestampHeader, type SigningPhase, signingInput } from "../crypto/signing-input.ts";
 import { verifySignature } from "../crypto/verify-signature.ts";
-import { CHAT_PATH, type IncomingCall } from "./incoming-call.ts";
+import type { IncomingCall } from "./incoming-call.ts";
 import { checkMessages } from "./message-policy.ts";
 import { type Refusal, refusal } from "./refusal.ts";
 import type { ReplayMemory } from "./replay-memory.ts";
@@ -83,8 +83,8 @@ function checkDeveloper({ chain, call }: CheckContext): Refusal | undefined {
 }
 
 function checkPolicy({ call }: CheckContext): Refusal | undefined {
-  if (call.path !== CHAT_PATH) return undefined;
   const body: unknown = JSON.parse(call.body.toString("utf8"));
+  // A completion has none as a rule; one that does is held to the same policy.
   const messages = typeof body === "object" && body !== null && "messages" in body ? body.messages : [];
   const problem = Array.isArray(messages) ? checkMessages(messages) : "messages must be an array";
   return problem === undefined ? undefined : refusal(8, 400, problem);

@@ -5,6 +5,8 @@ import { parseTypedRequest } from "./typed-request.ts";
 const parse = (body: string, path: typeof CHAT_PATH | typeof COMPLETIONS_PATH = CHAT_PATH) =>
   parseTypedRequest({ path, header: () => undefined, body: Buffer.from(body) });
 
+const ROLE = "message role must be a non-empty string";
+const CONTENT = "message content must be a string or an array of typed content parts";
 const INT32 = "into Go struct field OpenAiRequest";
 
 describe("the typed reading of a chat body", () => {
@@ -16,7 +18,13 @@ describe("the typed reading of a chat body", () => {
     ['{"max_completion_tokens":true}', `json: cannot unmarshal bool ${INT32}.max_completion_tokens of type int32`],
     ['{"model":7}', `json: cannot unmarshal number ${INT32}.model of type string`],
     ["[]", "json: cannot unmarshal array into Go value of type public.OpenAiRequest"],
-    ['{"messages":[{"role":"user","content":5}]}', "json: cannot unmarshal number into Go struct field Message"],
+    ['{"messages":[{"role":"user","content":5}]}', CONTENT],
+    ['{"messages":[{"role":"user","content":{"type":"text"}}]}', CONTENT],
+    ['{"messages":[{"role":"user","content":["words"]}]}', CONTENT],
+    ['{"messages":[{"role":"user","content":[{"type":7}]}]}', CONTENT],
+    ['{"messages":[{"content":"x"}]}', ROLE],
+    ['{"messages":[{"role":"","content":"x"}]}', ROLE],
+    ['{"messages":[{"role":null,"content":"x"}]}', ROLE],
     ["{", "unexpected end of JSON input"],
   ])("refuses %s", (body, text) => {
     const refused = parse(body);
@@ -26,6 +34,20 @@ describe("the typed reading of a chat body", () => {
 
   it.each(["{}", "null", '{"messages":[]}', '{"messages":null}'])("wants messages in %s", (body) => {
     expect(parse(body)).toEqual({ row: 3, status: 400, text: "messages is required" });
+  });
+
+  it("takes JSON nested 3000 deep, as Go does", () => {
+    const deep = `${"[".repeat(3_000)}${"]".repeat(3_000)}`;
+    const typed = parse(`{"model":"m","messages":[{"role":"user","content":"x"}],"metadata":${deep}}`);
+    expect(typed).toMatchObject({ model: "m" });
+  });
+
+  it("refuses JSON nested deeper than Go's 10000", () => {
+    const deep = `${"[".repeat(10_001)}${"]".repeat(10_001)}`;
+    expect(parse(`{"model":"m","metadata":${deep}}`)).toMatchObject({
+      row: 2,
+      text: expect.stringContaining("exceeded max depth"),
+    });
   });
 
   it("counts the bytes of all text and one newline per message", () => {
@@ -44,12 +66,26 @@ describe("the typed reading of a completion body", () => {
     ["{", "invalid request format"],
     ['{"model":"m","prompt":5}', "invalid request format"],
     ['{"model":"m","prompt":"x","max_tokens":1.5}', "invalid request format"],
+    ['{"model":"m","prompt":"x","stream":"yes"}', "invalid request format"],
+    ['{"model":"m","prompt":"x","temperature":"hot"}', "invalid request format"],
+    ['{"model":"m","prompt":"x","top_p":true}', "invalid request format"],
+    ['{"model":"m","prompt":"x","top_k":0.5}', "invalid request format"],
+    ['{"model":"m","prompt":"x","frequency_penalty":[]}', "invalid request format"],
+    ['{"model":"m","prompt":"x","stop":5}', "invalid request format"],
+    ['{"model":"m","prompt":"x","stop":["a",5]}', "invalid request format"],
+    ['{"model":"m","prompt":[null]}', "prompt is required"],
     ['{"prompt":"x"}', "model is required"],
     ['{"model":"m"}', "prompt is required"],
     ['{"model":"m","prompt":""}', "prompt is required"],
     ['{"model":"m","prompt":["a","b"]}', "batch prompts are not supported"],
   ])("refuses %s", (body, text) => {
     expect(parse(body, COMPLETIONS_PATH)).toEqual({ row: 2, status: 400, text });
+  });
+
+  it("takes fields of the right types, and null for each", () => {
+    const fields =
+      '"stream":true,"temperature":0.5,"top_p":1,"top_k":5,"stop":["a","b"],"seed":null,"presence_penalty":null';
+    expect(parse(`{"model":"m","prompt":"x",${fields}}`, COMPLETIONS_PATH)).toMatchObject({ model: "m" });
   });
 
   it("takes one prompt, alone or in a list", () => {

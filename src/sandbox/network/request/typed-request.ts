@@ -14,6 +14,9 @@ export interface TypedRequest {
 const MAX_INT32 = 2 ** 31 - 1;
 const MIN_INT32 = -(2 ** 31);
 const INT32_FIELDS: readonly string[] = ["seed", "max_tokens", "max_completion_tokens"];
+/** Fields that only `/v1/completions` types: gonka-ai/gonka public/post_completions_handler.go (v0.2.13). */
+const FLOAT_FIELDS: readonly string[] = ["temperature", "top_p", "frequency_penalty", "presence_penalty"];
+const COMPLETION_INT_FIELDS: readonly string[] = ["top_k"];
 
 /** Rows 2 and 3 of the refusal table; for `/v1/completions` its own four texts. */
 export function parseTypedRequest(call: IncomingCall): TypedRequest | Refusal {
@@ -45,6 +48,7 @@ function parseCompletion(body: Buffer): TypedRequest | Refusal {
   try {
     root = parseGoJson(body);
     checkScalars(root, "CompletionsRequest");
+    checkCompletionTypes(root);
     prompts = promptList(goField(root, "prompt"));
   } catch (error) {
     if (error instanceof GoJsonError) return refusal(2, 400, "invalid request format");
@@ -63,9 +67,29 @@ function promptList(prompt: GoValue | undefined): readonly string[] {
   if (prompt.kind === "string") return [prompt.value];
   if (prompt.kind !== "array") throw new GoJsonError("prompt is neither text nor a list");
   return prompt.items.map((item) => {
+    // Go reads null into an empty string.
+    if (item.kind === "null") return "";
     if (item.kind !== "string") throw new GoJsonError("prompt holds something other than text");
     return item.value;
   });
+}
+
+function checkCompletionTypes(root: GoValue): void {
+  if (root.kind !== "object") return;
+  for (const [key, value] of root.entries) {
+    const name = key.toLowerCase();
+    const at = `CompletionsRequest.${name}`;
+    if (value.kind === "null") continue;
+    if (FLOAT_FIELDS.includes(name) && value.kind !== "number") throw typeError(value, at, "float64");
+    if (COMPLETION_INT_FIELDS.includes(name)) checkInt32(value, at);
+    if (name === "stream" && value.kind !== "bool") throw typeError(value, at, "bool");
+    if (name === "stop") checkStop(value, at);
+  }
+}
+
+function checkStop(value: GoValue, at: string): void {
+  const texts = value.kind === "array" ? value.items : [value];
+  for (const text of texts) checkString(text, at);
 }
 
 function checkChatTypes(root: GoValue): void {
@@ -76,8 +100,9 @@ function checkChatTypes(root: GoValue): void {
   for (const message of messages.items) {
     if (message.kind === "null") continue;
     if (message.kind !== "object") throw typeError(message, "OpenAiRequest.messages", "public.Message");
-    const role = goField(message, "role");
-    if (role !== undefined) checkString(role, "Message.messages.role");
+    const role = goField(message, "role") ?? { kind: "null" };
+    checkString(role, "Message.messages.role");
+    if (role.kind !== "string" || role.value === "") throw new GoJsonError("message role must be a non-empty string");
     checkContent(goField(message, "content"));
   }
 }
@@ -96,10 +121,15 @@ function checkScalars(root: GoValue, struct: string): void {
 
 function checkContent(content: GoValue | undefined): void {
   if (content === undefined || content.kind === "null" || content.kind === "string") return;
-  if (content.kind !== "array") throw typeError(content, "Message.messages.content", "string");
-  for (const part of content.items) {
-    if (part.kind !== "object") throw typeError(part, "Message.messages.content", "public.ContentPart");
-  }
+  const isList = content.kind === "array" && content.items.every(isTypedPart);
+  if (!isList) throw new GoJsonError("message content must be a string or an array of typed content parts");
+}
+
+/** A part without a type, or null, is one to Go's decoder; the message policy refuses it afterwards. */
+function isTypedPart(part: GoValue): boolean {
+  if (part.kind === "null") return true;
+  if (part.kind !== "object") return false;
+  return ["type", "text"].every((name) => ["string", "null"].includes(goField(part, name)?.kind ?? "null"));
 }
 
 function checkString(value: GoValue, field: string): void {

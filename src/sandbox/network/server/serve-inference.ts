@@ -34,7 +34,8 @@ export async function serveInference(
     models: await setting.engine.models(),
     phase: setting.phase,
     replay: setting.replay,
-    transferAddress: call.header("x-transfer-address") ?? setting.address,
+    // Go's Header.Get does not tell an empty header from an absent one.
+    transferAddress: call.header("x-transfer-address") || setting.address,
   };
   const refused = firstRefusal(context, fault);
   if (refused !== undefined) {

@@ -1,0 +1,261 @@
+import { ZephError } from "../errors/zeph-error.ts";
+import { scrub } from "../internal/redact.ts";
+import { chatAssembler, readChatAnswer, toChunks } from "./chat-answer.ts";
+import { type ChatCompletion, isRecord, parseJson } from "./chat-shape.ts";
+import {
+  type ChatStreamEnd,
+  type ChatStreamFilter,
+  type ChatStreamOptions,
+  type ChatStreamReader,
+  chatStreamFilter,
+  chatStreamReader,
+  concat,
+  pageTitle,
+} from "./chat-stream.ts";
+import { decode } from "./sse.ts";
+
+/** What a body with a good status turned out to be, whatever its content type says. */
+export type BodyForm = "events" | "json" | "page" | "text";
+
+export interface ChatBodyOptions extends ChatStreamOptions {
+  /** What the request asked for. The answer is brought into this form. */
+  readonly asked: "stream" | "whole";
+  /** The content type that was announced. A hint only. */
+  readonly contentType?: string | null | undefined;
+  /** Names of fields to leave out of an answer that is put together. */
+  readonly isUnwanted?: ((name: string) => boolean) | undefined;
+}
+
+export interface ChatBodyEnd {
+  /** The last bytes of a stream; the whole answer where that was asked for. */
+  readonly bytes: Uint8Array | undefined;
+  readonly end: ChatStreamEnd;
+  /** The whole answer, where that was asked for and came. */
+  readonly answer?: ChatCompletion | undefined;
+}
+
+/** Reads the body of a chat answer while it arrives. */
+export interface ChatBodyReader {
+  /** Undefined until enough has arrived to tell. */
+  readonly form: BodyForm | undefined;
+  /** Takes bytes; gives those that may be passed on, in the form that was asked for. Never throws. */
+  push(bytes: Uint8Array): Uint8Array | undefined;
+  /** The bytes have ended: in order, or broken off. */
+  end(isBroken?: boolean): ChatBodyEnd;
+  /** Set as soon as it is clear that the answer failed; nothing comes after it. */
+  readonly error: ZephError | undefined;
+  /** Whether `[DONE]` has come. */
+  readonly isDone: boolean;
+  readonly notices: readonly string[];
+  /** The chunk or answer that told what was used. */
+  readonly usageIn: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A whole answer beyond this is refused while it arrives. */
+const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+/** Of a page or text this much is read for its words. */
+const MAX_TEXT_BYTES = 64 * 1024;
+/** Enough to recognise a form. */
+const MAX_HEAD_BYTES = 4096;
+
+/** Recognises what comes (events, JSON, a web page, text) and brings it into the form that was asked for. */
+export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
+  const { asked, contentType } = options;
+  const isAnnounced = /^\s*text\/event-stream\b/i.test(contentType ?? "");
+  let form: BodyForm | undefined;
+  let filter: ChatStreamFilter | undefined;
+  let reader: ChatStreamReader | undefined;
+  const assembler = chatAssembler(options.isUnwanted);
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  let totalBytes = 0;
+  let error: ZephError | undefined;
+  let usageIn: Readonly<Record<string, unknown>> | undefined;
+  let notices: readonly string[] = [];
+
+  function hold(bytes: Uint8Array): void {
+    heldBytes += bytes.length;
+    held.push(bytes);
+  }
+  function taken(): Uint8Array {
+    const all = held.length === 1 && held[0] !== undefined ? held[0] : concat(held);
+    held = [];
+    heldBytes = 0;
+    return all;
+  }
+
+  function pushEvents(bytes: Uint8Array): Uint8Array | undefined {
+    if (asked === "stream") {
+      filter ??= chatStreamFilter(options);
+      return filter.push(bytes);
+    }
+    reader ??= chatStreamReader({ ...options, isPatient: true });
+    collect(reader.push(bytes));
+    return undefined;
+  }
+  function collect(pieces: ReturnType<ChatStreamReader["push"]>): void {
+    for (const piece of pieces) {
+      if (piece.type !== "chunk") continue;
+      assembler.add(piece.chunk);
+      if (isRecord(piece.chunk.usage)) usageIn = piece.chunk;
+    }
+  }
+
+  function failed(thrown: unknown): ChatBodyEnd {
+    error = ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown });
+    return { bytes: undefined, end: { state: "error", error } };
+  }
+
+  function endEvents(isBroken = false): ChatBodyEnd {
+    if (asked === "stream") {
+      filter ??= chatStreamFilter(options);
+      const { bytes, end } = filter.end(isBroken);
+      error ??= end.error;
+      return { bytes, end };
+    }
+    reader ??= chatStreamReader({ ...options, isPatient: true });
+    const { pieces, end } = reader.end(isBroken);
+    collect(pieces);
+    notices = reader.notices;
+    if (end.error !== undefined) {
+      error ??= end.error;
+      return { bytes: undefined, end };
+    }
+    const answer = assembler.finish();
+    return { bytes: encoder.encode(JSON.stringify(answer)), end, answer };
+  }
+
+  function endJson(): ChatBodyEnd {
+    const body = taken();
+    const text = textOf(body);
+    const whole = parseJson(text) ?? parseJson(text.replace(DONE_BEHIND, ""));
+    if (whole === undefined) return endJsonLines(body, text);
+    const { answer, isUnchanged, notices: told } = readChatAnswer(whole, options);
+    notices = told;
+    usageIn = answer;
+    if (answer === undefined && asked === "stream") {
+      throw new ZephError("bad_response", { detail: "the answer holds no choices" });
+    }
+    if (asked === "whole" || answer === undefined) {
+      const isAsCame = isUnchanged && !DONE_BEHIND.test(text) && body[0] !== MARK;
+      return { bytes: isAsCame ? body : encoder.encode(JSON.stringify(answer)), end: COMPLETE, answer };
+    }
+    const events = toChunks(answer).map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
+    return { bytes: encoder.encode(`${events.join("")}data: [DONE]\n\n`), end: COMPLETE };
+  }
+
+  /** Several JSON values, one a line, or events behind JSON: the lines are events without their prefix. */
+  function endJsonLines(body: Uint8Array, text: string): ChatBodyEnd {
+    const lines = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
+    if (lines.length < 2 || !lines.some((line) => isRecord(parseJson(line.replace(/^data:/, ""))))) {
+      throw new ZephError("bad_response", {
+        detail: isAnnounced ? "an event of the stream is not JSON" : "the answer is not valid JSON",
+      });
+    }
+    form = "events";
+    const events = lines.map((line) => (FIELD.test(line) ? `${line}\n\n` : `data: ${line}\n\n`));
+    const bytes = pushEvents(body.length === 0 ? body : encoder.encode(events.join("")));
+    const ended = endEvents();
+    if (bytes === undefined) return ended;
+    return { ...ended, bytes: ended.bytes === undefined ? bytes : concat([bytes, ended.bytes]) };
+  }
+
+  function endWords(): ChatBodyEnd {
+    const text = textOf(taken());
+    if (text.trim() === "") {
+      if (isAnnounced) return endEvents();
+      throw new ZephError("bad_response", { detail: "the answer was empty" });
+    }
+    if (form === "page") throw new ZephError("bad_response", { detail: scrub(pageTitle(text)) });
+    throw new ZephError(isAnnounced ? "stream_error" : "bad_response", { detail: scrub(text) });
+  }
+
+  return {
+    get form() {
+      return form;
+    },
+    push(bytes) {
+      if (error !== undefined || bytes.length === 0) return undefined;
+      totalBytes += bytes.length;
+      if (form === "events") {
+        if (asked === "whole" && totalBytes > MAX_WHOLE_BYTES) error = new ZephError("response_too_large");
+        return error === undefined ? pushEvents(bytes) : undefined;
+      }
+      if ((form === "page" || form === "text") && heldBytes > MAX_TEXT_BYTES) return undefined;
+      if (totalBytes > MAX_WHOLE_BYTES) {
+        error = new ZephError("response_too_large");
+        held = [];
+        return undefined;
+      }
+      // Blank lines keep a connection alive while the answer is made; nothing depends on them.
+      if (heldBytes === 0 && bytes.every(isBlank)) return undefined;
+      hold(bytes);
+      if (form !== undefined) return undefined;
+      form = recognise(held, heldBytes, isAnnounced);
+      return form === "events" ? pushEvents(taken()) : undefined;
+    },
+    end(isBroken = false) {
+      try {
+        if (error !== undefined) return { bytes: undefined, end: { state: "error", error } };
+        if (form === "events") return endEvents(isBroken);
+        if (isBroken) {
+          error = new ZephError("stream_cut", { detail: "the connection was closed in the middle of the answer" });
+          return { bytes: undefined, end: { state: "cut", error } };
+        }
+        if (form === "json") return endJson();
+        if (form === undefined && heldBytes > 0 && FIELD.test(textOf(concat(held)).trimStart())) {
+          form = "events";
+          const bytes = pushEvents(taken());
+          const ended = endEvents();
+          return { ...ended, bytes: ended.bytes ?? bytes };
+        }
+        return endWords();
+      } catch (thrown) {
+        return failed(thrown);
+      }
+    },
+    get error() {
+      return error ?? filter?.error ?? reader?.error;
+    },
+    get isDone() {
+      return filter?.isDone === true || reader?.isDone === true;
+    },
+    get notices() {
+      return filter?.notices ?? reader?.notices ?? notices;
+    },
+    get usageIn() {
+      return filter?.usageChunk ?? usageIn;
+    },
+  };
+}
+
+const encoder = new TextEncoder();
+const COMPLETE: ChatStreamEnd = { state: "complete" };
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
+
+/** First byte of a byte order mark. */
+const MARK = 0xef;
+/** The end mark of a stream behind a whole answer. */
+const DONE_BEHIND = /\s*(?:data:\s*)?"?\[DONE\]"?\s*$/i;
+const FIELD = /^(?:(?:data|event|id|retry)[ \t]*(?::|$)|:)/;
+const FIELDS = ["data:", "event:", "id:", "retry:"];
+
+/** What begins like this; undefined while more is needed. */
+function recognise(held: readonly Uint8Array[], heldBytes: number, isAnnounced: boolean): BodyForm | undefined {
+  const [first] = held;
+  const bytes = held.length === 1 && first !== undefined ? first : concat(held);
+  const begin = textOf(bytes.subarray(0, MAX_HEAD_BYTES)).trimStart();
+  if (begin === "" || begin === "\ufffd") return heldBytes > MAX_HEAD_BYTES && isAnnounced ? "events" : undefined;
+  if (FIELD.test(begin)) return "events";
+  if (/^[[{]/.test(begin)) return "json";
+  if (begin.startsWith("<")) return "page";
+  if (FIELDS.some((field) => field.startsWith(begin))) return undefined;
+  return isAnnounced || /\n(?:data|event):/.test(begin) ? "events" : "text";
+}
+
+function textOf(bytes: Uint8Array): string {
+  const text = decode(bytes);
+  return text.startsWith("\ufeff") ? text.slice(1) : text;
+}

@@ -1,0 +1,206 @@
+import { scrub } from "../internal/redact.ts";
+import { callTracker } from "./chat-calls.ts";
+import {
+  type ChatReadOptions,
+  isRecord,
+  type Json,
+  REASONING_NAMES,
+  readContent,
+  readReasoning,
+} from "./chat-shape.ts";
+import { type OfferedTools, type TextPiece, textReader } from "./chat-text.ts";
+
+/** One choice of an answer while it arrives, in one piece or many. */
+export interface OpenChoice {
+  /** Its finish reason has come. */
+  isFinished: boolean;
+  /** Whether a text of this field without `<` passes as it is. */
+  isPlain(field: "content" | "reasoning_content" | "reasoning"): boolean;
+  /** Puts a delta right, in place. True when something was changed. */
+  tidy(delta: Json): boolean;
+  /** Whether the delta should wait for the next one. */
+  readonly isProvisional: boolean;
+  /** The delta that waited is passed on: takes out of it what the next one has shown to be wrong. True when it changed. */
+  settle(delta: Json): boolean;
+  /** What is still held back, as a delta. After a cut, arguments stay as they came. */
+  rest(isCut: boolean): Json | undefined;
+  /** The finish reason that fits what came. */
+  meantReason(reason: string): string;
+}
+
+export interface OpenChoiceOptions {
+  readonly newId: () => string;
+  readonly tools: OfferedTools;
+  readonly thinking?: ChatReadOptions["thinking"];
+  readonly isPatient?: ChatReadOptions["isPatient"];
+  readonly notice: (text: string) => void;
+}
+
+/** What was said, sorted. */
+interface Spoken {
+  content: string;
+  reasoning: string;
+  readonly calls: unknown[];
+  /** Whether thinking stood in the content. */
+  isInTags: boolean;
+}
+
+export function openChoice({
+  newId,
+  tools,
+  thinking = "apart",
+  isPatient = false,
+  notice,
+}: OpenChoiceOptions): OpenChoice {
+  const text = textReader({ thinking, isPatient, tools, notice });
+  const thought = textReader({ thinking: "none", isPatient, tools, notice });
+  const calls = callTracker({ newId, tools, notice });
+  let hasFunctionCall = false;
+
+  function speak(into: Spoken, channel: "content" | "reasoning", pieces: readonly TextPiece[]): void {
+    for (const piece of pieces) {
+      if (piece.type === "call") into.calls.push(calls.addWhole(piece.call));
+      else if (piece.type === "content") into[channel] += piece.text;
+      else {
+        into.reasoning += piece.text;
+        into.isInTags = true;
+      }
+    }
+  }
+
+  function read(given: string, channel: "content" | "reasoning", into: Spoken): void {
+    const reader = channel === "content" ? text : thought;
+    if (reader.isPlain && !given.includes("<")) into[channel] += given;
+    else speak(into, channel, reader.push(given));
+  }
+
+  /** Content that is no text becomes one; what in it is thinking goes to the thinking. */
+  function tidyContent(delta: Json): string | undefined {
+    const { content } = delta;
+    if (content === undefined || content === null || typeof content === "string") return undefined;
+    const found = readContent(content);
+    delta.content = found.content;
+    if (found.refusal !== "" && typeof delta.refusal !== "string") delta.refusal = found.refusal;
+    if (found.others.length > 0) {
+      notice(`parts of the answer that are no text were left out: ${scrub(found.others.join(", "))}`);
+    }
+    return found.reasoning;
+  }
+
+  function tidyReasoning(delta: Json, given: string | undefined, reasoning: string): boolean {
+    if (given === undefined && reasoning === "") return false;
+    const own = delta.reasoning_content;
+    if (own === reasoning) return false;
+    // vLLM's newer name, which clients know.
+    const isAlias = (own === undefined || own === null) && delta.reasoning === reasoning;
+    delta.reasoning_content = reasoning;
+    if (isAlias) return false;
+    // The other names would say something else than this one.
+    for (const name of REASONING_NAMES) {
+      if (name !== "reasoning_content" && delta[name] !== undefined && delta[name] !== null) delete delta[name];
+    }
+    return true;
+  }
+
+  function tidyCalls(delta: Json, written: readonly unknown[]): boolean {
+    const { tool_calls: list } = delta;
+    if (list === undefined || list === null || (Array.isArray(list) && list.length === 0)) {
+      if (written.length > 0) delta.tool_calls = written;
+      return written.length > 0;
+    }
+    const given = Array.isArray(list) ? list : isRecord(list) ? [list] : [];
+    const entries = calls.add(given);
+    if (entries === list && written.length === 0) return false;
+    if (entries.length + written.length > 0) delta.tool_calls = [...entries, ...written];
+    else delete delta.tool_calls;
+    return true;
+  }
+
+  return {
+    isFinished: false,
+    isPlain: (field) => (field === "content" ? text.isPlain : thought.isPlain),
+    tidy(delta) {
+      let isChanged = false;
+      const { role } = delta;
+      if (role !== undefined && role !== null && role !== "assistant") {
+        if (role === "") delete delta.role;
+        else delta.role = "assistant";
+        isChanged = true;
+      }
+      if (isRecord(delta.function_call)) hasFunctionCall = true;
+      const spoken: Spoken = { content: "", reasoning: "", calls: [], isInTags: false };
+      let reasoning = readReasoning(delta);
+      const thoughtInParts = tidyContent(delta);
+      if (thoughtInParts !== undefined) {
+        isChanged = true;
+        reasoning = thoughtInParts === "" ? reasoning : (reasoning ?? "") + thoughtInParts;
+      }
+      const { content } = delta;
+      if (reasoning !== undefined && reasoning !== "") {
+        text.expectAnswer();
+        read(reasoning, "reasoning", spoken);
+      }
+      if (typeof content === "string") read(content, "content", spoken);
+      if (typeof content === "string" && spoken.content !== content) {
+        delta.content = spoken.content;
+        isChanged = true;
+      }
+      if (tidyReasoning(delta, reasoning, spoken.reasoning)) isChanged = true;
+      if (spoken.isInTags) delta.thinking_in_tags = true;
+      return tidyCalls(delta, spoken.calls) || isChanged;
+    },
+    get isProvisional() {
+      return calls.isProvisional;
+    },
+    settle(delta) {
+      const indexes = calls.settle();
+      if (indexes.length === 0 || !Array.isArray(delta.tool_calls)) return false;
+      for (const call of delta.tool_calls) {
+        if (isRecord(call) && isRecord(call.function) && indexes.includes(Number(call.index)))
+          call.function.arguments = "";
+      }
+      return true;
+    },
+    rest(isCut) {
+      const spoken: Spoken = { content: "", reasoning: "", calls: [], isInTags: false };
+      speak(spoken, "reasoning", thought.end());
+      speak(spoken, "content", text.end());
+      const all = [...spoken.calls, ...calls.finish(isCut)];
+      if (spoken.content === "" && spoken.reasoning === "" && all.length === 0) return undefined;
+      return {
+        ...(spoken.reasoning === "" ? {} : { reasoning_content: spoken.reasoning }),
+        ...(spoken.isInTags ? { thinking_in_tags: true } : {}),
+        ...(spoken.content === "" ? {} : { content: spoken.content }),
+        ...(all.length === 0 ? {} : { tool_calls: all }),
+      };
+    },
+    meantReason(reason) {
+      if (reason === "stop" && calls.count > 0) return "tool_calls";
+      if (reason !== "tool_calls" || calls.count > 0 || hasFunctionCall) return reason;
+      notice("the endpoint announced a tool call that did not come");
+      return "stop";
+    },
+  };
+}
+
+/** One delta in the place of two that follow each other. */
+export function joinDeltas(first: Json, second: Json): Json {
+  const joined: Json = { ...first };
+  for (const name of ["content", "reasoning_content"]) {
+    const text = `${typeof first[name] === "string" ? first[name] : ""}${typeof second[name] === "string" ? second[name] : ""}`;
+    if (text !== "") joined[name] = text;
+  }
+  if (second.thinking_in_tags === true) joined.thinking_in_tags = true;
+  const calls: unknown[] = [];
+  for (const piece of [first.tool_calls, second.tool_calls].flat()) {
+    if (!isRecord(piece)) continue;
+    const at = calls.findIndex((call) => isRecord(call) && call.index === piece.index);
+    const before = calls[at];
+    if (isRecord(before) && isRecord(before.function) && isRecord(piece.function)) {
+      const text = `${before.function.arguments}${piece.function.arguments}`;
+      calls[at] = { ...before, function: { ...before.function, arguments: text } };
+    } else calls.push(piece);
+  }
+  if (calls.length > 0) joined.tool_calls = calls;
+  return joined;
+}
