@@ -276,6 +276,14 @@ export const CATALOGUE = {
     "Use the method that the Allow header names.",
   ),
 
+  response_not_found: entry(
+    EXIT.failure,
+    404,
+    "final",
+    "The local endpoint does not keep this response",
+    "Only the latest responses are kept, and none across restarts: send the whole conversation as input.",
+  ),
+
   // -- model and request -------------------------------------------------------------------------------------------
   model_not_found: entry(
     EXIT.model,
