@@ -23,10 +23,13 @@ import { type DevshardKey, signerOf, UnrecoverableSignature } from "./curve.ts";
 /** What a host refuses, with the status its HTTP answer has. */
 export class HostRefusal extends Error {
   readonly status: number;
+  /** Of a 503: what stands in `X-Devshard-Error`. */
+  readonly cause503: string | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, cause503?: string) {
     super(message);
     this.status = status;
+    this.cause503 = cause503;
   }
 }
 

@@ -5,7 +5,7 @@ import { bindSession } from "./bind-session.ts";
 import type { DevshardChain } from "./chain.ts";
 import { type DevshardKey, devshardKey } from "./curve.ts";
 import { EventStream } from "./event-stream.ts";
-import { execute } from "./execution.ts";
+import type { execute } from "./execution.ts";
 import { HostFaultSwitch, type HostFaults } from "./host-faults.ts";
 import {
   type ChatCall,
@@ -22,6 +22,8 @@ import { HostRefusal, type HostSession, type ReceivedDiff } from "./host-session
 export interface HostWorld {
   readonly chain: DevshardChain;
   readonly engine: Engine;
+  /** How an executor makes an answer of what the engine says. */
+  readonly execute: typeof execute;
   readonly clock: Clock;
   /** 0 <= value < 1 */
   readonly random: () => number;
@@ -52,6 +54,7 @@ export class DevshardHost {
   readonly #world: HostWorld;
   readonly #sessions = new Map<string, HostSession>();
   readonly #failures = new Map<string, { readonly untilMs: number; readonly refusal: HostRefusal }>();
+  readonly #buckets = new Map<string, { readonly tokens: number; readonly atMs: number }>();
   #signingKey: DevshardKey;
   #running = new AbortController();
   #requests = 0;
@@ -105,12 +108,12 @@ export class DevshardHost {
     try {
       if (faults.refuse !== undefined) {
         const { status, message, error } = faults.refuse;
-        if (error !== undefined) outgoing.setHeader("X-Devshard-Error", error);
-        throw new HostRefusal(status, message);
+        throw new HostRefusal(status, message, error);
       }
       await this.#route(exchange, faults);
     } catch (error) {
       if (!(error instanceof HostRefusal) || outgoing.headersSent) throw error;
+      if (error.cause503 !== undefined) outgoing.setHeader("X-Devshard-Error", error.cause503);
       sendJson(outgoing, error.status, { message: error.message }, "\n");
     }
   }
@@ -123,14 +126,24 @@ export class DevshardHost {
     const kind = ROUTES[`${call.method} ${route}`];
     if (kind === undefined || !this.#world.versions.includes(version)) throw new HostRefusal(404, "Not Found");
     const session = this.#session(version, escrowId, faults);
-    if (kind === "read") return this.#read(session, route, exchange);
+    if (kind === "read") return sendJson(outgoing, 200, this.#read(session, route, call));
     const sender = senderOf(call, escrowId, this.#nowSeconds(faults));
     checkSender(session, sender, kind);
-    if (kind === "group") return this.#refuseWith(outgoing, "not_implemented", "gossip is not attached");
-    if (route === "challenge-receipt") return this.#challenge(session, exchange);
-    if (route === "verify-timeout") return this.#verifyTimeout(session, exchange, faults);
+    if (faults.rateLimit !== undefined) this.#checkRate(`${escrowId} ${sender}`, faults.rateLimit);
+    if (kind === "group") throw new HostRefusal(503, "gossip is not attached", "not_implemented");
+    if (route === "challenge-receipt") return sendJson(outgoing, 200, challenge(session, call));
+    if (route === "verify-timeout") return sendJson(outgoing, 200, this.#verifyTimeout(session, call, faults));
     await this.#chat(session, exchange, faults);
     setImmediate(() => this.#judge(session));
+  }
+
+  /** A bucket for each sender and session. Throws {@link HostRefusal} 429. */
+  #checkRate(who: string, { perSecond, burst }: NonNullable<HostFaults["rateLimit"]>): void {
+    const nowMs = this.#world.clock.nowMs();
+    const { tokens, atMs } = this.#buckets.get(who) ?? { tokens: burst, atMs: nowMs };
+    const left = Math.min(burst, tokens + ((nowMs - atMs) / 1000) * perSecond) - 1;
+    if (left < 0) throw new HostRefusal(429, "rate limit exceeded");
+    this.#buckets.set(who, { tokens: left, atMs: nowMs });
   }
 
   /** Binds on the first request of any kind; a failure is remembered for a while. */
@@ -168,17 +181,16 @@ export class DevshardHost {
     };
   }
 
-  #read(session: HostSession, route: string, { call, outgoing }: HostExchange): void {
-    if (route === "mempool") return sendJson(outgoing, 200, { txs: this.#mempool(session) });
+  #read(session: HostSession, route: string, call: HostCall): unknown {
+    if (route === "mempool") return { txs: this.#mempool(session) };
     if (route === "signatures") {
       const signatures = session.signaturesAt(queryNumber(call, "nonce", "missing 'nonce' parameter"));
       const bySlot = [...signatures].map(([slot, signature]) => [slot, base64(signature)]);
-      return sendJson(outgoing, 200, { signatures: Object.fromEntries(bySlot) });
+      return { signatures: Object.fromEntries(bySlot) };
     }
     const from = queryNumber(call, "from", "invalid 'from' parameter");
     const to = queryNumber(call, "to", "invalid 'to' parameter");
-    const found = session.diffs(from, to).map(({ json, stateHash }) => ({ diff: json, state_hash: base64(stateHash) }));
-    sendJson(outgoing, 200, found);
+    return session.diffs(from, to).map(({ json, stateHash }) => ({ diff: json, state_hash: base64(stateHash) }));
   }
 
   /** In an order that nobody may rely on. */
@@ -191,31 +203,20 @@ export class DevshardHost {
     return shuffled;
   }
 
-  #challenge(session: HostSession, { call, outgoing }: HostExchange): void {
-    const { inferenceId, payload, diffs } = readChallenge(call.body);
-    applyWhatHolds(session, diffs);
-    const receipt = session.answerChallenge(inferenceId, payload);
-    sendJson(outgoing, 200, receipt === undefined ? {} : { receipt: base64(receipt) });
-  }
-
-  #verifyTimeout(session: HostSession, { call, outgoing }: HostExchange, faults: HostFaults): void {
-    if (!this.#world.chain.params.requestsEnabled) return this.#refuseWith(outgoing, "requests_disabled", DISABLED);
-    const { diffs, ...claim } = readTimeout(call.body);
+  #verifyTimeout(session: HostSession, { body }: HostCall, faults: HostFaults): unknown {
+    if (!this.#world.chain.params.requestsEnabled) throw requestsDisabled();
+    const { diffs, ...claim } = readTimeout(body);
     applyWhatHolds(session, diffs);
     const verdict = session.verifyTimeout(claim);
-    if (!verdict.accept || faults.timeoutVotes === "never") {
-      return sendJson(outgoing, 200, { accept: false, voter_slot: 0 });
-    }
+    if (!verdict.accept || faults.timeoutVotes === "never") return { accept: false, voter_slot: 0 };
     const { signature, voterSlot } = verdict;
-    sendJson(outgoing, 200, { accept: true, signature: base64(signature), voter_slot: voterSlot });
+    return { accept: true, signature: base64(signature), voter_slot: voterSlot };
   }
 
   async #chat(session: HostSession, exchange: HostExchange, faults: HostFaults): Promise<void> {
     const { call, outgoing } = exchange;
     const chat = readChat(call.body);
-    if (!this.#world.chain.params.requestsEnabled && isNewWork(chat)) {
-      return this.#refuseWith(outgoing, "requests_disabled", DISABLED);
-    }
+    if (!this.#world.chain.params.requestsEnabled && isNewWork(chat)) throw requestsDisabled();
     session.apply(chat.diffs);
     const start = chat.payload && session.startToExecute(chat.nonce, chat.diffs, chat.payload);
     const taken = start && session.takeInference(start.inferenceId);
@@ -262,7 +263,7 @@ export class DevshardHost {
       await stream.done();
       return true;
     }
-    const { engine, random } = this.#world;
+    const { engine, random, execute } = this.#world;
     const id = `devshard-${session.escrowId}-${inferenceId}`;
     const pieces = execute({ engine, id, payload, nowSeconds: this.#nowSeconds(this.faults.now), random, signal });
     try {
@@ -292,11 +293,6 @@ export class DevshardHost {
     });
   }
 
-  #refuseWith(outgoing: ServerResponse, error: string, message: string): void {
-    outgoing.setHeader("X-Devshard-Error", error);
-    sendJson(outgoing, 503, { message }, "\n");
-  }
-
   #nowMs({ clockSkewMs }: HostFaults): number {
     return this.#world.clock.nowMs() + clockSkewMs;
   }
@@ -317,7 +313,9 @@ const ROUTES: Readonly<Record<string, "owner" | "member" | "group" | "read">> = 
   "GET signatures": "read",
 };
 
-const DISABLED = "devshard completion and timeout requests are disabled";
+function requestsDisabled(): HostRefusal {
+  return new HostRefusal(503, "devshard completion and timeout requests are disabled", "requests_disabled");
+}
 
 function checkSender(session: HostSession, sender: string, kind: "owner" | "member" | "group"): void {
   const isMember = session.isMember(sender);
@@ -334,6 +332,13 @@ const NEW_WORK: ReadonlySet<string> = new Set(["start", "timeout", "validation",
 
 function isNewWork({ payload, diffs }: ChatCall): boolean {
   return payload !== undefined || diffs.some(({ signed }) => signed.txs.some(({ kind }) => NEW_WORK.has(kind)));
+}
+
+function challenge(session: HostSession, { body }: HostCall): unknown {
+  const { inferenceId, payload, diffs } = readChallenge(body);
+  applyWhatHolds(session, diffs);
+  const receipt = session.answerChallenge(inferenceId, payload);
+  return receipt === undefined ? {} : { receipt: base64(receipt) };
 }
 
 /** A verifier takes what it can of the diffs it is sent, and says nothing about the rest. */

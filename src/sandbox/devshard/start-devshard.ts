@@ -9,11 +9,14 @@ import { systemRandom } from "../random-text.ts";
 import { DevshardChain, type DevshardParams, type Payment } from "./chain.ts";
 import { ChainFaultSwitch, serveChain } from "./chain-server.ts";
 import { type DevshardKey, devshardKey } from "./curve.ts";
+import { execute } from "./execution.ts";
 import { DevshardHost, type HostWorld } from "./host.ts";
 
 export interface DevshardOptions {
   /** What answers the prompts. Default the built-in engine. */
   readonly engine?: Engine | undefined;
+  /** How an executor makes an answer of what the engine says. Default as a model server of the network does. */
+  readonly execute?: typeof execute | undefined;
   /** Default 3. */
   readonly hosts?: number | undefined;
   /** Index of the host that owns each slot of new escrows. Default one slot for each host, in their order. */
@@ -146,6 +149,7 @@ function worldOf(
 ): HostWorld {
   return {
     ...shared,
+    execute: options.execute ?? execute,
     random: options.random ?? systemRandom,
     versions: options.versions ?? ["v4", "v3"],
     failureCacheMs: options.failureCacheMs ?? 30_000,
