@@ -34,7 +34,7 @@ interface Session {
   readonly steps: readonly Step[];
   readonly refused?: readonly {
     readonly after_nonce: number;
-    readonly txs: readonly string[];
+    readonly txs: readonly string[] | null;
     readonly what: string;
     readonly strict_error: string;
     readonly root_unchanged: string;
@@ -123,7 +123,7 @@ describe("a host refuses, in upstream's words and without a trace:", () => {
     const host = hostOf(session);
     for (const step of session.steps) if (step.nonce <= after_nonce) host.apply([received(step)]);
     const nonce = after_nonce + 1;
-    const read = txs.map((tx) => decodeTx(bytes(tx)));
+    const read = (txs ?? []).map((tx) => decodeTx(bytes(tx)));
     const postStateRoot = bytes(root_unchanged);
     const content = encodeDiffContent({ nonce, txs: read, escrowId: host.escrowId, postStateRoot });
     const signed = { nonce, txs: read, postStateRoot, userSig: keyOf(session.config.user).sign(content) };

@@ -1,4 +1,3 @@
-import { promptHash } from "../../wire/devshard/canonical-json.ts";
 import { Ledger, STATUS, stateSignatureContent } from "../../wire/devshard/ledger.ts";
 import {
   type DevshardTx,
@@ -19,6 +18,7 @@ import { checkNonceBudget, type DevshardConfig } from "../../wire/devshard/rules
 import { applyDiff } from "../../wire/devshard/strict.ts";
 import { receiptContent } from "../../wire/devshard/transitions.ts";
 import { type DevshardKey, signerOf, UnrecoverableSignature } from "./curve.ts";
+import { hashOfPrompt } from "./prompt-hash.ts";
 
 /** What a host refuses, with the status its HTTP answer has. */
 export class HostRefusal extends Error {
@@ -361,8 +361,8 @@ function payloadFault(
   if (other !== undefined) {
     return `request payload does not match StartInference params: ${other[0]} ${other[1]} vs ${other[2]}`;
   }
-  const isSame = Buffer.compare(promptHash(payload.prompt), signed.promptHash) === 0;
-  return isSame ? undefined : "prompt does not match hash in StartInference";
+  const isSame = hashOfPrompt(payload.prompt)?.equals(signed.promptHash);
+  return isSame === true ? undefined : "prompt does not match hash in StartInference";
 }
 
 function hex(bytes: Uint8Array): string {
