@@ -70,7 +70,7 @@ const SNAPSHOT_EVERY_NONCES = 500;
 const RECENT_DIFFS = 1024;
 /** A lock may be taken over after a minute; a queue of changes gives it up long before. */
 const HOLD_LOCK_MS = 5_000;
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 
 /**
  * The journal of one escrow: a folder with an append-only file of lines, and the state that follows from it. Every process
@@ -150,9 +150,9 @@ export class DevshardJournal {
     await this.#file.close();
   }
 
-  /** Takes in what other processes have written, without waiting for them. */
-  async refresh(): Promise<void> {
-    await this.#readNew();
+  /** Takes in what other processes have written. */
+  refresh(): Promise<void> {
+    return this.exclusive(async () => {});
   }
 
   /**
