@@ -377,7 +377,7 @@ class Told {
 
 /** The pieces of one answer as a whole one: the one that is whole already, or chunks put together. */
 function completionOf(pieces: readonly string[]): Json {
-  const objects = pieces.flatMap((piece) => parseObject(piece) ?? []);
+  const objects = pieces.map(parseObject).filter((json) => json !== undefined);
   const complete = objects.find(({ object, error }) => object === "chat.completion" || error !== undefined);
   if (complete !== undefined) return complete;
   // A pretty-printed answer lost the lines behind its first; what is left says so by itself.

@@ -132,6 +132,7 @@ export class DevshardSession {
       try {
         await this.#compose(writer, start);
       } catch (error) {
+        await this.journal.dropPayload(id);
         if (error instanceof DevshardRefusal) throw this.#exhausted(error.message);
         throw error;
       }
@@ -333,7 +334,12 @@ export class DevshardSession {
     const isCapped =
       params.maxNonce > 0 && ledger.phase === PHASE.active && nonce > lastActiveNonce(params.maxNonce, ledger.slots);
     for (const [key, tx] of journal.pending) if (isOver(ledger, tx)) journal.pending.delete(key);
-    const offered = [...journal.pending].filter(([, { kind }]) => !isCapped || kind === "confirm" || kind === "finish");
+    const offered = [...journal.pending].filter(
+      ([, tx]) =>
+        (!isCapped || tx.kind === "confirm" || tx.kind === "finish") &&
+        // A host repeats an answer only until its finish is ordered, so that waits for the answer to be here.
+        !(tx.kind === "finish" && this.inFlight.has(Number(tx.message.inferenceId))),
+    );
     const candidates = composingOrder([...offered.map(([, tx]) => tx), ...(own === undefined ? [] : [own])]);
     const composed = await this.#composeGranted(candidates);
     try {
