@@ -34,7 +34,7 @@ export async function devshardChat(body: Uint8Array, options: DevshardChatOption
   const failures: string[] = [];
   for (let tried = 0; tried < (options.maxHosts ?? MAX_HOSTS); tried += 1) {
     signal?.throwIfAborted();
-    const { id, payload } = await session.start(request, model);
+    const { id, payload } = session.takeInterrupted(request.promptHash) ?? (await session.start(request, model));
     const run = new InferenceRun(session, id, payload);
     const first = await run.first();
     if (first.kind === "data") {

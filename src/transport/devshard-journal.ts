@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pid } from "node:process";
 import { ZephError } from "../errors/zeph-error.ts";
 import { unwritable, writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
@@ -192,7 +193,7 @@ export class DevshardJournal {
 
   /** Keeps what an executor needs, until the inference is over: for asking again, and for claiming a refusal. */
   async keepPayload(id: number, payload: InferencePayload): Promise<void> {
-    const text = JSON.stringify({ owner: process.pid, payload });
+    const text = JSON.stringify({ owner: pid, payload });
     await writeFile(this.#payloadPath(id), text, { mode: 0o600, flush: true });
   }
 

@@ -1,3 +1,4 @@
+import { kill, pid } from "node:process";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { ChainClient, DevshardParams } from "../network/chain.ts";
@@ -276,6 +277,43 @@ export class DevshardSession {
   }
   readonly #unsaved = new Set<string>();
 
+  /**
+   * Answers that an earlier process was waiting for when it was killed are kept from being ordered as finished: their hosts
+   * repeat them until then, to whoever asks the same again. Returns how many there are.
+   */
+  async findInterrupted(): Promise<number> {
+    for (const id of await this.journal.keptPayloads()) {
+      const record = this.ledger.inference(BigInt(id));
+      if (record === undefined || record.status > STATUS.started) {
+        await this.journal.dropPayload(id);
+        continue;
+      }
+      const kept = await this.journal.payload(id);
+      if (kept === undefined || this.inFlight.has(id) || isAlive(kept.owner)) continue;
+      this.#interrupted.set(id, kept.payload);
+      this.inFlight.add(id);
+    }
+    return this.#interrupted.size;
+  }
+  readonly #interrupted = new Map<number, InferencePayload>();
+
+  /** The interrupted inference of the same prompt, to be carried on instead of a new one. */
+  takeInterrupted(promptHash: Uint8Array): { readonly id: number; readonly payload: InferencePayload } | undefined {
+    for (const [id, payload] of this.#interrupted) {
+      const record = this.ledger.inference(BigInt(id));
+      if (record === undefined || Buffer.compare(record.promptHash, promptHash) !== 0) continue;
+      this.#interrupted.delete(id);
+      return { id, payload };
+    }
+    return undefined;
+  }
+
+  /** From now on interrupted answers are ordered as finished, whoever missed them. */
+  releaseAnswers(): void {
+    for (const id of this.#interrupted.keys()) this.inFlight.delete(id);
+    this.#interrupted.clear();
+  }
+
   /** Leaves a host alone for a while. */
   rest(address: string): void {
     this.#peer(address).restUntilMs = this.options.clock.nowMs() + HOST_REST_MS;
@@ -487,10 +525,15 @@ export class DevshardSession {
     return signature;
   }
 
-  async #isStateSigner(address: string, nonce: number, root: Uint8Array, signature: Uint8Array): Promise<boolean> {
+  #isStateSigner(address: string, nonce: number, root: Uint8Array, signature: Uint8Array): Promise<boolean> {
+    return this.signsFor(address, stateSignatureContent(root, this.ledger.config.escrowId, nonce), signature);
+  }
+
+  /** Whether a host, or a key that it lets sign for it, has signed a message. */
+  async signsFor(address: string, content: Uint8Array, signature: Uint8Array): Promise<boolean> {
     let signer: string;
     try {
-      signer = recoverAddress(stateSignatureContent(root, this.ledger.config.escrowId, nonce), signature);
+      signer = recoverAddress(content, signature);
     } catch (error) {
       if (error instanceof DevshardRefusal) return false;
       throw error;
@@ -537,6 +580,18 @@ export class DevshardSession {
     }
     if (last === undefined) return undefined;
     return mismatchCause(ledger, { ...fromDiffJson(last), postStateRoot: Buffer.from(computed, "hex") });
+  }
+}
+
+/** Our own earlier orders are not waited for by anybody: only what is in `inFlight` is. */
+function isAlive(owner: number): boolean {
+  if (owner === pid) return false;
+  try {
+    kill(owner, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it lives, and belongs to somebody else.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
 
