@@ -9,10 +9,12 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
     withChatOptions(program.command("chat").description("talk in the terminal; with words, as ask does")),
     ["prompt"],
     async (context, flags) => {
-      const [{ isConversation, runChat }, { chatDependencies }] = await Promise.all([
+      const [{ isConversation, runChat, setUpFirst }, { chatDependencies }] = await Promise.all([
         import("../commands/chat.ts"),
         import("../chat-dependencies.ts"),
       ]);
+      const ended = await setUpFirst(context, flags);
+      if (ended !== undefined) return ended;
       const kind = isConversation(context, flags) ? "conversation" : "question";
       return runChat(context, flags, await chatDependencies(context, flags, kind));
     },
