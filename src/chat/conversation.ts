@@ -143,14 +143,25 @@ export function startConversation(options: ConversationOptions): Conversation {
 
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
     const { question, draft } = turn;
-    const { text, reasoning, usage, costUsd, toolMessages } = draft;
+    const { text, reasoning, usage, costUsd, costNgonka, toolMessages } = draft;
     const { providerName, modelId } = answererOf(draft, session);
     const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
-    const spentUsd = costUsd ?? estimateCostUsd(turn.promptTokensEstimate, draft, session);
+    // What came from the cache was asked of nobody.
+    if (draft.firstByteMs === undefined && draft.steps === 0) return;
+    const spent = {
+      provider: providerName,
+      model: modelId,
+      inputTokens: usage.input,
+      outputTokens: usage.output,
+      usd:
+        costUsd ?? (costNgonka === undefined ? estimateCostUsd(turn.promptTokensEstimate, draft, session) : undefined),
+      ngonka: costNgonka,
+      answersOfUnknownCost: costUsd === undefined && costNgonka === undefined ? 1 : 0,
+    };
     // A ledger that cannot be written must not take away an answer that is there and paid for.
-    if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
+    await budget?.add(spent).catch(() => {});
   }
 
   function closingNotices(draft: Draft): readonly string[] {

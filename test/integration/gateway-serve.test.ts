@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
@@ -9,6 +9,7 @@ import type { ServeFlags } from "../../src/cli/serve-choices.ts";
 import { LOCAL_KEY_NAME } from "../../src/gateway/local-key.ts";
 import { systemClock } from "../../src/internal/clock.ts";
 import { Secret } from "../../src/internal/secret.ts";
+import { parseSpending } from "../../src/journal/spending.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { type TestCli, testCli } from "../support/cli-context.ts";
@@ -97,6 +98,16 @@ describe("zeph serve", () => {
       requestId: answer._request_id,
     });
     expect(await first.stop()).toBe(0);
+    const ledger = await readFile(join(home, ".local/state/zeph/spent.jsonl"), "utf8");
+    expect(parseSpending(ledger)).toMatchObject([
+      {
+        provider: "box",
+        model: CHAT,
+        answers: 1,
+        outputTokens: answer.usage?.completion_tokens,
+        usd: expect.any(Number),
+      },
+    ]);
     await expect(client.models.list()).rejects.toThrow();
     expect(first.stderr()).not.toContain(key);
 

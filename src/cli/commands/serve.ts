@@ -1,9 +1,18 @@
+import { queueSpending, type SpendingQueue, type Spent } from "../../chat/budget.ts";
+import { stateFile } from "../../chat/state-file.ts";
+import { pricedCostNgonka, pricedCostUsd, UNKNOWN_USAGE } from "../../chat/usage.ts";
+import { zephFolders } from "../../config/paths.ts";
 import { EXIT } from "../../errors/catalogue.ts";
+import type { ExchangeRecord } from "../../gateway/exchange.ts";
 import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
 import { type Listening, type LocalGateway, listen, localGateway } from "../../gateway/index.ts";
 import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
 import { logLine } from "../../gateway/log-line.ts";
+import { spendingPath } from "../../journal/spending.ts";
+import type { Model } from "../../protocol/models.ts";
 import { fallbackProvider } from "../../provider/fallback-provider.ts";
+import { findListed } from "../../provider/known-model.ts";
+import { rememberedModels } from "../../provider/model-cache.ts";
 import { type OpenedProvider, openProvider } from "../../provider/open-provider.ts";
 import type { Setup } from "../../provider/setup.ts";
 import type { OnTransportEvent } from "../../transport/events.ts";
@@ -31,6 +40,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const { name, model, embeddingModel } = opened.config;
   for (const notice of [...opened.notices, ...opened.remarks]) show(context.stderr, `${notice}\n`);
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
+  const spending = spendingOf(context, setup, opened);
   const gateway = localGateway({
     ...choices,
     upstream: opened.gonka,
@@ -40,9 +50,11 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     ...(model === undefined ? {} : { defaultModel: model }),
     ...(embeddingModel === undefined ? {} : { defaultEmbeddingModel: embeddingModel }),
     clock: context.clock,
-    ...(flags.quiet === true
-      ? {}
-      : { onRequest: (record) => context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`) }),
+    onRequest(record) {
+      if (flags.quiet !== true) context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`);
+      const spent = spentOn(record, name);
+      if (spent !== undefined) spending.add(spent);
+    },
   });
   observer.observe = (event) => gateway.observe(event);
   const { port, host: hostname } = choices;
@@ -64,8 +76,38 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening);
+  await spending.flush();
   return EXIT.ok;
 };
+
+/** The same ledger as that of chats: `zeph usage` and the daily limit know both. */
+function spendingOf({ clock }: CliContext, setup: Setup, opened: OpenedProvider): SpendingQueue {
+  const file = stateFile(spendingPath(zephFolders(setup.world).state), clock);
+  return queueSpending({ file, clock }, async (spent) => {
+    const models = await rememberedModels(opened, setup.world);
+    return spent.map((each) => withPrice(each, opened, models));
+  });
+}
+
+/** What a request took, where a model was asked for something and began to answer. */
+function spentOn({ status, model, usage, fallbackProvider }: ExchangeRecord, providerName: string): Spent | undefined {
+  if (status < 200 || status >= 300 || model === undefined) return undefined;
+  const { promptTokens: inputTokens, completionTokens: outputTokens, costUsd: usd } = usage ?? {};
+  const provider = fallbackProvider ?? providerName;
+  return { provider, model, inputTokens, outputTokens, usd, answersOfUnknownCost: usd === undefined ? 1 : 0 };
+}
+
+/** By the provider's own price where the answer did not tell what it cost. */
+function withPrice(spent: Spent, { config }: OpenedProvider, models: readonly Model[]): Spent {
+  if (spent.usd !== undefined || spent.provider !== config.name || spent.model === undefined) return spent;
+  const known = findListed(models, spent.model);
+  const usage = { ...UNKNOWN_USAGE, input: spent.inputTokens, output: spent.outputTokens };
+  const { promptUsdPer1M, completionUsdPer1M } = config.pricing ?? known ?? {};
+  const isPriced = promptUsdPer1M !== undefined && completionUsdPer1M !== undefined;
+  const usd = pricedCostUsd(usage, isPriced ? { promptUsdPer1M, completionUsdPer1M } : undefined);
+  const ngonka = pricedCostNgonka(usage, known?.pricePerTokenNgonka);
+  return usd === undefined && ngonka === undefined ? spent : { ...spent, usd, ngonka, answersOfUnknownCost: 0 };
+}
 
 /** Who names a provider wants that one; only the default may be stood in for by `[llm] fallback`. */
 function openUpstream(

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { AskFlags } from "../commands/ask.ts";
 import type { ModelsFlags } from "../commands/models.ts";
 import type { ProvidersFlags } from "../commands/providers.ts";
+import type { UsageFlags } from "../commands/usage.ts";
 import type { Binding } from "./bind.ts";
 
 export function addChatCommands(program: Command, { bind }: Binding): void {
@@ -29,6 +30,15 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
       ]);
       return runAsk(context, flags, await chatDependencies(context, flags, "question"));
     },
+  );
+  bind<UsageFlags>(
+    program
+      .command("usage")
+      .description("tokens and cost by day, provider and model, from this computer's own ledger")
+      .option("--days <number>", "how many days, today included; default 30")
+      .option("--csv", "a line for each day, provider and model, for a spreadsheet"),
+    [],
+    async (context, flags) => (await import("../commands/usage.ts")).runUsage(context, flags),
   );
   bind<ModelsFlags>(
     program
