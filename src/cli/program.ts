@@ -23,7 +23,7 @@ const EXAMPLES = `
 Examples:
   zeph init                       set up: access, key, model, first reply
   zeph                            chat in the terminal
-  zeph ask "why is the sky blue?" one answer on standard output
+  zeph "why is the sky blue?"     one answer on standard output, as zeph ask gives it
   zeph models                     what your provider offers now
 `;
 

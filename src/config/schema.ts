@@ -198,7 +198,12 @@ export const sectionsSchema = z.looseObject({
       { error: "must be a table" },
     )
     .prefault({}),
-  session: z.looseObject({ provider_persistence: flag.default(true) }, { error: "must be a table" }).prefault({}),
+  session: z
+    .looseObject(
+      { provider_persistence: flag.default(true), keep_conversations: flag.default(true) },
+      { error: "must be a table" },
+    )
+    .prefault({}),
   cost: z
     .looseObject({ enabled: flag.default(false), max_daily_cents: amount.default(0) }, { error: "must be a table" })
     .prefault({}),

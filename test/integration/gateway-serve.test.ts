@@ -9,7 +9,7 @@ import type { ServeFlags } from "../../src/cli/serve-choices.ts";
 import { LOCAL_KEY_NAME } from "../../src/gateway/local-key.ts";
 import { systemClock } from "../../src/internal/clock.ts";
 import { Secret } from "../../src/internal/secret.ts";
-import { localDay } from "../../src/journal/spending.ts";
+import { localDay, parseSpending } from "../../src/journal/spending.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { type TestCli, testCli } from "../support/cli-context.ts";
@@ -99,6 +99,16 @@ describe("zeph serve", () => {
       requestId: answer._request_id,
     });
     expect(await first.stop()).toBe(0);
+    const ledger = await readFile(join(home, ".local/state/zeph/spent.jsonl"), "utf8");
+    expect(parseSpending(ledger)).toMatchObject([
+      {
+        provider: "box",
+        model: CHAT,
+        answers: 1,
+        outputTokens: answer.usage?.completion_tokens,
+        usd: expect.any(Number),
+      },
+    ]);
     await expect(client.models.list()).rejects.toThrow();
     expect(first.stderr()).not.toContain(key);
 

@@ -57,6 +57,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening);
+  await upstream.flush();
   return EXIT.ok;
 };
 
