@@ -329,8 +329,8 @@ describe("the command line", () => {
     const cli = testCli({ homeDir: home, env: { [KEY_NAME]: sandbox.broker.keys.good } });
     const world = { ...cli.context, fetch: globalThis.fetch, signal: controller.signal, clock: systemClock };
     const running = runCli(["serve", "-p", "0", "--no-auth", "--alias", "a=x", "--alias", "b=y", "--quiet"], world);
-    await until(() => cli.stdout().includes("Aliases") || cli.stderr() !== "");
-    expect(cli.stdout()).toContain("a = x, b = y");
+    await until(() => cli.stdout().includes("Aliases") || cli.stderr().includes("✗"));
+    expect(cli.stdout(), cli.stderr()).toContain("a = x, b = y");
     controller.abort();
     expect(await running).toBe(0);
   });
