@@ -54,8 +54,8 @@ describe("a devshard from opening to settlement", () => {
     expect(openEscrows(world.stateFolder)).toHaveLength(1);
     expect(await provePlace(session)).toBe(true);
 
-    const whole = await (await ask(session, "hello")).json();
-    expect(whole.choices[0].message.content).not.toBe("");
+    const whole = (await (await ask(session, "hello")).json()) as { choices: { message: { content: string } }[] };
+    expect(whole.choices[0]?.message.content).not.toBe("");
     expect(JSON.stringify(whole)).not.toContain("logprobs");
     const text = await (await ask(session, "a stream", { stream: true })).text();
     expect(text).toMatch(/^data: \{/);
