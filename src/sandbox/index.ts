@@ -11,6 +11,7 @@ export type { Escrow } from "./devshard/escrow.ts";
 export type { DevshardHost } from "./devshard/host.ts";
 export type { HostFaultSwitch, HostFaults } from "./devshard/host-faults.ts";
 export type { DevshardNetwork, DevshardOptions, DevshardUser, RunningHost } from "./devshard/start-devshard.ts";
+export type { DevshardRequest } from "./devshard/watch.ts";
 export type {
   ChatMessage,
   ChatRequest,

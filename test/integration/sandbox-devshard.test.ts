@@ -155,6 +155,24 @@ describe("a host of the sandbox's devshard", () => {
   });
 });
 
+describe("the watch over all hosts", () => {
+  it("sees a nonce that was signed twice, and a key that got out", async () => {
+    const client = await SmallClient.open(network);
+    await client.send();
+    const before = network.violations.length;
+    const [first] = client.diffs.splice(0);
+    client.ledger.takeBack();
+    await client.send([client.start()]);
+    expect(first).toBeDefined();
+    const { escrowId } = client.ledger.config;
+    expect(network.violations.slice(before)).toEqual([`two diffs were signed for nonce 1 of escrow ${escrowId}`]);
+    const { privateKeyHex } = network.createUser();
+    await fetch(`${network.sourceUrl}/${privateKeyHex}`);
+    expect(network.violations.slice(before + 1)).toEqual(["a GET to chain holds part of a private key"]);
+    expect(network.requests.at(-1)).toMatchObject({ to: "chain", path: "[key material]" });
+  });
+});
+
 describe("hosts without a courier", () => {
   it("know only what the client brought them", async () => {
     const client = await SmallClient.open(network);

@@ -160,13 +160,26 @@ export class HostSession {
   /** Once more with other code than that which the client signs with. */
   #checkUserSignature(diff: SignedDiff): void {
     try {
-      const signer = signerOf(encodeDiffContent({ ...diff, escrowId: this.escrowId }), diff.userSig);
+      const signer = this.#signerOf(diff);
       if (signer === this.owner) return;
       throw new DevshardRefusal("invalid_user_signature", `expected ${this.owner}, got ${signer}`);
     } catch (error) {
       if (!(error instanceof UnrecoverableSignature)) throw error;
-      throw new DevshardRefusal("invalid_user_signature", `recover address: ${error.message}`);
+      throw new DevshardRefusal("invalid_user_signature", error.message);
     }
+  }
+
+  isSignedByOwner(diff: SignedDiff): boolean {
+    try {
+      return this.#signerOf(diff) === this.owner;
+    } catch (error) {
+      if (error instanceof UnrecoverableSignature) return false;
+      throw error;
+    }
+  }
+
+  #signerOf(diff: SignedDiff): string {
+    return signerOf(encodeDiffContent({ ...diff, escrowId: this.escrowId }), diff.userSig);
   }
 
   /** Signs the state as it is now, and remembers it for `GET signatures`. */

@@ -17,6 +17,7 @@ import {
   senderOf,
 } from "./host-request.ts";
 import { HostRefusal, type HostSession, type ReceivedDiff } from "./host-session.ts";
+import type { DevshardWatch } from "./watch.ts";
 
 /** What the hosts of one network share: the chain, the model, the clock and chance; nothing of a session. */
 export interface HostWorld {
@@ -35,6 +36,7 @@ export interface HostWorld {
   readonly executionTimeoutSeconds: number;
   /** Basis points of finished inferences that a host validates. */
   readonly validationRate: number;
+  readonly watch: DevshardWatch;
   readonly stopped: AbortSignal;
 }
 
@@ -206,6 +208,7 @@ export class DevshardHost {
   #verifyTimeout(session: HostSession, { body }: HostCall, faults: HostFaults): unknown {
     if (!this.#world.chain.params.requestsEnabled) throw requestsDisabled();
     const { diffs, ...claim } = readTimeout(body);
+    this.#world.watch.compare(session, diffs);
     applyWhatHolds(session, diffs);
     const verdict = session.verifyTimeout(claim);
     if (!verdict.accept || faults.timeoutVotes === "never") return { accept: false, voter_slot: 0 };
@@ -217,6 +220,7 @@ export class DevshardHost {
     const { call, outgoing } = exchange;
     const chat = readChat(call.body);
     if (!this.#world.chain.params.requestsEnabled && isNewWork(chat)) throw requestsDisabled();
+    this.#world.watch.compare(session, chat.diffs);
     session.apply(chat.diffs);
     const start = chat.payload && session.startToExecute(chat.nonce, chat.diffs, chat.payload);
     const taken = start && session.takeInference(start.inferenceId);
