@@ -14,7 +14,7 @@ import {
   estimateCostUsd,
   toFinished,
 } from "./draft.ts";
-import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
+import { countCharacters, type Exchange, type ImageAttachment, toModelMessages, toUserMessage } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
 import type { AnswerRequest } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
@@ -37,11 +37,13 @@ export interface Conversation {
   readonly total: UsageTotal;
   /** What the user wants of the model's thinking; the same for every model. */
   thinking: Thinking;
+  /** The instruction to the model; may be changed between questions. */
+  system: string | undefined;
   /**
    * Asks, and tells what happens; never throws. Aborting `signal`, and leaving the loop early, cancel the answer; its
    * text so far stays in the history.
    */
-  ask(question: string, signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
+  ask(question: string, signal?: AbortSignal, more?: AskOptions): AsyncGenerator<ConversationEvent, void>;
   /**
    * Asks the last question again, without its answer in the prompt. The new answer takes the place of the old one in
    * the history; a whole answer stays where the new one does not come to its end.
@@ -51,22 +53,32 @@ export interface Conversation {
   use(session: ChatSession): void;
   /** Forgets what was said; the total stays. */
   clear(): void;
+  /** Takes the last question and its answer back, and gives them. What they cost stays in the total. */
+  undo(): Exchange | undefined;
+  /** Goes on where an earlier conversation stopped, in the place of what was said so far. */
+  restore(exchanges: readonly Exchange[]): void;
 }
 
 /** One question under way. */
 interface Turn {
   readonly question: string;
+  readonly images: readonly ImageAttachment[] | undefined;
   readonly draft: Draft;
   readonly startMs: number;
   readonly signal: AbortSignal;
   readonly promptTokensEstimate: number;
 }
 
+interface AskOptions {
+  readonly images?: readonly ImageAttachment[] | undefined;
+}
+
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 
 /** Starts a conversation on the AI SDK. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
-  const { clock, budget, system } = options;
+  const { clock, budget } = options;
+  let { system } = options;
   let session = options.session;
   let exchanges: readonly Exchange[] = [];
   let total = EMPTY_TOTAL;
@@ -74,17 +86,19 @@ export function startConversation(options: ConversationOptions): Conversation {
   let toldUnknownCost = false;
   let thinking: Thinking = {};
 
-  const messagesFor = (question: string) => [
+  const messagesFor = ({ question, images }: Pick<Turn, "question" | "images">) => [
     ...toModelMessages(exchanges),
-    { role: "user" as const, content: question },
+    toUserMessage(question, images),
   ];
+  const settings = () => settingsOf({ ...options, system }, session, thinking);
 
   /** One call of the model. Returns the error it ended with, if it did. */
-  async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
+  async function* attempt(turn: Turn): Steps {
+    const { draft, startMs, signal } = turn;
     const request: AnswerRequest = {
-      ...settingsOf(options, session, thinking),
+      ...settings(),
       model: session.model,
-      messages: messagesFor(question),
+      messages: messagesFor(turn),
       signal,
       stream,
     };
@@ -120,15 +134,27 @@ export function startConversation(options: ConversationOptions): Conversation {
   }
 
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
-    const { question, draft } = turn;
-    const { text, reasoning, usage, costUsd, toolMessages } = draft;
+    const { question, images, draft } = turn;
+    const { text, reasoning, usage, costUsd, costNgonka, toolMessages } = draft;
     const { providerName, modelId } = answererOf(draft, session);
-    const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
+    const facts = { providerName, modelId, usage, costUsd, costNgonka, atMs: clock.nowMs(), images };
+    const exchange = { question, answer: text, reasoning, state, ...facts };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
-    const spentUsd = costUsd ?? estimateCostUsd(turn.promptTokensEstimate, draft, session);
+    // What came from the cache was asked of nobody.
+    if (draft.firstByteMs === undefined && draft.steps === 0) return;
+    const spent = {
+      provider: providerName,
+      model: modelId,
+      inputTokens: usage.input,
+      outputTokens: usage.output,
+      usd:
+        costUsd ?? (costNgonka === undefined ? estimateCostUsd(turn.promptTokensEstimate, draft, session) : undefined),
+      ngonka: costNgonka,
+      answersOfUnknownCost: costUsd === undefined && costNgonka === undefined ? 1 : 0,
+    };
     // A ledger that cannot be written must not take away an answer that is there and paid for.
-    if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
+    await budget?.add(spent).catch(() => {});
   }
 
   function closingNotices(draft: Draft): readonly string[] {
@@ -165,7 +191,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     const before = exchanges.slice(0, -1);
     exchanges = before;
     try {
-      yield* ask(replaced.question, signal);
+      yield* ask(replaced.question, signal, { images: replaced.images });
     } finally {
       const next = exchanges.at(before.length);
       const isBetter = next !== undefined && (next.state === "finished" || replaced.state !== "finished");
@@ -173,9 +199,14 @@ export function startConversation(options: ConversationOptions): Conversation {
     }
   }
 
-  async function* ask(question: string, outerSignal?: AbortSignal): AsyncGenerator<ConversationEvent, void> {
+  async function* ask(
+    question: string,
+    outerSignal?: AbortSignal,
+    { images }: AskOptions = {},
+  ): AsyncGenerator<ConversationEvent, void> {
     const startMs = clock.nowMs();
-    const characters = (system ?? "").length + countCharacters(messagesFor(question));
+    const asked = { question, images };
+    const characters = (system ?? "").length + countCharacters(messagesFor(asked));
     const promptTokensEstimate = estimateTokens(characters);
     const controller = new AbortController();
     const onAbort = () => controller.abort(outerSignal?.reason);
@@ -183,7 +214,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     else outerSignal?.addEventListener("abort", onAbort, { once: true });
     try {
       const excess = describeExcess(promptTokensEstimate, session);
-      const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate };
+      const turn = { ...asked, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate };
       if (excess !== undefined) yield { type: "notice", text: excess };
       await budget?.check();
       yield* send(turn);
@@ -212,6 +243,12 @@ export function startConversation(options: ConversationOptions): Conversation {
     set thinking(wanted) {
       thinking = wanted;
     },
+    get system() {
+      return system;
+    },
+    set system(wanted) {
+      system = wanted;
+    },
     ask,
     askAgain,
     use(next) {
@@ -220,6 +257,14 @@ export function startConversation(options: ConversationOptions): Conversation {
     },
     clear() {
       exchanges = [];
+    },
+    undo() {
+      const last = exchanges.at(-1);
+      exchanges = exchanges.slice(0, -1);
+      return last;
+    },
+    restore(earlier) {
+      exchanges = [...earlier];
     },
   };
 }

@@ -467,6 +467,7 @@ describe("loadConfig: layers", () => {
         "cost.enabled = true (file /work/project/config/default.toml:3)",
         "cost.max_daily_cents = 0 (default)",
         "llm.fallback = [] (default)",
+        "session.keep_conversations = true (default)",
         "session.provider_persistence = true (default)",
         "timeouts.embedding_seconds = 30 (default)",
         "timeouts.llm_request_timeout_secs = 600 (default)",
