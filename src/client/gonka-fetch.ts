@@ -1,6 +1,7 @@
 import { topUpPage } from "../brokers/broker.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { once } from "../internal/once.ts";
 import { Secret } from "../internal/secret.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { readBrokerRefusal } from "../protocol/refusals/broker.ts";
@@ -8,7 +9,6 @@ import { EndpointPool, type EndpointStatus } from "../transport/endpoint-pool.ts
 import { type FailoverOptions, failover } from "../transport/failover.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import type { Hints } from "../transport/give-up.ts";
-import type { Send } from "../transport/send.ts";
 import { sendBearer } from "../transport/send-bearer.ts";
 import type { BrokerConnection, Connection, DevshardConnection } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
@@ -65,25 +65,23 @@ function devshardOptions(connection: DevshardConnection): {
 } {
   const { name = "devshard", privateKey, sourceUrl, stateFolder, maxTokens, autoOpen } = connection;
   const common = connectionDefaults(connection);
-  let send: Promise<Send> | undefined;
+  // Loaded when it is used: a state machine and a curve that no other connection needs.
+  const send = once(async () => {
+    const key = Secret.from(privateKey ?? "").reveal();
+    if (key.trim() === "") throw new ZephError("secret_missing", { detail: "no private key was given" });
+    const { sendDevshard } = await import("../transport/devshard-connection.ts");
+    const { fetch, clock } = common;
+    return sendDevshard({ privateKey: key, sourceUrl, stateFolder, maxTokens, autoOpen, fetch, clock });
+  });
   return {
     baseURL: NATIVE_BASE_URL,
     options: {
       ...common,
       maxAttempts: 1,
       path: "native",
+      needsDone: true,
       pool: new EndpointPool([{ baseURL: NATIVE_BASE_URL, name }]),
-      async send(endpoint, request, signal) {
-        // Loaded when it is used: a state machine and a curve that no other connection needs.
-        send ??= (async () => {
-          const key = Secret.from(privateKey ?? "").reveal();
-          if (key.trim() === "") throw new ZephError("secret_missing", { detail: "no private key was given" });
-          const { sendDevshard } = await import("../transport/devshard-connection.ts");
-          const { fetch, clock } = common;
-          return sendDevshard({ privateKey: key, sourceUrl, stateFolder, maxTokens, autoOpen, fetch, clock });
-        })();
-        return (await send)(endpoint, request, signal);
-      },
+      send: async (endpoint, request, signal) => (await send())(endpoint, request, signal),
       readRefusal: readBrokerRefusal,
       baseURLs: () => [NATIVE_BASE_URL],
     },
