@@ -89,6 +89,3 @@ export function settleByMs(epochIndex: bigint, epoch: LatestEpoch | undefined, n
   if (epochsLeft < 0n) return nowMs;
   return nowMs + Number((leftInThis > 0n ? leftInThis : 0n) + epochsLeft * length) * BLOCK_MS;
 }
-
-/** From here on every start reminds of it. */
-export const NEAR_LIMIT_MS = 8 * 3_600_000;
