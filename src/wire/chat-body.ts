@@ -1,5 +1,6 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
+import { ANSWER_LIMITS } from "../internal/scan-json.ts";
 import { chatAssembler, readChatAnswer, toChunks } from "./chat-answer.ts";
 import { type ChatCompletion, isRecord, parseJson } from "./chat-shape.ts";
 import {
@@ -128,7 +129,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
   function endJson(): ChatBodyEnd {
     const body = taken();
     const text = textOf(body);
-    const whole = parseJson(text) ?? parseJson(text.replace(DONE_BEHIND, ""));
+    const whole = parseJson(text, ANSWER_LIMITS) ?? parseJson(text.replace(DONE_BEHIND, ""), ANSWER_LIMITS);
     if (whole === undefined) return endJsonLines(body, text);
     const { answer, isUnchanged, notices: told } = readChatAnswer(whole, options);
     notices = told;

@@ -466,19 +466,22 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     return end;
   }
 
+  function guarded(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
+    }
+  }
+
   const events: SseReader = sseReader({ event: onEvent, skim });
 
   return {
     push(bytes: Uint8Array): void {
-      if (error !== undefined) return;
-      try {
-        events.push(bytes);
-      } catch (thrown) {
-        fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
-      }
+      if (error === undefined) guarded(() => events.push(bytes));
     },
     end(isBroken = false): ChatStreamEnd {
-      if (error === undefined) events.end();
+      if (error === undefined) guarded(() => events.end());
       if (error !== undefined) return { state: "error", error };
       const isFinished = choices.size > 0 && [...choices.values()].every((choice) => choice.isFinished);
       if (bare !== "" && !isFinished) {

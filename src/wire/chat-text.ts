@@ -552,7 +552,13 @@ function readTagged(text: string, tools: ReadonlyMap<string, Json> | undefined):
 /** One JSON call, a list of them, or one a line. */
 function readJsonCalls(text: string): WrittenCall[] {
   const whole = parseJson(text.trim());
-  const values = whole !== undefined ? [whole].flat() : text.trim().split("\n").map(parseJson);
+  const values =
+    whole !== undefined
+      ? [whole].flat()
+      : text
+          .trim()
+          .split("\n")
+          .map((line) => parseJson(line));
   return values.flatMap((value) => {
     const target = isRecord(value) && isRecord(value.function) ? value.function : value;
     if (!isRecord(target) || typeof target.name !== "string") return [];
