@@ -100,16 +100,24 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
   /** Bytes that follow each other in memory go out as one. */
   let run: { readonly memory: ArrayBufferLike; readonly from: number; to: number } | undefined;
 
+  /** What was written anew and is not bytes yet. */
+  let text = "";
+
+  function endText(): void {
+    if (text !== "") parts.push(encoder.encode(text));
+    text = "";
+  }
   function endRun(): void {
     if (run !== undefined) parts.push(new Uint8Array(run.memory, run.from, run.to - run.from));
     run = undefined;
   }
-  function write(text: string): void {
+  function write(more: string): void {
     endRun();
-    parts.push(encoder.encode(text));
+    text += more;
   }
   function taken(): Uint8Array | undefined {
     endRun();
+    endText();
     const given = parts;
     if (given.length === 0) return undefined;
     parts = [];
@@ -123,6 +131,7 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
       return;
     }
     endRun();
+    endText();
     run = { memory, from, to: from + end - start };
   }
   const core = chatStream(options, {
