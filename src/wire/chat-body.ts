@@ -16,7 +16,7 @@ import {
 import { decode } from "./sse.ts";
 
 /** What a body with a good status turned out to be, whatever its content type says. */
-export type BodyForm = "events" | "json" | "page" | "text";
+type BodyForm = "events" | "json" | "page" | "text";
 
 export interface ChatBodyOptions extends ChatStreamOptions {
   /** What the request asked for. The answer is brought into this form. */
@@ -27,7 +27,7 @@ export interface ChatBodyOptions extends ChatStreamOptions {
   readonly isUnwanted?: ((name: string) => boolean) | undefined;
 }
 
-export interface ChatBodyEnd {
+interface ChatBodyEnd {
   /** The last bytes of a stream; the whole answer where that was asked for. */
   readonly bytes: Uint8Array | undefined;
   readonly end: ChatStreamEnd;

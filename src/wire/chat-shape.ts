@@ -7,7 +7,7 @@ import { type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../inter
 export type Json = Record<string, unknown>;
 
 /** Why an answer ended, in OpenAI's words. */
-export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
+type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
 
 /** Counts are finite, whole and not negative; one that was not told is absent. */
 export interface ChatUsage {
@@ -17,7 +17,7 @@ export interface ChatUsage {
   [field: string]: unknown;
 }
 
-export interface ChatToolCall {
+interface ChatToolCall {
   id: string;
   type: "function";
   function: { name: string; arguments: string };
@@ -33,7 +33,7 @@ export interface ChatToolCallDelta {
   [field: string]: unknown;
 }
 
-export interface ChatDelta {
+interface ChatDelta {
   role?: "assistant" | null;
   content?: string | null;
   reasoning_content?: string | null;
@@ -70,7 +70,7 @@ export interface ChatMessage {
   [field: string]: unknown;
 }
 
-export interface ChatChoice {
+interface ChatChoice {
   index: number;
   message: ChatMessage;
   finish_reason: FinishReason;
@@ -261,7 +261,7 @@ const FINISH_REASONS: ReadonlySet<unknown> = new Set<FinishReason>([
   "function_call",
 ]);
 
-export function isFinishReason(value: unknown): value is FinishReason {
+function isFinishReason(value: unknown): value is FinishReason {
   return FINISH_REASONS.has(value);
 }
 
@@ -276,7 +276,7 @@ export function readFinishReason(value: unknown): { reason: FinishReason | "erro
 }
 
 /** What stands in `content`, told apart. */
-export interface ReadContent {
+interface ReadContent {
   content: string;
   reasoning: string;
   refusal: string;

@@ -2,7 +2,7 @@ import { scrub } from "../internal/redact.ts";
 import { type ChatReadOptions, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
 /** A call that a model wrote into its text, in tokens of its own. */
-export interface WrittenCall {
+interface WrittenCall {
   readonly name: string;
   readonly argumentsText: string;
   readonly id: string | undefined;
@@ -13,7 +13,7 @@ export type TextPiece =
   | { readonly type: "call"; readonly call: WrittenCall };
 
 /** Takes the text of one answer as it arrives and tells apart what stands in it. */
-export interface TextReader {
+interface TextReader {
   /** Nothing waits, and text without `<` needs no look. */
   readonly isPlain: boolean;
   push(text: string): readonly TextPiece[];
@@ -23,7 +23,7 @@ export interface TextReader {
   end(): readonly TextPiece[];
 }
 
-export interface TextReaderOptions {
+interface TextReaderOptions {
   /** What becomes of thinking between tags; `none` where the text is thinking already. */
   readonly thinking: "apart" | "kept" | "none";
   /** Nobody waits for the first word: every beginning may turn out to be thinking. */
