@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdir, mkdtemp, open, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -112,8 +112,9 @@ const PLACES: Readonly<Record<string, Place>> = {
     args: ["vault", "list"],
     env: { ZEPH_VAULT_PASSPHRASE_FILE: "pass" },
     before: async (home) => {
-      await put(home, "good", "sesame");
-      await well(home, ["vault", "init", "--protect"], { env: { ZEPH_VAULT_PASSPHRASE_FILE: "good" } });
+      const golden = join(import.meta.dirname, "../../vectors/vault");
+      await put(home, KEY, await readFile(join(golden, "vault-key.passphrase.txt"), "utf8"));
+      await copyFile(join(golden, "secrets.age"), join(home, VAULT));
     },
   },
   "a .env file": { at: ".env", args: ["vault", "import", ".env"], before: vault },
