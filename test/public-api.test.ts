@@ -114,6 +114,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "Clock",
       "DevshardNetwork",
       "DevshardOptions",
+      "DevshardRequest",
       "DevshardUser",
       "Engine",
       "EngineEvent",

@@ -8,6 +8,7 @@ export { type BuiltInEngineOptions, builtInEngine } from "./built-in-engine.ts";
 export type { ChainFault } from "./devshard/chain-server.ts";
 export type { HostFaults } from "./devshard/host-faults.ts";
 export type { DevshardNetwork, DevshardOptions, DevshardUser, RunningHost } from "./devshard/start-devshard.ts";
+export type { DevshardRequest } from "./devshard/watch.ts";
 export type {
   ChatMessage,
   ChatRequest,
