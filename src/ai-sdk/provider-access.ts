@@ -1,6 +1,7 @@
 import { type BrokerFacts, brokerFacts } from "../client/broker-facts.ts";
 import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
 import { NATIVE_BASE_URL } from "../client/native-options.ts";
+import { once } from "../internal/once.ts";
 import { Secret } from "../internal/secret.ts";
 import { readEnvironmentKey } from "./environment-key.ts";
 import type {
@@ -59,17 +60,5 @@ function nativeAccess(native: GonkaNativeSettings["native"]): ProviderAccess {
     baseURL: NATIVE_BASE_URL,
     costUsd: brokerFacts({ baseURL: NATIVE_BASE_URL }).costUsd,
     connect: once(async () => gonkaFetch({ ...native, kind: "native" })),
-  };
-}
-
-/** Runs once. A failure (no key yet) is not remembered: the next request tries again. */
-function once<Result>(make: () => Promise<Result>): () => Promise<Result> {
-  let made: Promise<Result> | undefined;
-  return () => {
-    made ??= make().catch((thrown: unknown) => {
-      made = undefined;
-      throw thrown;
-    });
-    return made;
   };
 }

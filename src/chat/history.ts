@@ -23,18 +23,27 @@ export function openLineHistory({ file, maxLines = 1_000 }: LineHistoryOptions):
   let previous: string | undefined;
   return {
     async load() {
-      const lines = ((await file.read()) ?? "").split("\n").flatMap(parseEntry);
+      const read = async () => ((await file.read()) ?? "").split("\n").flatMap(parseEntry);
+      let lines = await read();
+      // Rewritten when it has grown to double size, not at every start.
+      if (lines.length > 2 * maxLines) {
+        await file
+          .alone(async () => {
+            // Another chat may have added to it.
+            lines = await read();
+            await file.replace(lines.slice(-maxLines).map(toEntry).join(""));
+          })
+          .catch(() => {});
+      }
       const kept = lines.slice(-maxLines);
       previous = kept.at(-1);
-      // Rewritten when it has grown to double size, not at every start: two running chats append to it.
-      if (lines.length > 2 * maxLines) await file.replace(kept.map(toEntry).join("")).catch(() => {});
       return kept.reverse();
     },
     async add(line) {
       if (line === previous || !isWorthKeeping(line)) return;
       previous = line;
       // History is a convenience: a folder that cannot be written must not end the chat.
-      await file.append(toEntry(line)).catch(() => {});
+      await file.alone(() => file.append(toEntry(line))).catch(() => {});
     },
   };
 }

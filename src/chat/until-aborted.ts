@@ -7,19 +7,21 @@ export async function* untilAborted<Item>(
   signal: AbortSignal,
 ): AsyncGenerator<Item, void> {
   const iterator = source[Symbol.asyncIterator]();
-  let onAbort = () => {};
-  const aborted = new Promise<"aborted">((resolve) => {
-    onAbort = () => resolve("aborted");
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
+  // One promise for the whole stream would collect a reaction for each item.
+  let wake = () => {};
+  const onAbort = () => wake();
+  signal.addEventListener("abort", onAbort, { once: true });
   let ended = false;
   try {
     for (;;) {
       const next = iterator.next();
       // After an abort nobody waits for this any more; its late failure is of no interest.
       next.catch(() => {});
-      const result = await Promise.race([aborted, next]);
+      const result = await new Promise<IteratorResult<Item> | "aborted">((resolve, reject) => {
+        wake = () => resolve("aborted");
+        if (signal.aborted) wake();
+        next.then(resolve, reject);
+      });
       if (result === "aborted") return;
       if (result.done === true) {
         ended = true;

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { ZephError } from "../errors/zeph-error.ts";
+import type { Clock } from "../internal/clock.ts";
 import { readRegularText, UnusableFile } from "../internal/regular-file.ts";
 import { Secret } from "../internal/secret.ts";
 import { type AskPassphrase, Vault, type VaultPaths, vaultPaths } from "../vault/index.ts";
@@ -13,11 +14,16 @@ export function vaultPathsOf({ env, homeDir, platform, paths }: CliContext): Vau
   return vaultPaths({ env, homeDir, platform, flags: paths });
 }
 
+/** A clock whose waits Ctrl-C and SIGTERM end, for those who wait for a lock. */
+export function interruptibleClock({ clock, signal }: Pick<CliContext, "clock" | "signal">): Clock {
+  return { ...clock, nowMs: () => clock.nowMs(), sleep: (delayMs, own) => clock.sleep(delayMs, own ?? signal) };
+}
+
 /** Opens the vault of this run and asks for its passphrase when it has one, at a terminal up to three times. */
 export async function openVault(context: CliContext): Promise<Vault> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const { clock } = context;
+      const clock = interruptibleClock(context);
       return await Vault.open({ paths: vaultPathsOf(context), clock, passphrase: passphraseSource(context) });
     } catch (error) {
       const mayTryAgain = ZephError.is(error) && error.code === "vault_wrong_passphrase" && asksOnTerminal(context);

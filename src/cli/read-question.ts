@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import { ZephError } from "../errors/zeph-error.ts";
+import { utf16Kind } from "../internal/regular-file.ts";
 import type { CliContext } from "./context.ts";
 import { readStdin } from "./read-stdin.ts";
 
@@ -71,7 +72,13 @@ function beginsWithin(stdin: CliContext["stdin"], clock: CliContext["clock"], de
 
 async function readText(context: QuestionContext): Promise<string> {
   const tooMuch = () => new ZephError("request_too_large", { detail: "standard input has more than 10 MiB" });
-  const text = new TextDecoder().decode(await readStdin(context, { maxBytes: MAX_BYTES, tooMuch }));
+  const bytes = await readStdin(context, { maxBytes: MAX_BYTES, tooMuch });
+  if (utf16Kind(bytes) !== undefined) {
+    const hint =
+      "Save it as UTF-8: in PowerShell, `… | Set-Content FILE -Encoding utf8`; elsewhere, `iconv -f UTF-16 -t UTF-8`.";
+    throw new ZephError("usage", { detail: "standard input is UTF-16 text, not UTF-8", hint });
+  }
+  const text = new TextDecoder().decode(bytes);
   if (text.includes("\0")) throw new ZephError("usage", { detail: "standard input is not text" });
   return text;
 }

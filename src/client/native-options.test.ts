@@ -51,6 +51,29 @@ const json = (body: unknown, init: ResponseInit = {}) => Response.json(body, ini
 const version = (api: string) => () => json({ api_version: { version: api } });
 const rejection = (work: Promise<unknown>) => work.then(() => undefined).catch((error: ZephError) => error);
 
+describe("a connection that lives long", () => {
+  it("reads a list of nodes once, and a new one again", async () => {
+    let read = 0;
+    const counted = (nodes: readonly Endpoint[]) =>
+      new Proxy(nodes, {
+        get(target, key) {
+          if (key === "map") read += 1;
+          return Reflect.get(target, key);
+        },
+      });
+    let list = counted(NODES);
+    const { chat } = connect(
+      { "/v1/versions": version("0.2.13"), [CHAT]: () => json({}) },
+      { endpoints: undefined, discover: async () => list },
+    );
+    for (let i = 0; i < 5; i += 1) expect((await chat()).status).toBe(200);
+    expect(read).toBe(1);
+    list = counted(NODES.slice(1));
+    for (let i = 0; i < 5; i += 1) expect((await chat()).status).toBe(200);
+    expect(read).toBe(2);
+  });
+});
+
 describe("a pool in which some nodes take no signed requests", () => {
   it("goes on to the others, and leaves the closed node alone from then on", async () => {
     const { chat, posts, requests, gonka } = connect({

@@ -1,4 +1,5 @@
 import { type Clock, type NanosClock, nanosClock, systemClock } from "../internal/clock.ts";
+import { once } from "../internal/once.ts";
 import { DEFAULT_PREFIX, parsePrefix } from "../protocol/parse-address.ts";
 import { readNativeRefusal } from "../protocol/refusals/native.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
@@ -6,7 +7,7 @@ import type { FailoverOptions } from "../transport/failover.ts";
 import { isRead } from "../transport/outgoing.ts";
 import { requireNodeSize, type Signing, sendSigned } from "../transport/send-signed.ts";
 import { blockTime } from "./block-time.ts";
-import type { NativeConnection } from "./connection.ts";
+import type { NativeConnection, Nodes } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
 import { endpointSource } from "./endpoint-source.ts";
 import { openSigner } from "./open-signer.ts";
@@ -34,11 +35,13 @@ export function nativeOptions(connection: NativeConnection): {
   const signing = openSigning(connection);
   const checkContent = nodeContentCheck(common.fetch, common.clock);
   const discover = named === undefined ? nodeList(connection, prefix) : undefined;
+  let readLast: Nodes | undefined;
   return {
     baseURL: NATIVE_BASE_URL,
     options: {
       ...common,
       path: "native",
+      needsDone: true,
       pool,
       send: sendSigned({
         signing: signing.open,
@@ -53,7 +56,10 @@ export function nativeOptions(connection: NativeConnection): {
           // Opened here: the clock that belongs to its key must be known before the first attempt.
           await signing.open();
         }
-        if (discover !== undefined) pool.replace(readNodes(await discover(signal), prefix));
+        const nodes = await discover?.(signal);
+        // A list that is remembered comes as the same object; it was read when it came first.
+        if (nodes !== undefined && nodes !== readLast) pool.replace(readNodes(nodes, prefix));
+        readLast = nodes;
         if (!isRead(request)) {
           const endpoints = pool.status(common.clock.nowMs()).map(({ endpoint }) => endpoint);
           await checkContent(request, endpoints, signal);
@@ -70,18 +76,14 @@ export function nativeOptions(connection: NativeConnection): {
 /** The signer with its clock, made at the first signed request: the crypto is not loaded before. */
 function openSigning(connection: NativeConnection) {
   let nanos: NanosClock | undefined;
-  let opening: Promise<Signing> | undefined;
-  async function open(): Promise<Signing> {
+  async function make(): Promise<Signing> {
     const { signer, privateKey, prefix } = connection;
     const opened = signer ?? (await openSigner(privateKey, prefix === undefined ? {} : { prefix }));
     nanos = sharedNanos(opened.address, connection);
     return { signer: opened, nanos };
   }
   return {
-    open: () => {
-      opening ??= open();
-      return opening;
-    },
+    open: once(make),
     nanos: () => nanos,
   };
 }

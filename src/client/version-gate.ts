@@ -24,6 +24,8 @@ export function versionGate(
     let entry = known.get(endpoint.baseURL);
     if (entry === undefined || clock.nowMs() - entry.readAtMs > VERSION_TTL_MS) {
       entry = { versions: readVersions(endpoint.baseURL, fetch, clock), readAtMs: clock.nowMs() };
+      // Networks change their nodes; those that are gone are asked for no more.
+      for (const [baseURL, { readAtMs }] of known) if (clock.nowMs() - readAtMs > VERSION_TTL_MS) known.delete(baseURL);
       known.set(endpoint.baseURL, entry);
     }
     const versions = await untilAborted(entry.versions, signal);

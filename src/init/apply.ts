@@ -47,7 +47,8 @@ export async function applyInit(answers: InitAnswers, options: ApplyOptions): Pr
     const loaded = await verifySetup(plan.providerName, options);
     return { ...plan, backupPath: written?.backupPath, overruled: overruledAnswers(answers, plan, loaded) };
   } catch (error) {
-    await putBack(plan.configPath, before, written?.backupPath);
+    // The file itself, where the path is a link to it.
+    await putBack(written?.path ?? plan.configPath, before, written?.backupPath);
     throw error;
   }
 }

@@ -60,8 +60,8 @@ async function tryKey(session: InitSession, access: GatewayAccess, key: Secret):
 function afterRefusal({ broker, name }: GatewayAccess, error: ZephError): string {
   const source = broker.signupUrl ?? `where ${name} shows it`;
   if (error.code === "invalid_api_key") return `Copy it again from ${source}, and try once more.`;
-  if (error.code === "management_key") return `Create an ordinary API key (${source}) and paste that one.`;
-  return `${error.hint}\nThen paste the same key once more, or another one.`;
+  if (error.code === "management_key") return `Create an ordinary API key (${source}) and try once more with that one.`;
+  return `${error.hint}\nThen try once more, with the same key or another one.`;
 }
 
 async function withoutCredit(session: InitSession, access: GatewayAccess, key: Secret): Promise<Tried> {

@@ -19,7 +19,7 @@ export class UnusableFile extends Error {
   }
 }
 
-export interface ReadLimit {
+interface ReadLimit {
   /** Longer files are refused, unread. */
   readonly maxBytes: number;
 }
@@ -63,6 +63,21 @@ export function readRegularFileSync(path: string, { maxBytes }: ReadLimit): Buff
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw toUnusable(path, error);
+  }
+}
+
+/** The beginning of a file, however long it is. `undefined` when there is none; throws as {@link readRegularFile} does. */
+export async function readRegularHead(path: string, { maxBytes }: ReadLimit): Promise<Buffer | undefined> {
+  const file = await opened(path, READ_FLAGS);
+  if (file === undefined) return undefined;
+  try {
+    regular(path, await file.stat());
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw toUnusable(path, error);
+  } finally {
+    await file.close();
   }
 }
 

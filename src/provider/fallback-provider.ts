@@ -1,6 +1,7 @@
 import { errorBehind } from "../client/error-response.ts";
 import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { once } from "../internal/once.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import { fastestFirst, latencyMemory } from "./latencies.ts";
 import { mayFallBack } from "./may-fall-back.ts";
@@ -51,17 +52,16 @@ export async function fallbackProvider(setup: Setup, options: FallbackOptions = 
   const first = await openProvider(setup, { name, ...events });
   const others = setup.loaded.config.fallback.filter((other) => other !== first.config.name);
   if (others.length === 0) return first;
-  const opened = new Map<string, Promise<OpenedProvider>>([[first.config.name, Promise.resolve(first)]]);
+  const open = new Map([[first.config.name, async () => first]]);
+  for (const other of others)
+    open.set(
+      other,
+      once(() => openFallback(setup, other, events)),
+    );
   const resting = new Map<string, { readonly untilMs: number; readonly outcome: Outcome }>();
   const { clock } = setup.world;
   const byLatency = setup.loaded.config.routing === "latency";
   const memory = latencyMemory(setup.world);
-
-  function open(provider: string): Promise<OpenedProvider> {
-    const known = opened.get(provider) ?? openFallback(setup, provider, events);
-    opened.set(provider, known);
-    return known;
-  }
 
   async function ask(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
     if (input instanceof Request || (init.method ?? "GET").toUpperCase() !== "POST") return first.gonka(input, init);
@@ -102,7 +102,7 @@ export async function fallbackProvider(setup: Setup, options: FallbackOptions = 
 
   async function openOrTell(each: string, last: { readonly from: string } | undefined) {
     try {
-      return await open(each);
+      return await open.get(each)?.();
     } catch (error) {
       if (!ZephError.is(error)) throw error;
       const from = last?.from ?? first.config.name;

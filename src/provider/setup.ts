@@ -15,6 +15,7 @@ import {
 } from "../config/resolve-secret.ts";
 import type { SecretNames } from "../config/secret-names.ts";
 import type { Clock } from "../internal/clock.ts";
+import { once } from "../internal/once.ts";
 import { Secret } from "../internal/secret.ts";
 import { isAddress } from "../protocol/address.ts";
 import { isLoopback, normalizeBaseURL } from "../protocol/endpoint.ts";
@@ -151,14 +152,14 @@ function secretsIn(env: SetupWorld["env"]): readonly Secret[] {
 
 /** Opens the vault at most once, and only when a secret is looked for in it. */
 function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
-  let opened: Promise<Vault> | undefined;
+  let vault: Vault | undefined;
+  const open = once(async () => {
+    vault = await Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+    return vault;
+  });
   return {
-    async get(name: string) {
-      opened ??= Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
-      return (await opened).get(name);
-    },
+    get: async (name: string) => (await open()).get(name),
     async all(): Promise<readonly Secret[]> {
-      const vault = await opened;
       const names = vault?.names().filter((name) => !name.endsWith("_ADDRESS")) ?? [];
       return names.flatMap((name) => vault?.get(name) ?? []);
     },

@@ -162,6 +162,15 @@ describe("failover", () => {
     expect(requests).toHaveLength(1);
   });
 
+  it("keeps the error for those who wrap the response", async () => {
+    const { send } = connect([json(402, { error: { message: "no" } })]);
+    const response = await send();
+    const wrapped = new Response(response.body, { status: 402, headers: { "x-more": "1" } });
+    expect(errorBehind(wrapped)).toBe(errorBehind(response));
+    expect(errorBehind(wrapped)?.code).toBe("insufficient_quota");
+    expect(errorBehind(new Response("{}"))).toBeUndefined();
+  });
+
   it("throws when nobody answered", async () => {
     const { send } = connect([refuse("ECONNREFUSED"), refuse("ECONNREFUSED")], { maxAttempts: 2 });
     await expect(send()).rejects.toMatchObject({ code: "unreachable", detail: "api.example: connection refused" });

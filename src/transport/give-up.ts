@@ -47,8 +47,7 @@ export function finalError(
   const { refusal, headers } = outcome;
   const asked = retryAfterMs(headers, nowMs);
   const code = insteadCode ?? refusal.code;
-  const known = hints[code] ?? refusal.hint;
-  const hint = refusal.charged === "maybe" && known === undefined ? MAYBE_CHARGED_HINT : known;
+  const hint = hints[code] ?? refusal.hint;
   return new ZephError(code, {
     ...shared,
     ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
@@ -114,15 +113,19 @@ export function errorResponse(error: ZephError, headers: Headers = new Headers()
   return remember(new Response(JSON.stringify(body), { status, headers }), error);
 }
 
-/** The errors behind the responses given up on, for callers of ours that get the response object itself. */
-const errorsByResponse = new WeakMap<Response, ZephError>();
+/**
+ * The errors behind the responses given up on, for callers of ours. By the response, and by its body: who wraps a response
+ * (other headers, a guard around it) passes the body on.
+ */
+const errorsBehind = new WeakMap<object, ZephError>();
 
 function remember(response: Response, error: ZephError): Response {
-  errorsByResponse.set(response, error);
+  errorsBehind.set(response, error);
+  if (response.body !== null) errorsBehind.set(response.body, error);
   return response;
 }
 
 /** The whole error, attempts included, behind a response that the loop gave up on. */
 export function errorBehind(response: Response): ZephError | undefined {
-  return errorsByResponse.get(response);
+  return errorsBehind.get(response) ?? (response.body === null ? undefined : errorsBehind.get(response.body));
 }

@@ -93,6 +93,11 @@ export function readNetworkFailure(thrown: unknown): NetworkFailure {
   return { error: new ZephError("unreachable", { ...words, cause: thrown }), requestLeft: stage === "sent", stage };
 }
 
+/** Whether a body could not be decoded: what came is not in the coding that its header names. */
+export function isDecodingFailure(thrown: unknown): boolean {
+  return /^(?:Z_|ERR_(?:_ERROR_FORMAT|BROTLI))/.test(findCode(thrown) ?? "");
+}
+
 function explain(code: string | undefined, thrown: unknown): Pick<NetworkFailure, "stage"> & Partial<Words> {
   if (code === undefined) {
     const detail = badPort(thrown);

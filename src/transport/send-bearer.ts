@@ -14,22 +14,25 @@ const NO_HEADER_TEXT = /[^\t\x20-\x7e\x80-\xff]/;
  */
 export function sendBearer(apiKey: Secret, fetch: FetchFunction): Send {
   return async (endpoint, request, signal) => {
-    if (apiKey.reveal().trim() === "") {
-      throw new ZephError("secret_missing", {
-        detail: "no API key was given",
-        hint: "Check the variable it is read from. For a server that wants none, give any text, such as `none`.",
-      });
-    }
-    if (endpoint.baseURL.startsWith("http:") && !isLoopback(endpoint.baseURL)) {
-      throw new ZephError("insecure_url", { detail: endpoint.baseURL });
-    }
-    if (NO_HEADER_TEXT.test(apiKey.reveal().trim())) {
-      throw new ZephError("invalid_api_key", {
-        detail: "it holds a line break, or a character that no header can hold",
-      });
-    }
     const headers = withoutCredentials(request.headers);
-    headers.set("authorization", `Bearer ${apiKey.reveal()}`);
+    headers.set("authorization", bearerFor(apiKey, endpoint.baseURL));
     return transmit(fetch, endpoint, request, headers, signal);
   };
+}
+
+/** The header that shows this key to this address, where that is safe. Throws as {@link sendBearer}. */
+export function bearerFor(apiKey: Secret, url: string): string {
+  if (apiKey.reveal().trim() === "") {
+    throw new ZephError("secret_missing", {
+      detail: "no API key was given",
+      hint: "Check the variable it is read from. For a server that wants none, give any text, such as `none`.",
+    });
+  }
+  if (url.startsWith("http:") && !isLoopback(url)) throw new ZephError("insecure_url", { detail: url });
+  if (NO_HEADER_TEXT.test(apiKey.reveal().trim())) {
+    throw new ZephError("invalid_api_key", {
+      detail: "it holds a line break, or a character that no header can hold",
+    });
+  }
+  return `Bearer ${apiKey.reveal()}`;
 }

@@ -25,7 +25,7 @@ interface Move {
   readonly to: string;
 }
 
-export interface PairChangeOptions {
+interface PairChangeOptions {
   readonly key: Uint8Array | string;
   readonly vault: Uint8Array;
   readonly clock: Pick<Clock, "nowMs">;
@@ -33,7 +33,7 @@ export interface PairChangeOptions {
 }
 
 /** Where the files went as they were before; `undefined` where there was none. */
-export interface PairBackups {
+interface PairBackups {
   readonly key: string | undefined;
   readonly vault: string | undefined;
 }

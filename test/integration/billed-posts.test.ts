@@ -92,6 +92,17 @@ describe.each(WAYS)("over %s", (_name, open) => {
     expect(posts).toBe(ends.length);
   });
 
+  it("an answer that is not coded as it says is named, and not asked for again", async () => {
+    let posts = 0;
+    const baseURL = await listen((socket) => {
+      posts += 1;
+      answer(socket, "content-encoding: GZIP\r\n");
+    });
+    const error: ZephError = await ask(baseURL, open())().catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "bad_response", detail: "it is not coded as its content-encoding says" });
+    expect(posts).toBe(1);
+  });
+
   it.each([
     ["resets", (socket: Socket) => socket.resetAndDestroy()],
     ["closes", (socket: Socket) => socket.destroy()],

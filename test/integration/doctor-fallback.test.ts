@@ -12,12 +12,15 @@ let first: Sandbox;
 let second: Sandbox;
 let events: FallbackEvent[];
 let offsetMs: number;
+let environment: Record<string, string>;
+const SECOND_KEY = "ZEPH_COMPATIBLE_SECOND_API_KEY";
 
 beforeEach(async () => {
   stage = await newStage();
   first = await startSandbox();
   second = await startSandbox();
   events = [];
+  environment = {};
   offsetMs = 0;
 });
 
@@ -47,10 +50,10 @@ base_url = "${second.broker.baseURL}"
 model = "sandbox/thinker-1"
 `);
   const setup = await loadSetup({
-    env: {
+    env: Object.assign(environment, {
       ZEPH_COMPATIBLE_FIRST_API_KEY: first.broker.keys[firstKey],
-      ...(secondKey === "" ? {} : { ZEPH_COMPATIBLE_SECOND_API_KEY: secondKey }),
-    },
+      ...(secondKey === "" ? {} : { [SECOND_KEY]: secondKey }),
+    }),
     homeDir: stage.home,
     platform: "linux",
     cwd: stage.home,
@@ -137,6 +140,14 @@ describe("falling back to the next provider", () => {
     expect(events).toMatchObject([
       { from: "first", to: undefined, passedOver: "second", error: { code: "secret_missing" } },
     ]);
+  });
+
+  it("opens it once it can be opened, without a restart", async () => {
+    const provider = await open({ firstURL: "http://127.0.0.1:9/v1", secondKey: "" });
+    await expect(ask(provider)).rejects.toMatchObject({ code: "unreachable" });
+    environment[SECOND_KEY] = second.broker.keys.good;
+    offsetMs = 61_000;
+    expect((await ask(provider)).ok).toBe(true);
   });
 
   it("gives the next one's refusal when that is the last", async () => {

@@ -247,7 +247,7 @@ describe("the key", () => {
       ],
     });
     expect(screen).toContain("verify the e-mail address");
-    expect(screen).toContain("paste the same key once more");
+    expect(screen).toContain("with the same key or another one");
     expect(screen).not.toContain("Copy it again");
     expect(result?.outcome.reply?.text).toContain("hello");
   });

@@ -170,7 +170,7 @@ describe("no answer at all", () => {
     expect(error).toBeInstanceOf(OpenAI.InternalServerError);
     expect(error).toMatchObject({ status: 502, code: "unreachable", type: "zeph_error" });
     expect(String(error)).toContain("could not be reached");
-    expect(requests).toBe(3);
+    expect(requests).toBe(1);
   });
 
   it("because of the address: nothing is sent", async () => {

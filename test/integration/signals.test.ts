@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -47,6 +47,38 @@ async function start(stuck: string): Promise<ChildProcess> {
   await once(child.stdout ?? child, "data");
   return child;
 }
+
+it.each(["SIGINT", "SIGTERM"] as const)("%s ends the wait for the lock of another", async (name) => {
+  const zeph = (...args: string[]) => {
+    const child = spawn(process.execPath, [join(sources.folder, "cli/main.js"), ...args], {
+      cwd: home,
+      env: { PATH: process.env.PATH ?? "", HOME: home },
+      stdio: ["pipe", "ignore", "pipe"],
+    });
+    children.push(child);
+    child.stdin.end("value");
+    return child;
+  };
+  await once(zeph("vault", "init", "--force", "--yes"), "exit");
+  const lock = join(home, ".config/zeph/secrets.age.lock");
+  await writeFile(lock, JSON.stringify({ pid: 1, host: "elsewhere.example", ticket: "0123456789ab" }));
+  const child = zeph("vault", "set", "A", "--stdin");
+  // It waits from when its own lock lies ready.
+  while (!(await readdir(join(home, ".config/zeph"))).some((file) => file.startsWith(".secrets.age.lock."))) {
+    await new Promise(setImmediate);
+  }
+  const startedAtMs = performance.now();
+  child.kill(name);
+  const [code] = await once(child, "exit");
+  expect(code).toBe(130);
+  expect(performance.now() - startedAtMs).toBeLessThan(5_000);
+  expect((await readdir(join(home, ".config/zeph"))).sort()).toEqual([
+    "secrets.age",
+    "secrets.age.lock",
+    "vault-key.txt",
+  ]);
+  await rm(join(home, ".config"), { recursive: true });
+});
 
 describe("a process that was asked to end once, and is stuck", () => {
   it.each([

@@ -11,5 +11,6 @@ export function memoryFile(start?: string): StateFile {
     replace: async (next) => {
       text = next;
     },
+    alone: (work) => work(),
   };
 }

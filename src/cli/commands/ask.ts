@@ -77,7 +77,7 @@ export function sessionChoice({ provider, model }: AskFlags): { provider?: strin
 }
 
 export function dailyBudget({ clock }: CliContext, { stateFolder, maxDailyCents = 0 }: ChatDependencies): Budget {
-  return openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder)), clock });
+  return openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder), clock), clock });
 }
 
 /** Settings of the conversation that come from flags. Throws `usage` for numbers that are none. */

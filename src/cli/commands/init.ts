@@ -6,7 +6,7 @@ import { type InitResult, setUp } from "../../init/set-up.ts";
 import { shortPath } from "../../init/short-path.ts";
 import { plainTell, quietTell, type Tell } from "../../init/tell.ts";
 import type { CliContext, RunCommand } from "../context.ts";
-import { passphraseSource, vaultPathsOf } from "../open-vault.ts";
+import { interruptibleClock, passphraseSource, vaultPathsOf } from "../open-vault.ts";
 import { readStdinSecret } from "../read-stdin-secret.ts";
 import { writeResult } from "../write-result.ts";
 import type { CheckUp } from "./init-doctor.ts";
@@ -147,6 +147,7 @@ function toRequest(flags: InitFlags): InitRequest {
 function toWorld(context: CliContext): InitWorld {
   return {
     ...context,
+    clock: interruptibleClock(context),
     vaultPaths: vaultPathsOf(context),
     askPassphrase: passphraseSource(context),
     readStdinSecret: () => readStdinSecret(context),

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { chooseBackup, listVaultBackups, restoreVault, type VaultBackup } from "../../vault/restore.ts";
 import type { RunCommand } from "../context.ts";
-import { passphraseSource, vaultPathsOf } from "../open-vault.ts";
+import { interruptibleClock, passphraseSource, vaultPathsOf } from "../open-vault.ts";
 import { renderTable } from "../render/table.ts";
 import { writeResult } from "../write-result.ts";
 
@@ -39,7 +39,7 @@ export const runVaultRestore: RunCommand<VaultRestoreFlags> = async (context, { 
     });
   }
   const backup = chooseBackup(backups, wanted);
-  const restored = await restoreVault({ paths, backup, passphrase, clock: context.clock });
+  const restored = await restoreVault({ paths, backup, passphrase, clock: interruptibleClock(context) });
   const { vaultFile, keyFile, entryCount, vaultBackupPath, keyBackupPath } = restored;
   const kept = [vaultBackupPath, keyBackupPath].filter((path) => path !== undefined);
   return writeResult(context, {

@@ -172,9 +172,11 @@ const qwen: CodingAgent = {
 };
 
 /** Registers the provider for one run; pi has no other way that leaves the user's own list of models alone. */
-const PI_EXTENSION = `export default function (pi) {
-  const { baseUrl, model } = JSON.parse(process.env.ZEPH_LAUNCH_PI);
-  const apiKey = process.env.${KEY_VARIABLE};
+const PI_EXTENSION = `import { env } from "node:process";
+
+export default function (pi) {
+  const { baseUrl, model } = JSON.parse(env.ZEPH_LAUNCH_PI);
+  const apiKey = env.${KEY_VARIABLE};
   pi.registerProvider("zeph", { name: "zeph", baseUrl, apiKey, api: "openai-completions", models: [model] });
 }
 `;
@@ -219,10 +221,11 @@ const cline: CodingAgent = {
   }),
 };
 
-/** Cline's own file of providers, as \`cline auth\` writes it. It takes the key in plain only. */
+/** Cline's own file of providers, as `cline auth` writes it. It takes the key in plain only. */
 export function clineProviders(url: string, key: string, model: LaunchModel): Readonly<Record<string, unknown>> {
   const settings = { provider: "openai-compatible", apiKey: key, model: model.id, baseUrl: `${url}/v1` };
-  const provider = { settings, tokenSource: "manual" };
+  // Without a date Cline takes the file for broken and goes on with none.
+  const provider = { settings, updatedAt: "2026-11-28T00:00:00.000Z", tokenSource: "manual" };
   return {
     version: 1,
     lastUsedProvider: "openai-compatible",

@@ -15,7 +15,8 @@ export async function changeProvider(repl: Repl, argument: string): Promise<void
   const session = await dependencies.openSession({ provider: byNumber ?? byName ?? typed });
   conversation.use(session);
   repl.models = [];
-  await dependencies.rememberProvider?.(session.providerName);
+  // A convenience: the next run begins with it.
+  await dependencies.rememberProvider?.(session.providerName).catch(() => {});
   repl.print(`Now talking to ${session.providerName} · ${toTerminalLine(session.modelId)}.\n`);
 }
 

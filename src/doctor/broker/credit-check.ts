@@ -1,9 +1,9 @@
 import { type Broker, topUpPage } from "../../brokers/broker.ts";
+import { bearerFor } from "../../client/error-response.ts";
 import { CATALOGUE } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
 import { readBoundedText } from "../../internal/read-bounded.ts";
 import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
-import { isLoopback, normalizeBaseURL } from "../../protocol/endpoint.ts";
+import { normalizeBaseURL } from "../../protocol/endpoint.ts";
 import { readBrokerRefusal } from "../../protocol/refusals/broker.ts";
 import type { Check, CheckResult } from "../check.ts";
 import { passed, warned } from "../results.ts";
@@ -28,11 +28,10 @@ export function creditCheck(sighting: BrokerSighting): Check {
         return passed("this broker does not tell the balance; `zeph doctor --smoke` tries one paid request");
       }
       const url = new URL(probe.path, normalizeBaseURL(config.baseURL));
-      if (url.protocol !== "https:" && !isLoopback(url)) throw new ZephError("insecure_url", { detail: url.host });
       const response = await facts.world.fetch(url, {
         redirect: "manual",
         signal,
-        headers: { authorization: `Bearer ${key.reveal()}` },
+        headers: { authorization: bearerFor(key, url.href) },
       });
       const bodyText = await readBoundedText(response.body, MAX_ANSWER_BYTES);
       if (!response.ok) return refusedProbe(broker, response, bodyText);

@@ -12,15 +12,16 @@ export function keyCheck(key: Secret | string | "none"): KeyCheck {
   if (Secret.from(key).reveal().trim() === "") throw new ZephError("usage", { detail: "the local key is empty" });
   const expected = Buffer.from(Secret.from(key).reveal());
   return (headers) => {
-    const given = presentedKey(headers);
-    if (given === undefined) throw new ZephError("local_key_refused", { detail: "the request carries no key" });
-    if (!isSame(Buffer.from(given), expected)) throw new ZephError("local_key_refused");
+    const given = presentedKeys(headers);
+    if (given.length === 0) throw new ZephError("local_key_refused", { detail: "the request carries no key" });
+    if (!given.some((key) => isSame(Buffer.from(key), expected))) throw new ZephError("local_key_refused");
   };
 }
 
-function presentedKey(headers: Headers): string | undefined {
+/** OpenAI's clients send the one, Anthropic's the other, and some both. */
+function presentedKeys(headers: Headers): readonly string[] {
   const bearer = /^Bearer +(\S+)\s*$/i.exec(headers.get("authorization") ?? "")?.[1];
-  return bearer ?? headers.get("x-api-key")?.trim() ?? undefined;
+  return [bearer, headers.get("x-api-key")?.trim()].filter((key) => key !== undefined);
 }
 
 /** Takes the same time wherever a guess is wrong. Only its length shows, and the length of a key is no secret. */

@@ -112,16 +112,16 @@ export function verifyParticipants(input: VerifyParticipantsInput): VerifiedPart
 }
 
 function withoutProof({ response, trust, chainId }: VerifyParticipantsInput): VerifiedParticipants {
+  if (isPinned(trust)) {
+    inStep("trust", () => {
+      throw brokenProof("a hash is pinned, but the source offers no proof that could lead to it");
+    });
+  }
   if (chainId !== undefined) {
     inStep("header", () => {
       throw brokenProof(
         `the list has to come from the chain ${chainId}, but the source offers no proof that names its chain`,
       );
-    });
-  }
-  if (isPinned(trust)) {
-    inStep("trust", () => {
-      throw brokenProof("a hash is pinned, but the source offers no proof that could lead to it");
     });
   }
   const { active, excluded } = parseParticipants(response);

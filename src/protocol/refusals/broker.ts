@@ -1,7 +1,7 @@
 import { scrub } from "../../internal/redact.ts";
 import { type ErrorBody, parseErrorBody } from "./error-body.ts";
 import { movedTo } from "./moved-to.ts";
-import type { Refusal, RefusedResponse, Remedy } from "./refusal.ts";
+import { MAYBE_CHARGED_HINT, type Refusal, type RefusedResponse, type Remedy } from "./refusal.ts";
 import { readRequestFault } from "./request-fault.ts";
 
 type Row = Pick<Refusal, "code" | "remedy"> & Partial<Pick<Refusal, "charged" | "hint">>;
@@ -58,7 +58,7 @@ function brokerRow(response: RefusedResponse, body: ErrorBody): Row {
     case 504:
     case 524:
       // A proxy lost its patience; the broker behind it has the request and may answer, and charge, all the same.
-      return { code: "upstream_error", remedy: "again", charged: "maybe" };
+      return { code: "upstream_error", remedy: "again", charged: "maybe", hint: MAYBE_CHARGED_HINT };
     case 503:
       return { code: "service_unavailable", remedy: "again" };
     default:

@@ -302,7 +302,7 @@ describe("the work for one schema", () => {
       },
     });
     fitted(refersTo(wide));
-    expect(read).toBeLessThan(150_000);
+    expect(read).toBeLessThan(80_000);
   });
 
   it("does not write out a long text once for each reference to it", () => {

@@ -15,8 +15,8 @@ const STEPS: readonly { readonly detail: Detail; readonly maxDepth: number }[] =
   { detail: "bare", maxDepth: 2 },
 ];
 
-/** All steps for 256 nodes with eight fields each, every one behind a reference, need less. */
-const MAX_COPIED_FIELDS = 32_768;
+/** Three steps for 256 nodes with eight fields each, every one behind a reference, need less; what lies deepest goes first. */
+const MAX_COPIED_FIELDS = 16_384;
 
 /**
  * A schema the network takes: the given one when it fits, else one with references put in place, recursion cut, and

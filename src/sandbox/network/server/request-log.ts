@@ -11,7 +11,8 @@ export interface RecordedRequest {
   readonly query: string;
   /** First value of each header, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
+  /** As it came; empty when newer ones have taken its room (8 MiB for all). */
+  body: Buffer;
   /** Network time of arrival, milliseconds since the Unix epoch. */
   readonly atMs: number;
   /** Status answered; undefined while there is none, and for good when the connection was dropped. */
@@ -34,7 +35,13 @@ const NODE_TO_NODE_HEADERS: readonly string[] = [
 const SIGNING_HEADERS: readonly string[] = ["authorization", "x-requester-address", "x-timestamp"];
 const WITHHELD = "[key material]";
 
-/** All requests of the network in order, and what no client may ever do. */
+/** A sandbox may run for days: the newest of each are kept. */
+const MAX_REQUESTS = 20_000;
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+const MAX_VIOLATIONS = 1_000;
+const MAX_AUTHORIZATIONS = 40_000;
+
+/** The newest requests of the network in order, and what no client may ever do. */
 export class RequestLog {
   readonly requests: RecordedRequest[] = [];
   /** One sentence per offence; tests expect none. */
@@ -42,6 +49,9 @@ export class RequestLog {
   readonly #accounts: AccountBook;
   readonly #leaks = new KeyLeakDetector();
   readonly #authorizations = new Set<string>();
+  #heldBytes = 0;
+  /** All before it have given their body up. */
+  #firstWithBody = 0;
 
   constructor(accounts: AccountBook) {
     this.#accounts = accounts;
@@ -71,7 +81,29 @@ export class RequestLog {
       atMs,
     };
     this.requests.push(recorded);
+    this.#heldBytes += recorded.body.length;
+    this.#forget();
     return recorded;
+  }
+
+  #forget(): void {
+    while (this.requests.length > MAX_REQUESTS) {
+      this.#heldBytes -= this.requests.shift()?.body.length ?? 0;
+      this.#firstWithBody = Math.max(this.#firstWithBody - 1, 0);
+    }
+    // The last one stays: whoever is at work on it reads it.
+    while (this.#heldBytes > MAX_BODY_BYTES && this.#firstWithBody < this.requests.length - 1) {
+      const oldest = this.requests[this.#firstWithBody];
+      this.#firstWithBody += 1;
+      if (oldest === undefined) continue;
+      this.#heldBytes -= oldest.body.length;
+      oldest.body = Buffer.alloc(0);
+    }
+    this.violations.splice(0, Math.max(this.violations.length - MAX_VIOLATIONS, 0));
+    for (const oldest of this.#authorizations) {
+      if (this.#authorizations.size <= MAX_AUTHORIZATIONS) break;
+      this.#authorizations.delete(oldest);
+    }
   }
 
   #judge(where: string, method: string, headers: Readonly<Record<string, string>>): void {
