@@ -58,7 +58,11 @@ export function auditExitCode({ findings, hosts }: DevshardAudit): number {
   return hosts.every(({ state }) => state === "unreachable") ? EXIT.unreachable : EXIT.ok;
 }
 
-const PHASE_NAMES: Readonly<Record<number, string>> = { [PHASE.active]: "open", [PHASE.finalizing]: "finalizing", [PHASE.settlement]: "final" };
+const PHASE_NAMES: Readonly<Record<number, string>> = {
+  [PHASE.active]: "open",
+  [PHASE.finalizing]: "finalizing",
+  [PHASE.settlement]: "final",
+};
 
 export function auditData(audit: DevshardAudit, nowMs: number): object {
   const { escrow, config, ledger, epoch, payout } = audit;
