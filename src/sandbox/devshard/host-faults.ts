@@ -10,8 +10,11 @@ export interface HostFaults {
     | undefined;
   /** Applies the diffs, then closes the connection before the first event. */
   readonly loseReply: boolean;
-  /** What happens behind the receipt: nothing until the client leaves, or the end of the stream. */
-  readonly afterReceipt: "execute" | "hang" | "fail";
+  /**
+   * What happens behind the receipt: `hang`, nothing until the client leaves; `fail`, the end of the stream; `break`, one
+   * piece and then an error's bare text; `cut`, one piece and then the end of the connection. Nothing is finished then.
+   */
+  readonly afterReceipt: "execute" | "hang" | "fail" | "break" | "cut";
   /** Closes the connection behind `[DONE]`, before the mempool. */
   readonly cutBeforeMeta: boolean;
   readonly stateSignature: "good" | "withheld" | "wrong";
@@ -22,8 +25,8 @@ export interface HostFaults {
   /** Whether it votes when an executor is late. */
   readonly timeoutVotes: "honest" | "never";
   readonly clockSkewMs: number;
-  /** More than 100 requests a second of one sender, or 200 at once, are answered with 429. */
-  readonly rateLimit: boolean;
+  /** Requests that one sender may make of one session; upstream allows 100 and 200. More are answered with 429. */
+  readonly rateLimit: { readonly perSecond: number; readonly burst: number } | undefined;
   /** Between two pieces of an answer. */
   readonly chunkDelayMs: number;
   /** Pads the first piece of an answer with spaces to a line of so many bytes. */
@@ -49,7 +52,7 @@ const HEALTHY: HostFaults = {
   verdict: "valid",
   timeoutVotes: "honest",
   clockSkewMs: 0,
-  rateLimit: false,
+  rateLimit: undefined,
   chunkDelayMs: 0,
   longLineBytes: 0,
   textLine: false,

@@ -1,4 +1,3 @@
-import { promptHash } from "../../wire/devshard/canonical-json.ts";
 import { Ledger, STATUS, stateSignatureContent } from "../../wire/devshard/ledger.ts";
 import {
   type DevshardTx,
@@ -19,14 +18,18 @@ import { checkNonceBudget, type DevshardConfig } from "../../wire/devshard/rules
 import { applyDiff } from "../../wire/devshard/strict.ts";
 import { receiptContent } from "../../wire/devshard/transitions.ts";
 import { type DevshardKey, signerOf, UnrecoverableSignature } from "./curve.ts";
+import { hashOfPrompt } from "./prompt-hash.ts";
 
 /** What a host refuses, with the status its HTTP answer has. */
 export class HostRefusal extends Error {
   readonly status: number;
+  /** Of a 503: what stands in `X-Devshard-Error`. */
+  readonly cause503: string | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, cause503?: string) {
     super(message);
     this.status = status;
+    this.cause503 = cause503;
   }
 }
 
@@ -157,13 +160,26 @@ export class HostSession {
   /** Once more with other code than that which the client signs with. */
   #checkUserSignature(diff: SignedDiff): void {
     try {
-      const signer = signerOf(encodeDiffContent({ ...diff, escrowId: this.escrowId }), diff.userSig);
+      const signer = this.#signerOf(diff);
       if (signer === this.owner) return;
       throw new DevshardRefusal("invalid_user_signature", `expected ${this.owner}, got ${signer}`);
     } catch (error) {
       if (!(error instanceof UnrecoverableSignature)) throw error;
-      throw new DevshardRefusal("invalid_user_signature", `recover address: ${error.message}`);
+      throw new DevshardRefusal("invalid_user_signature", error.message);
     }
+  }
+
+  isSignedByOwner(diff: SignedDiff): boolean {
+    try {
+      return this.#signerOf(diff) === this.owner;
+    } catch (error) {
+      if (error instanceof UnrecoverableSignature) return false;
+      throw error;
+    }
+  }
+
+  #signerOf(diff: SignedDiff): string {
+    return signerOf(encodeDiffContent({ ...diff, escrowId: this.escrowId }), diff.userSig);
   }
 
   /** Signs the state as it is now, and remembers it for `GET signatures`. */
@@ -358,8 +374,8 @@ function payloadFault(
   if (other !== undefined) {
     return `request payload does not match StartInference params: ${other[0]} ${other[1]} vs ${other[2]}`;
   }
-  const isSame = Buffer.compare(promptHash(payload.prompt), signed.promptHash) === 0;
-  return isSame ? undefined : "prompt does not match hash in StartInference";
+  const isSame = hashOfPrompt(payload.prompt)?.equals(signed.promptHash);
+  return isSame === true ? undefined : "prompt does not match hash in StartInference";
 }
 
 function hex(bytes: Uint8Array): string {

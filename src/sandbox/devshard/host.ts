@@ -3,9 +3,10 @@ import type { Clock } from "../../internal/clock.ts";
 import type { Engine } from "../engine.ts";
 import { bindSession } from "./bind-session.ts";
 import type { DevshardChain } from "./chain.ts";
+import { answerChain } from "./chain-routes.ts";
 import { type DevshardKey, devshardKey } from "./curve.ts";
 import { EventStream } from "./event-stream.ts";
-import { execute } from "./execution.ts";
+import type { execute } from "./execution.ts";
 import { HostFaultSwitch, type HostFaults } from "./host-faults.ts";
 import {
   type ChatCall,
@@ -17,11 +18,14 @@ import {
   senderOf,
 } from "./host-request.ts";
 import { HostRefusal, type HostSession, type ReceivedDiff } from "./host-session.ts";
+import type { DevshardWatch } from "./watch.ts";
 
 /** What the hosts of one network share: the chain, the model, the clock and chance; nothing of a session. */
 export interface HostWorld {
   readonly chain: DevshardChain;
   readonly engine: Engine;
+  /** How an executor makes an answer of what the engine says. */
+  readonly execute: typeof execute;
   readonly clock: Clock;
   /** 0 <= value < 1 */
   readonly random: () => number;
@@ -33,6 +37,7 @@ export interface HostWorld {
   readonly executionTimeoutSeconds: number;
   /** Basis points of finished inferences that a host validates. */
   readonly validationRate: number;
+  readonly watch: DevshardWatch;
   readonly stopped: AbortSignal;
 }
 
@@ -44,6 +49,15 @@ export interface HostExchange {
   readonly gone: AbortSignal;
 }
 
+/** An execution and where its answer goes. */
+interface Serving {
+  readonly inferenceId: bigint;
+  readonly payload: NonNullable<ChatCall["payload"]>;
+  readonly stream: EventStream;
+  readonly signal: AbortSignal;
+  readonly faults: HostFaults;
+}
+
 /** One host: its key, its sessions, its mempools, its faults. It shares no state with the others. */
 export class DevshardHost {
   readonly name: string;
@@ -52,6 +66,7 @@ export class DevshardHost {
   readonly #world: HostWorld;
   readonly #sessions = new Map<string, HostSession>();
   readonly #failures = new Map<string, { readonly untilMs: number; readonly refusal: HostRefusal }>();
+  readonly #buckets = new Map<string, { readonly tokens: number; readonly atMs: number }>();
   #signingKey: DevshardKey;
   #running = new AbortController();
   #requests = 0;
@@ -105,12 +120,12 @@ export class DevshardHost {
     try {
       if (faults.refuse !== undefined) {
         const { status, message, error } = faults.refuse;
-        if (error !== undefined) outgoing.setHeader("X-Devshard-Error", error);
-        throw new HostRefusal(status, message);
+        throw new HostRefusal(status, message, error);
       }
       await this.#route(exchange, faults);
     } catch (error) {
       if (!(error instanceof HostRefusal) || outgoing.headersSent) throw error;
+      if (error.cause503 !== undefined) outgoing.setHeader("X-Devshard-Error", error.cause503);
       sendJson(outgoing, error.status, { message: error.message }, "\n");
     }
   }
@@ -118,19 +133,34 @@ export class DevshardHost {
   async #route(exchange: HostExchange, faults: HostFaults): Promise<void> {
     const { call, outgoing } = exchange;
     if (call.method === "GET" && call.path === "/healthz") return sendJson(outgoing, 200, { status: "ok" });
+    if (!call.path.startsWith("/devshard/")) {
+      // A host's machine is a node of the chain, too.
+      const { status, body } = answerChain(this.#world.chain, call);
+      return sendJson(outgoing, status, body, "\n");
+    }
     const match = /^\/devshard\/([^/]+)\/sessions\/([^/]+)\/(.+)$/.exec(call.path);
     const [, version = "", escrowId = "", route = ""] = match ?? [];
     const kind = ROUTES[`${call.method} ${route}`];
     if (kind === undefined || !this.#world.versions.includes(version)) throw new HostRefusal(404, "Not Found");
     const session = this.#session(version, escrowId, faults);
-    if (kind === "read") return this.#read(session, route, exchange);
+    if (kind === "read") return sendJson(outgoing, 200, this.#read(session, route, call));
     const sender = senderOf(call, escrowId, this.#nowSeconds(faults));
     checkSender(session, sender, kind);
-    if (kind === "group") return this.#refuseWith(outgoing, "not_implemented", "gossip is not attached");
-    if (route === "challenge-receipt") return this.#challenge(session, exchange);
-    if (route === "verify-timeout") return this.#verifyTimeout(session, exchange, faults);
+    if (faults.rateLimit !== undefined) this.#checkRate(`${escrowId} ${sender}`, faults.rateLimit);
+    if (kind === "group") throw new HostRefusal(503, "gossip is not attached", "not_implemented");
+    if (route === "challenge-receipt") return sendJson(outgoing, 200, challenge(session, call));
+    if (route === "verify-timeout") return sendJson(outgoing, 200, this.#verifyTimeout(session, call, faults));
     await this.#chat(session, exchange, faults);
     setImmediate(() => this.#judge(session));
+  }
+
+  /** A bucket for each sender and session. Throws {@link HostRefusal} 429. */
+  #checkRate(who: string, { perSecond, burst }: NonNullable<HostFaults["rateLimit"]>): void {
+    const nowMs = this.#world.clock.nowMs();
+    const { tokens, atMs } = this.#buckets.get(who) ?? { tokens: burst, atMs: nowMs };
+    const left = Math.min(burst, tokens + ((nowMs - atMs) / 1000) * perSecond) - 1;
+    if (left < 0) throw new HostRefusal(429, "rate limit exceeded");
+    this.#buckets.set(who, { tokens: left, atMs: nowMs });
   }
 
   /** Binds on the first request of any kind; a failure is remembered for a while. */
@@ -168,17 +198,16 @@ export class DevshardHost {
     };
   }
 
-  #read(session: HostSession, route: string, { call, outgoing }: HostExchange): void {
-    if (route === "mempool") return sendJson(outgoing, 200, { txs: this.#mempool(session) });
+  #read(session: HostSession, route: string, call: HostCall): unknown {
+    if (route === "mempool") return { txs: this.#mempool(session) };
     if (route === "signatures") {
       const signatures = session.signaturesAt(queryNumber(call, "nonce", "missing 'nonce' parameter"));
       const bySlot = [...signatures].map(([slot, signature]) => [slot, base64(signature)]);
-      return sendJson(outgoing, 200, { signatures: Object.fromEntries(bySlot) });
+      return { signatures: Object.fromEntries(bySlot) };
     }
     const from = queryNumber(call, "from", "invalid 'from' parameter");
     const to = queryNumber(call, "to", "invalid 'to' parameter");
-    const found = session.diffs(from, to).map(({ json, stateHash }) => ({ diff: json, state_hash: base64(stateHash) }));
-    sendJson(outgoing, 200, found);
+    return session.diffs(from, to).map(({ json, stateHash }) => ({ diff: json, state_hash: base64(stateHash) }));
   }
 
   /** In an order that nobody may rely on. */
@@ -191,31 +220,22 @@ export class DevshardHost {
     return shuffled;
   }
 
-  #challenge(session: HostSession, { call, outgoing }: HostExchange): void {
-    const { inferenceId, payload, diffs } = readChallenge(call.body);
-    applyWhatHolds(session, diffs);
-    const receipt = session.answerChallenge(inferenceId, payload);
-    sendJson(outgoing, 200, receipt === undefined ? {} : { receipt: base64(receipt) });
-  }
-
-  #verifyTimeout(session: HostSession, { call, outgoing }: HostExchange, faults: HostFaults): void {
-    if (!this.#world.chain.params.requestsEnabled) return this.#refuseWith(outgoing, "requests_disabled", DISABLED);
-    const { diffs, ...claim } = readTimeout(call.body);
+  #verifyTimeout(session: HostSession, { body }: HostCall, faults: HostFaults): unknown {
+    if (!this.#world.chain.params.requestsEnabled) throw requestsDisabled();
+    const { diffs, ...claim } = readTimeout(body);
+    this.#world.watch.compare(session, diffs);
     applyWhatHolds(session, diffs);
     const verdict = session.verifyTimeout(claim);
-    if (!verdict.accept || faults.timeoutVotes === "never") {
-      return sendJson(outgoing, 200, { accept: false, voter_slot: 0 });
-    }
+    if (!verdict.accept || faults.timeoutVotes === "never") return { accept: false, voter_slot: 0 };
     const { signature, voterSlot } = verdict;
-    sendJson(outgoing, 200, { accept: true, signature: base64(signature), voter_slot: voterSlot });
+    return { accept: true, signature: base64(signature), voter_slot: voterSlot };
   }
 
   async #chat(session: HostSession, exchange: HostExchange, faults: HostFaults): Promise<void> {
     const { call, outgoing } = exchange;
     const chat = readChat(call.body);
-    if (!this.#world.chain.params.requestsEnabled && isNewWork(chat)) {
-      return this.#refuseWith(outgoing, "requests_disabled", DISABLED);
-    }
+    if (!this.#world.chain.params.requestsEnabled && isNewWork(chat)) throw requestsDisabled();
+    this.#world.watch.compare(session, chat.diffs);
     session.apply(chat.diffs);
     const start = chat.payload && session.startToExecute(chat.nonce, chat.diffs, chat.payload);
     const taken = start && session.takeInference(start.inferenceId);
@@ -228,8 +248,10 @@ export class DevshardHost {
     if (start !== undefined && chat.payload !== undefined) {
       if (faults.afterReceipt === "hang") return await untilAborted(signal, outgoing);
       if (faults.afterReceipt === "fail") return stream.end();
-      const isServed = await this.#serve(session, start.inferenceId, chat.payload, stream, signal);
-      if (!isServed) return signal.aborted ? void outgoing.destroy() : stream.end();
+      const { inferenceId } = start;
+      const served = await this.#serve(session, { inferenceId, payload: chat.payload, stream, signal, faults });
+      if (served === "cut" || signal.aborted) return void outgoing.destroy();
+      if (served === "failed") return stream.end();
       if (faults.cutBeforeMeta) return void outgoing.destroy();
     }
     const mempool = this.#mempool(session);
@@ -247,38 +269,38 @@ export class DevshardHost {
     return { state_sig: base64(given), state_hash: base64(shown), nonce };
   }
 
-  /** Streams an answer: the kept one, or a new one. False when it failed or was cut off: nothing is finished then. */
-  async #serve(
-    session: HostSession,
-    inferenceId: bigint,
-    payload: NonNullable<ChatCall["payload"]>,
-    stream: EventStream,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  /** Streams an answer: the kept one, or a new one. What fails or is cut leaves the receipt, and no finish. */
+  async #serve(session: HostSession, serving: Serving): Promise<"served" | "failed" | "cut"> {
+    const { inferenceId, payload, stream, signal, faults } = serving;
     const begun = session.beginExecution(inferenceId);
-    if (begun === "running") return true;
+    if (begun === "running") return "served";
     if (begun !== "begun") {
       await stream.line(begun);
       await stream.done();
-      return true;
+      return "served";
     }
-    const { engine, random } = this.#world;
+    const { engine, random, execute } = this.#world;
     const id = `devshard-${session.escrowId}-${inferenceId}`;
     const pieces = execute({ engine, id, payload, nowSeconds: this.#nowSeconds(this.faults.now), random, signal });
     try {
       for (;;) {
         const { done, value } = await pieces.next();
-        if (signal.aborted) return false;
+        if (signal.aborted) return "cut";
         if (done) {
           session.finishInference(inferenceId, value);
           await stream.done();
-          return true;
+          return "served";
         }
         await stream.line(value);
+        if (faults.afterReceipt === "cut") return "cut";
+        if (faults.afterReceipt === "break") {
+          await stream.bareText("Failed to process inference node response");
+          return "failed";
+        }
       }
     } catch {
-      // The engine failed, or the client left: the receipt stays, and no finish comes.
-      return false;
+      // The engine failed, or the client left.
+      return "failed";
     } finally {
       session.endExecution(inferenceId);
     }
@@ -290,11 +312,6 @@ export class DevshardHost {
       isValid: this.faults.now.verdict === "valid",
       isChosen: () => random() * 10_000 < validationRate,
     });
-  }
-
-  #refuseWith(outgoing: ServerResponse, error: string, message: string): void {
-    outgoing.setHeader("X-Devshard-Error", error);
-    sendJson(outgoing, 503, { message }, "\n");
   }
 
   #nowMs({ clockSkewMs }: HostFaults): number {
@@ -317,7 +334,9 @@ const ROUTES: Readonly<Record<string, "owner" | "member" | "group" | "read">> = 
   "GET signatures": "read",
 };
 
-const DISABLED = "devshard completion and timeout requests are disabled";
+function requestsDisabled(): HostRefusal {
+  return new HostRefusal(503, "devshard completion and timeout requests are disabled", "requests_disabled");
+}
 
 function checkSender(session: HostSession, sender: string, kind: "owner" | "member" | "group"): void {
   const isMember = session.isMember(sender);
@@ -334,6 +353,13 @@ const NEW_WORK: ReadonlySet<string> = new Set(["start", "timeout", "validation",
 
 function isNewWork({ payload, diffs }: ChatCall): boolean {
   return payload !== undefined || diffs.some(({ signed }) => signed.txs.some(({ kind }) => NEW_WORK.has(kind)));
+}
+
+function challenge(session: HostSession, { body }: HostCall): unknown {
+  const { inferenceId, payload, diffs } = readChallenge(body);
+  applyWhatHolds(session, diffs);
+  const receipt = session.answerChallenge(inferenceId, payload);
+  return receipt === undefined ? {} : { receipt: base64(receipt) };
 }
 
 /** A verifier takes what it can of the diffs it is sent, and says nothing about the rest. */

@@ -9,11 +9,15 @@ import { systemRandom } from "../random-text.ts";
 import { DevshardChain, type DevshardParams, type Payment } from "./chain.ts";
 import { ChainFaultSwitch, serveChain } from "./chain-server.ts";
 import { type DevshardKey, devshardKey } from "./curve.ts";
+import { execute } from "./execution.ts";
 import { DevshardHost, type HostWorld } from "./host.ts";
+import { type DevshardRequest, DevshardWatch } from "./watch.ts";
 
 export interface DevshardOptions {
   /** What answers the prompts. Default the built-in engine. */
   readonly engine?: Engine | undefined;
+  /** How an executor makes an answer of what the engine says. Default as a model server of the network does. */
+  readonly execute?: typeof execute | undefined;
   /** Default 3. */
   readonly hosts?: number | undefined;
   /** Index of the host that owns each slot of new escrows. Default one slot for each host, in their order. */
@@ -41,6 +45,8 @@ export interface DevshardOptions {
   readonly executionTimeoutSeconds?: number | undefined;
   /** Basis points of finished inferences that each other host validates. Default 1000, a tenth. */
   readonly validationRate?: number | undefined;
+  /** Called when a request was answered, or its connection is gone. */
+  readonly onRequest?: ((request: DevshardRequest) => void) | undefined;
   /** Default the system's. */
   readonly clock?: Clock | undefined;
   /** Chance, 0 <= value < 1. Default node:crypto's. */
@@ -79,6 +85,10 @@ export interface DevshardNetwork {
   };
   /** What every escrow ended with, in order: the chain's own account. */
   readonly payments: readonly Payment[];
+  /** The latest 10 000 requests to hosts and chain, in order of arrival. */
+  readonly requests: readonly DevshardRequest[];
+  /** What no client may do, one sentence each: two diffs signed for one nonce, key material on the wire. */
+  readonly violations: readonly string[];
   /** Makes an account with money; it may create escrows unless told otherwise. */
   createUser(options?: {
     readonly privateKeyHex?: string;
@@ -112,10 +122,17 @@ export async function startDevshard(options: DevshardOptions = {}): Promise<Devs
   const { chainId = "gonka-sandbox-1", params, inclusionDelayMs, firstEscrowId } = options;
   const chain = new DevshardChain({ chainId, clock, models, params, inclusionDelayMs, firstEscrowId });
   const stopping = new AbortController();
-  const world = worldOf(options, { chain, engine, clock, stopped: stopping.signal });
+  const watch = new DevshardWatch();
+  const world = worldOf(options, { chain, engine, clock, watch, stopped: stopping.signal });
+  const watched: Watched = { watch, clock, onRequest: options.onRequest };
   const chainFaults = new ChainFaultSwitch();
-  const chainListener = await serve((call) => serveChain(chain, chainFaults, call), options.port ?? 0);
-  const { hosts, listeners } = await startHosts(options, world);
+  const chainListener = await serve(
+    watched,
+    "chain",
+    (call) => serveChain(chain, chainFaults, call),
+    options.port ?? 0,
+  );
+  const { hosts, listeners } = await startHosts(options, world, watched);
   for (const { address, url } of hosts) chain.participants.set(address, { address, inferenceUrl: url, weight: 1 });
   chain.setSlots((options.slots ?? [...hosts.keys()]).map((index) => ownerOf(hosts, index)));
   return {
@@ -132,7 +149,13 @@ export async function startDevshard(options: DevshardOptions = {}): Promise<Devs
       prune: () => chain.prune(),
     },
     payments: chain.payments,
-    createUser: (user) => createUser(chain, user),
+    requests: watch.requests,
+    violations: watch.violations,
+    createUser(user) {
+      const made = createUser(chain, user);
+      watch.protect(made.privateKeyHex);
+      return made;
+    },
     async stop() {
       stopping.abort(new Error("the sandbox devshard was stopped"));
       await Promise.all([chainListener, ...listeners].map((listener) => listener.close()));
@@ -142,10 +165,11 @@ export async function startDevshard(options: DevshardOptions = {}): Promise<Devs
 
 function worldOf(
   options: DevshardOptions,
-  shared: Pick<HostWorld, "chain" | "engine" | "clock" | "stopped">,
+  shared: Pick<HostWorld, "chain" | "engine" | "clock" | "watch" | "stopped">,
 ): HostWorld {
   return {
     ...shared,
+    execute: options.execute ?? execute,
     random: options.random ?? systemRandom,
     versions: options.versions ?? ["v4", "v3"],
     failureCacheMs: options.failureCacheMs ?? 30_000,
@@ -164,6 +188,7 @@ function ownerOf(hosts: readonly RunningHost[], index: number): string {
 async function startHosts(
   { hosts: count, hostKeysHex = [], isOnePort = false, port }: DevshardOptions,
   world: HostWorld,
+  watched: Watched,
 ): Promise<{ readonly hosts: readonly RunningHost[]; readonly listeners: readonly Listener[] }> {
   const keys: DevshardKey[] = Array.from({ length: count ?? (hostKeysHex.length || DEFAULT_HOSTS) }, (_, index) =>
     devshardKey(hostKeysHex[index]),
@@ -172,15 +197,22 @@ async function startHosts(
   const portOf = (index: number) => (port === undefined ? 0 : port + 1 + index);
   if (!isOnePort) {
     const listeners: Listener[] = [];
-    for (const [index, host] of made.entries()) listeners.push(await serve((call) => host.answer(call), portOf(index)));
+    for (const [index, host] of made.entries()) {
+      listeners.push(await serve(watched, host.name, (call) => host.answer(call), portOf(index)));
+    }
     return { hosts: made.map((host, index) => running(host, listeners[index]?.origin ?? "")), listeners };
   }
-  const listener = await serve(async (exchange) => {
-    const [, name = "", path = ""] = /^\/([^/]+)(\/.*)$/.exec(exchange.call.path) ?? [];
-    const host = made.find((each) => each.name === name);
-    if (host === undefined) return void exchange.outgoing.writeHead(404).end();
-    await host.answer({ ...exchange, call: { ...exchange.call, path } });
-  }, portOf(0));
+  const listener = await serve(
+    watched,
+    "hosts",
+    async (exchange) => {
+      const [, name = "", path = ""] = /^\/([^/]+)(\/.*)$/.exec(exchange.call.path) ?? [];
+      const host = made.find((each) => each.name === name);
+      if (host === undefined) return void exchange.outgoing.writeHead(404).end();
+      await host.answer({ ...exchange, call: { ...exchange.call, path } });
+    },
+    portOf(0),
+  );
   return { hosts: made.map((host) => running(host, `${listener.origin}/${host.name}`)), listeners: [listener] };
 }
 
@@ -193,12 +225,30 @@ type Exchange = Parameters<DevshardHost["answer"]>[0];
 /** Where no host sets a limit, the sandbox does. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-function serve(answer: (exchange: Exchange) => Promise<void> | void, port: number): Promise<Listener> {
+interface Watched {
+  readonly watch: DevshardWatch;
+  readonly clock: Clock;
+  readonly onRequest: DevshardOptions["onRequest"];
+}
+
+function serve(
+  { watch, clock, onRequest }: Watched,
+  name: string,
+  answer: (exchange: Exchange) => Promise<void> | void,
+  port: number,
+): Promise<Listener> {
   return listen(
     async (_, { incoming, outgoing }) => {
       const raw = { incoming: incoming as IncomingMessage, outgoing: outgoing as ServerResponse };
       try {
-        await answer(await exchangeOf(raw));
+        const exchange = await exchangeOf(raw);
+        const recorded = watch.record(name, exchange.call, clock.nowMs());
+        raw.outgoing.once("close", () => {
+          if (raw.outgoing.headersSent) recorded.status = raw.outgoing.statusCode;
+          recorded.elapsedMs = clock.nowMs() - recorded.atMs;
+          onRequest?.(recorded);
+        });
+        await answer(exchange);
       } catch {
         // A client that left, or a fault in the sandbox: the one cannot be told, and the other must not look like an answer.
         raw.outgoing.destroy();
