@@ -36,6 +36,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "Clock",
       "Connection",
       "ConnectionOptions",
+      "DevshardConnection",
       "Deadlines",
       "DiscoverOptions",
       "Discovery",
