@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util";
 import { zephFolders } from "../../config/paths.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { UnusableFile } from "../../internal/regular-file.ts";
@@ -14,7 +13,7 @@ import {
 import { formatGnk } from "../../protocol/accounts.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { displayWidth } from "../render/display-width.ts";
-import { style } from "../render/style.ts";
+import { style, withoutStyles } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { formatCount, formatUsd } from "../render/usage-line.ts";
 import { writeResult } from "../write-result.ts";
@@ -230,5 +229,5 @@ function narrowed(rows: readonly (readonly string[])[], columns: number): string
 }
 
 function widthOf(table: string): number {
-  return Math.max(...table.split("\n").map((line) => displayWidth(stripVTControlCharacters(line))));
+  return Math.max(...table.split("\n").map((line) => displayWidth(withoutStyles(line))));
 }

@@ -1,7 +1,6 @@
-import { stripVTControlCharacters } from "node:util";
 import type { ConversationSummary } from "../../chat/conversations.ts";
-import { displayWidth } from "./display-width.ts";
-import { style } from "./style.ts";
+import { cutToWidth, displayWidth } from "./display-width.ts";
+import { style, withoutStyles } from "./style.ts";
 import { renderTable } from "./table.ts";
 import { toTerminalLine } from "./terminal-text.ts";
 import { formatLocalTime } from "./usage-line.ts";
@@ -54,15 +53,9 @@ export function renderConversations(
 }
 
 function widthOf(line: string): number {
-  return displayWidth(stripVTControlCharacters(line));
+  return displayWidth(withoutStyles(line));
 }
 
 function cut(text: string, columns: number): string {
-  if (displayWidth(text) <= columns) return text;
-  let shown = "";
-  for (const sign of text) {
-    if (displayWidth(shown + sign) > columns - 1) break;
-    shown += sign;
-  }
-  return `${shown.trimEnd()}…`;
+  return displayWidth(text) <= columns ? text : `${cutToWidth(text, columns - 1).trimEnd()}…`;
 }
