@@ -65,6 +65,14 @@ export function formatSeconds(elapsedMs: number): string {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+/** `2026-11-28 10:15`, in the computer's time zone. */
+export function formatLocalTime(atMs: number): string {
+  const date = new Date(atMs);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
 /** A wait that lies ahead, rounded up so that nobody comes too early: `8 s`, `3 min`, `2 h`. */
 export function formatWait(waitMs: number): string {
   const seconds = Math.ceil(waitMs / 1_000);
