@@ -154,7 +154,7 @@ describe("the outside world", () => {
     [
       /\bprocess\.(?!env\b\?)/,
       "process",
-      [/^cli\/(?:main|system-world)\.ts$/, /^sandbox\//, /^internal\/lock-file\.ts$/],
+      [/^cli\/(?:main|system-world|launch\/run-agent)\.ts$/, /^sandbox\//, /^internal\/lock-file\.ts$/],
     ],
     [/\bconsole\.(?:log|error|warn|info|debug)\(/, "console", []],
     [/\bDate\.now\(/, "Date.now", [/^internal\/clock\.ts$/]],

@@ -32,19 +32,22 @@ interface EndpointOptions
 }
 
 /**
- * Opens what the local endpoint stands in front of; says on standard error what the user should know about it. Who names
+ * Opens what the local endpoint stands in front of; says what the user should know about it.
+ * @param tell default: on standard error
+ * Who names
  * a provider wants that one; only the default may be stood in for by `[llm] fallback`.
  */
 export async function openUpstream(
   context: CliContext,
   choice: { readonly provider: string | undefined; readonly model: string | undefined },
+  tell: (line: string) => void = (line) => show(context.stderr, line),
 ): Promise<Upstream> {
   const fetch = (await context.openServerFetch?.()) ?? context.fetch;
   const setup = await setupOf({ ...context, fetch }, choice);
   // The connection is made before the gateway that counts what it tells.
   let observe: OnTransportEvent = () => {};
   const onEvent: OnTransportEvent = (event) => observe(event);
-  const { clock, stderr } = context;
+  const { clock } = context;
   const opened =
     choice.provider === undefined
       ? await fallbackProvider(setup, {
@@ -52,17 +55,17 @@ export async function openUpstream(
           onFallback: ({ from, to, passedOver, model, error }) => {
             const time = new Date(clock.nowMs()).toISOString();
             const event = { time, event: "fallback", from, to, passedOver, model, errorCode: error?.code };
-            stderr.write(`${toSafeJson(event)}\n`);
+            tell(`${toSafeJson(event)}\n`);
           },
         })
       : await openProvider(setup, { name: choice.provider, onEvent });
-  for (const notice of [...opened.notices, ...opened.remarks]) show(stderr, `${notice}\n`);
+  for (const notice of [...opened.notices, ...opened.remarks]) tell(`${notice}\n`);
   const { name, type, model, embeddingModel } = opened.config;
   return {
     setup,
     opened,
     async gateway({ key, onRequest, ...options }) {
-      const limit = await dailyLimit(context, setup, opened);
+      const limit = await dailyLimit(context, { setup, opened, tell });
       const gateway = localGateway({
         upstream: opened.gonka,
         providerName: name,
@@ -83,7 +86,11 @@ export async function openUpstream(
 }
 
 /** `[cost] max_daily_cents`, from the ledger that all zephs of this user share. */
-async function dailyLimit(context: CliContext, { loaded, world }: Setup, opened: OpenedProvider) {
+async function dailyLimit(
+  context: CliContext,
+  { setup, opened, tell }: Pick<Upstream, "setup" | "opened"> & { readonly tell: (line: string) => void },
+) {
+  const { loaded, world } = setup;
   const { enabled, maxDailyCents } = loaded.config.cost;
   const budget = openBudget({
     maxDailyCents: enabled ? maxDailyCents : 0,
@@ -116,10 +123,7 @@ async function dailyLimit(context: CliContext, { loaded, world }: Setup, opened:
       if (costUsd !== undefined) written = written.then(() => budget.add(costUsd)).catch(() => {});
       else if (budget.isLimited && isPaid && !isToldUnknown) {
         isToldUnknown = true;
-        show(
-          context.stderr,
-          "The cost of an answer is unknown, so the daily limit cannot count it; set pricing in the config\n",
-        );
+        tell("The cost of an answer is unknown, so the daily limit cannot count it; set pricing in the config\n");
       }
       return costUsd;
     },
