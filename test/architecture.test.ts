@@ -51,7 +51,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   marked: ["chat", "cli"],
   "jsonc-parser": ["cli"],
   yaml: ["cli"],
-  zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway"],
+  zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway", "cli"],
   "eventsource-parser": ["sandbox", "ai-sdk", "gateway"],
   undici: ["cli"],
 };

@@ -7,10 +7,6 @@ import { ZephError } from "../../errors/zeph-error.ts";
 import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
 import { type ExchangeRecord, listen } from "../../gateway/index.ts";
 import { makeLocalKey } from "../../gateway/local-key.ts";
-import type { Model } from "../../protocol/models.ts";
-import { findListed } from "../../provider/known-model.ts";
-import { refreshModels, rememberedModels } from "../../provider/model-cache.ts";
-import type { OpenedProvider } from "../../provider/open-provider.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import {
   type AgentStart,
@@ -19,7 +15,8 @@ import {
   type CodingAgent,
   type LaunchModel,
 } from "../launch/agents.ts";
-import { openUpstream, type Upstream } from "../local-endpoint.ts";
+import { type KnownModel, launchModel } from "../launch/launch-model.ts";
+import { openUpstream } from "../local-endpoint.ts";
 import { promptSelect } from "../prompt.ts";
 import { renderTotal } from "../render/usage-line.ts";
 import { setupOf } from "../setup.ts";
@@ -81,7 +78,10 @@ export const runLaunch: RunCommand<LaunchFlags> = async (context, flags) => {
     await listening.close({ graceMs: 0 });
     await rm(folder, { recursive: true, force: true });
     for (const notice of notices) show(context.stderr, notice);
-    show(context.stderr, `${agent.name}: ${total.answers === 0 ? "nothing was asked" : renderTotal(total)}\n`);
+    show(
+      context.stderr,
+      `${agent.name}: ${total.answers === 0 ? "nothing was asked" : renderTotal(total, "request")}\n`,
+    );
   }
 };
 
@@ -161,59 +161,6 @@ async function isProgram(file: string): Promise<boolean> {
     // Not here.
     return false;
   }
-}
-
-// -- the model -------------------------------------------------------------------------------------------------------
-
-interface KnownModel extends LaunchModel {
-  readonly ngonkaPerToken?: bigint | undefined;
-}
-
-/** A look at the list must not hold up the agent. */
-const LIST_WAIT_MS = 3_000;
-
-/** The model, with what the provider's list says of it. Without one configured it is asked for. */
-async function launchModel(context: CliContext, { opened, setup }: Upstream): Promise<KnownModel> {
-  const listed = await listedModels(context, opened, setup);
-  const { config } = opened;
-  const wanted = config.model ?? (await chooseModel(context, config.name, listed));
-  const known = findListed(listed, wanted);
-  return {
-    id: known?.id ?? wanted,
-    contextTokens: config.contextLength ?? known?.contextLengthTokens,
-    outputTokens: known?.maxOutputTokens,
-    ngonkaPerToken: known?.pricePerTokenNgonka,
-  };
-}
-
-async function listedModels(
-  context: CliContext,
-  opened: OpenedProvider,
-  { world }: Upstream["setup"],
-): Promise<readonly Model[]> {
-  const remembered = await rememberedModels(opened, world);
-  if (findListed(remembered, opened.config.model ?? "") !== undefined) return remembered;
-  const waiting = new AbortController();
-  const cancel = context.clock.schedule(LIST_WAIT_MS, () => waiting.abort());
-  try {
-    return await refreshModels(opened, world, AbortSignal.any([context.signal, waiting.signal]));
-  } catch {
-    // The agent's first request will tell in full what is wrong.
-    return remembered;
-  } finally {
-    cancel();
-  }
-}
-
-async function chooseModel(context: CliContext, provider: string, listed: readonly Model[]): Promise<string> {
-  const chat = listed.filter(({ kind }) => kind === "chat");
-  if (!context.interactive || chat.length === 0)
-    throw new ZephError("model_missing", { detail: `provider "${provider}"` });
-  return promptSelect(
-    context,
-    "Which model?",
-    chat.map(({ id }) => ({ value: id, label: id })),
-  );
 }
 
 // -- the folder of the run -------------------------------------------------------------------------------------------
