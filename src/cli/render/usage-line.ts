@@ -13,14 +13,14 @@ export function renderUsage(answer: {
   return [...tokenWords(answer.usage), costWords(answer), formatSeconds(answer.elapsedMs)].join(" · ");
 }
 
-/** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. */
-export function renderTotal({ answers, usage, answersOfUnknownCost, ...costs }: UsageTotal): string {
+/** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. @param word what is counted */
+export function renderTotal({ answers, usage, answersOfUnknownCost, ...costs }: UsageTotal, word = "answer"): string {
   const known = costWords(costs);
   const cost =
     answersOfUnknownCost === 0 || known === COST_UNKNOWN
       ? known
-      : `${known} and ${countOf(answersOfUnknownCost, "answer")} of unknown cost`;
-  return [countOf(answers, "answer"), ...tokenWords(usage), cost].join(" · ");
+      : `${known} and ${countOf(answersOfUnknownCost, word)} of unknown cost`;
+  return [countOf(answers, word), ...tokenWords(usage), cost].join(" · ");
 }
 
 function tokenWords({ input, output, cached, reasoning }: TokenUsage): string[] {
