@@ -31,7 +31,7 @@ export interface StandIn {
 
 /** What goes on below the model: attempts and waits, and sentences for the user that cannot wait for the answer. */
 export type SessionEvent =
-  | TransportEvent
+  | Exclude<TransportEvent, { readonly type: "notice" }>
   /** With `standIn`, that one is asked from here on, until the request is over. */
   | { readonly type: "notice"; readonly text: string; readonly standIn?: StandIn };
 

@@ -61,6 +61,7 @@ function brokerOptions(connection: BrokerConnection): { readonly baseURL: string
       ...common,
       hints: { ...brokerHints(baseURL), ...common.hints },
       path: "broker",
+      needsDone: brokerForBaseURL(baseURL) !== undefined,
       pool: new EndpointPool([{ baseURL, name }]),
       send: sendBearer(Secret.from(connection.apiKey ?? ""), common.fetch),
       readRefusal: readBrokerRefusal,

@@ -162,7 +162,7 @@ export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallT
       return firstPiece(call, { id, index, text, inner });
     }
     const { type } = entry;
-    const isPlain = entry.id === undefined && inner.name === undefined && (type === undefined || type === "function");
+    const isPlain = !isSaid(entry.id) && !isSaid(inner.name) && (!isSaid(type) || type === "function");
     if (isPlain && entry.index === call.index && inner !== entry && inner.arguments === ready) return entry;
     return ready === "" ? undefined : { index: call.index, function: { arguments: ready } };
   }
@@ -233,6 +233,10 @@ export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallT
       return [...pieces, ...rests];
     },
   };
+}
+
+function isSaid(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "";
 }
 
 function readPiece(entry: Json, inner: Json): Piece {

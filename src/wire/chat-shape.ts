@@ -1,6 +1,7 @@
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;
@@ -98,6 +99,11 @@ export interface ChatReadOptions {
   readonly createdSeconds?: number | undefined;
   /** Draws an id for tool calls that came without one, and for answers. Default: random. */
   readonly newId?: (() => string) | undefined;
+  /**
+   * What becomes of thinking between tags in the content: `apart` (default) makes it `reasoning_content`, `kept` leaves it
+   * where it is, for clients that send it back as it came. Thinking that has lost its opening tag is put apart in both.
+   */
+  readonly thinking?: "apart" | "kept" | undefined;
   /** Nobody waits for the first word, so text may be held until it is clear whether it is thinking. */
   readonly isPatient?: boolean | undefined;
 }
@@ -106,40 +112,47 @@ export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+const SHORT_CHARS = 4096;
+
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    // What is short cannot be costly; the rest is counted before it is parsed.
+    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch {
     // Not JSON, or a part of it: whoever asks decides what that means.
     return undefined;
   }
 }
 
-/** Puts `id`, `object`, `created` and `model` right. True when something had to be changed. */
+/**
+ * Puts `id`, `object`, `created` and `model` right. True when something had to be changed that clients may fall over: a
+ * wrong type, not a field that is only missing.
+ */
 export function tidyHead(
   answer: Json,
   object: "chat.completion" | "chat.completion.chunk",
   known: { id: string; model: string; created: number },
 ): boolean {
-  let changed = false;
   const { id, model, created } = answer;
+  let changed = isThere(answer.object) && answer.object !== object;
+  answer.object = object;
   if (typeof id !== "string" || id === "") {
-    answer.id = typeof id === "number" || typeof id === "bigint" ? String(id) : known.id;
-    changed = true;
-  }
-  if (answer.object !== object) {
-    answer.object = object;
-    changed = true;
+    answer.id = typeof id === "number" ? String(id) : known.id;
+    changed ||= isThere(id) && id !== "";
   }
   if (typeof created !== "number" || !Number.isSafeInteger(created) || created < 0) {
     answer.created = readCount(created, Math.floor) ?? known.created;
-    changed = true;
+    changed ||= isThere(created);
   }
   if (typeof model !== "string" || model === "") {
     answer.model = known.model;
-    changed = true;
+    changed ||= isThere(model) && model !== "";
   }
   return changed;
+}
+
+function isThere(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 const COUNTS = ["prompt_tokens", "completion_tokens", "total_tokens"] as const;
@@ -180,7 +193,6 @@ export function tidyUsage(answer: Json): boolean {
   const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = usage;
   if (typeof prompt === "number" && typeof completion === "number" && total === undefined) {
     usage.total_tokens = prompt + completion;
-    changed = true;
   }
   if (Object.values(usage).every((value) => value === null)) {
     delete answer.usage;

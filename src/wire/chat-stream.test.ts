@@ -481,7 +481,11 @@ describe("errors with a good status", () => {
     ["a list", JSON.stringify([{ error: { code: 400, message: "boom" } }]), "!upstream_error: boom"],
     ["a bare line", `${half}http: boom\n`, "Half!stream_error: http: boom"],
     ["bare JSON", `${half}{"error":{"message":"boom"}}\n`, "Half!stream_error: boom"],
-    ["text as data", half + events("Internal error: boom"), "Half!stream_error: Internal error: boom"],
+    [
+      "text as data",
+      half + events("Internal error: boom"),
+      "Half!bad_response: an event of the stream is not JSON: Internal error: boom",
+    ],
     ["broken JSON as data", half + events('{"id":'), "Half!bad_response: an event of the stream is not JSON"],
     [
       "a web page",
@@ -491,7 +495,7 @@ describe("errors with a good status", () => {
     ["a text instead of an answer", "boom", "!bad_response: boom"],
     ["nothing", "", "!bad_response: the answer was empty"],
     ["broken JSON", '{"id":"c1","choices":[{"me', "!bad_response: the answer is not valid JSON"],
-    ["no answer in it", '{"id":"c1"}', "!bad_response: the answer holds no choices"],
+    ["no answer in it", '{"id":"c1","choices":[]}', "!bad_response: the answer holds no choices"],
     [
       "no [DONE] and no usage",
       events(say("a"), chunk({}, "stop")),

@@ -1,5 +1,5 @@
-import { randomUUID } from "node:crypto";
 import { ZephError } from "../errors/zeph-error.ts";
+import { scrub } from "../internal/redact.ts";
 import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
 import {
   type ChatChunk,
@@ -16,7 +16,7 @@ import {
   tidyUsage,
 } from "./chat-shape.ts";
 import { offeredTools } from "./chat-text.ts";
-import { type SseEvent, type SseReader, sseReader } from "./sse.ts";
+import { decode, type SseEvent, type SseReader, sseReader } from "./sse.ts";
 
 export interface ChatStreamOptions extends ChatReadOptions {
   /**
@@ -39,8 +39,8 @@ export type ChatPiece =
 export interface ChatStreamReader {
   /** Takes bytes as they arrive, cut anywhere. Never throws. */
   push(bytes: Uint8Array): readonly ChatPiece[];
-  /** The bytes have ended. */
-  end(): { readonly pieces: readonly ChatPiece[]; readonly end: ChatStreamEnd };
+  /** The bytes have ended: in order, or broken off. */
+  end(isBroken?: boolean): { readonly pieces: readonly ChatPiece[]; readonly end: ChatStreamEnd };
   /** Set as soon as the stream is known to have failed; nothing comes after it. */
   readonly error: ZephError | undefined;
   /** Whether `[DONE]` has come: everything was said, whatever happens to the connection. */
@@ -71,8 +71,8 @@ export function chatStreamReader(options: ChatStreamOptions = {}): ChatStreamRea
       core.push(bytes);
       return taken();
     },
-    end() {
-      const end = core.end();
+    end(isBroken) {
+      const end = core.end(isBroken);
       return { pieces: taken(), end };
     },
     get error() {
@@ -88,7 +88,7 @@ export function chatStreamReader(options: ChatStreamOptions = {}): ChatStreamRea
 export interface ChatStreamFilter extends Omit<ChatStreamReader, "push" | "end"> {
   /** Bytes to pass on: the very bytes that came where nothing had to change. Whole events only; often none. */
   push(bytes: Uint8Array): Uint8Array | undefined;
-  end(): { readonly bytes: Uint8Array | undefined; readonly end: ChatStreamEnd };
+  end(isBroken?: boolean): { readonly bytes: Uint8Array | undefined; readonly end: ChatStreamEnd };
   /** The last chunk that told what the answer costs. */
   readonly usageChunk: ChatChunk | undefined;
 }
@@ -100,21 +100,21 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
   let run: { readonly memory: ArrayBufferLike; readonly from: number; to: number } | undefined;
 
   function endRun(): void {
-    if (run !== undefined) parts.push(Buffer.from(run.memory, run.from, run.to - run.from));
+    if (run !== undefined) parts.push(new Uint8Array(run.memory, run.from, run.to - run.from));
     run = undefined;
   }
   function write(text: string): void {
     endRun();
-    parts.push(Buffer.from(text));
+    parts.push(encoder.encode(text));
   }
   function taken(): Uint8Array | undefined {
     endRun();
     const given = parts;
     if (given.length === 0) return undefined;
     parts = [];
-    return given.length === 1 ? given[0] : Buffer.concat(given);
+    return given.length === 1 ? given[0] : concat(given);
   }
-  function pass(buffer: Buffer, start: number, end: number): void {
+  function pass(buffer: Uint8Array, start: number, end: number): void {
     const memory = buffer.buffer;
     const from = buffer.byteOffset + start;
     if (run?.memory === memory && run.to === from) {
@@ -135,8 +135,8 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
       core.push(bytes);
       return taken();
     },
-    end() {
-      const end = core.end();
+    end(isBroken) {
+      const end = core.end(isBroken);
       if (end.state === "finishedWithoutDone") write(DONE_EVENT);
       return { bytes: taken(), end };
     },
@@ -160,15 +160,15 @@ interface Sink {
   /** Whether chunks are wanted also where their bytes may be passed on. */
   readonly wantsChunks: boolean;
   /** An event, or what stands between events (without a chunk), that may go on as it came. */
-  pass(buffer: Buffer, start: number, end: number, chunk: ChatChunk | undefined): void;
+  pass(buffer: Uint8Array, start: number, end: number, chunk: ChatChunk | undefined): void;
   write(chunk: ChatChunk): void;
-  done(raw: Buffer | undefined): void;
+  done(raw: Uint8Array | undefined): void;
 }
 
 /** An ordinary event: all that follow with the same bytes around their text mean the same. */
 interface Template {
-  readonly before: Buffer;
-  readonly after: Buffer;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
   readonly chunk: ChatChunk;
   readonly field: "content" | "reasoning_content" | "reasoning";
   readonly choice: OpenChoice;
@@ -186,7 +186,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   let usageChunk: ChatChunk | undefined;
   let template: Template | undefined;
   /** A chunk with a finish reason waits for what comes next: some servers go on speaking. */
-  let waiting: { chunk: ChatChunk; raw: Buffer | undefined; notes: Buffer[] } | undefined;
+  let waiting: { chunk: ChatChunk; raw: Uint8Array | undefined; notes: Uint8Array[] } | undefined;
 
   function notice(text: string): void {
     if (!notices.includes(text) && notices.length < MAX_NOTICES) notices.push(text);
@@ -203,7 +203,11 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   // Events
 
   function onEvent(event: SseEvent): void {
-    if (error !== undefined || isDone) return;
+    if (error !== undefined) return;
+    if (isDone) {
+      if (event.dataLines === 0 && event.isFinished) sink.pass(event.buffer, event.start, event.end, undefined);
+      return;
+    }
     if (event.bare !== "") onBare(event);
     if (event.dataLines === 0) {
       if (event.bare !== "" || !event.isFinished || event.hasLoneReturn) return;
@@ -229,7 +233,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       return;
     }
     const raw =
-      event.isFinished && event.dataLines === 1 && !event.hasLoneReturn && data === text && event.bare === ""
+      event.isFinished && !event.hasLoneReturn && data === text && event.bare === ""
         ? event.buffer.subarray(event.start, event.end)
         : undefined;
     onValue(value, raw, isOwn);
@@ -264,11 +268,12 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   function onText(data: string): void {
     const words = data.trim();
     if (words === "" || IDLE_WORDS.test(words)) return;
-    if (/^[[{]/.test(words)) fail(new ZephError("bad_response", { detail: "an event of the stream is not JSON" }));
-    else fail(serverError(words.startsWith("<") ? pageTitle(words) : words, "stream_error"));
+    const fault = "an event of the stream is not JSON";
+    const said = words.startsWith("<") ? pageTitle(words) : words;
+    fail(new ZephError("bad_response", { detail: /^[[{]/.test(words) ? fault : `${fault}: ${scrub(said)}` }));
   }
 
-  function onValue(value: unknown, raw: Buffer | undefined, isOwn: boolean): void {
+  function onValue(value: unknown, raw: Uint8Array | undefined, isOwn: boolean): void {
     if (Array.isArray(value)) {
       for (const each of value) if (isRecord(each)) onValue(each, undefined, isOwn);
       return;
@@ -286,7 +291,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   // Chunks
 
-  function onChunk(value: Json, raw: Buffer | undefined, told: ZephError | undefined): void {
+  function onChunk(value: Json, raw: Uint8Array | undefined, told: ZephError | undefined): void {
     let isUnchanged = raw !== undefined;
     if (typeof value.id === "string" && known.id === "") known.id = value.id;
     else if (typeof value.id === "number" && known.id === "") known.id = String(value.id);
@@ -407,10 +412,8 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     if (told !== undefined) notice(told);
     const isSimple = reason === null && !isChanged ? simpleField(given, delta, choice) : undefined;
     if (reason === null || reason === "error") {
-      if (given.finish_reason !== null) {
-        given.finish_reason = null;
-        isChanged = true;
-      }
+      if (given.finish_reason !== undefined && given.finish_reason !== null) isChanged = true;
+      given.finish_reason = null;
       const failure =
         reason === "error"
           ? new ZephError("stream_error", { detail: "the endpoint gave up in the middle of the answer" })
@@ -469,17 +472,17 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   // The quick way
 
-  function skim(buffer: Buffer, start: number, limit: number): number {
+  function skim(buffer: Uint8Array, start: number, limit: number): number {
     if (template === undefined || error !== undefined || isDone || waiting !== undefined) return 0;
     const { before, after, choice, field } = template;
     const from = start + before.length;
-    if (from + after.length > limit || before.compare(buffer, start, from) !== 0) return 0;
+    if (from + after.length > limit || !isSame(before, buffer, start)) return 0;
     if (!choice.isPlain(field)) return 0;
     const at = endOfText(buffer, from, limit);
     if (at === -1) return 0;
     const end = at + after.length;
-    if (end > limit || after.compare(buffer, at, end) !== 0) return 0;
-    sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, buffer.toString("utf8", from, at)) : undefined);
+    if (end > limit || !isSame(after, buffer, at)) return 0;
+    sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, decode(buffer, from, at)) : undefined);
     return end;
   }
 
@@ -487,15 +490,15 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   return {
     push(bytes: Uint8Array): void {
-      if (error !== undefined || isDone) return;
+      if (error !== undefined) return;
       try {
         events.push(bytes);
       } catch (thrown) {
         fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
       }
     },
-    end(): ChatStreamEnd {
-      if (error === undefined && !isDone) events.end();
+    end(isBroken = false): ChatStreamEnd {
+      if (error === undefined) events.end();
       if (error !== undefined) return { state: "error", error };
       const isFinished = choices.size > 0 && [...choices.values()].every((choice) => choice.isFinished);
       if (bare !== "" && !isFinished) {
@@ -504,11 +507,11 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       }
       if (isDone) return { state: "complete" };
       finishChoices();
-      if (isFinished && usageChunk !== undefined && options.needsDone === false) {
+      if (!isBroken && isFinished && usageChunk !== undefined && options.needsDone === false) {
         notice("the endpoint did not mark the end of its answer");
         return { state: "finishedWithoutDone" };
       }
-      return { state: "cut", error: new ZephError("stream_cut", { detail: "the stream ended without [DONE]" }) };
+      return { state: "cut", error: streamCut(isBroken) };
     },
     get error() {
       return error;
@@ -549,6 +552,11 @@ export function pageTitle(page: string): string {
     : `a web page came instead of an answer: ${title[1].trim()}`;
 }
 
+function streamCut(isBroken: boolean): ZephError {
+  const detail = isBroken ? "the connection was closed" : "the stream ended without [DONE]";
+  return new ZephError("stream_cut", { detail });
+}
+
 /** The model that was asked. */
 export function modelOf({ request }: Pick<ChatReadOptions, "request">): string {
   const model = request?.()?.model;
@@ -556,7 +564,7 @@ export function modelOf({ request }: Pick<ChatReadOptions, "request">): string {
 }
 
 export function drawId(): string {
-  return `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
+  return `call_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`;
 }
 
 function hasWords(choice: unknown): boolean {
@@ -593,11 +601,13 @@ function isFilled(value: unknown): boolean {
 }
 
 /** The bytes before and behind the text of an ordinary event. */
-function learn(raw: Buffer, chunk: ChatChunk, field: Template["field"], choice: OpenChoice): Template | undefined {
-  const name = Buffer.from(`"${field}"`);
-  const at = raw.indexOf(name);
-  if (at === -1 || raw.indexOf(name, at + 1) !== -1) return undefined;
-  if (field === "reasoning" && raw.includes('"reasoning_content"')) return undefined;
+function learn(raw: Uint8Array, chunk: ChatChunk, field: Template["field"], choice: OpenChoice): Template | undefined {
+  const name = `"${field}"`;
+  // Bytes and characters are the same up to the text, or this is no event of the ordinary kind.
+  const text = decode(raw);
+  const at = text.indexOf(name);
+  if (at === -1 || text.indexOf(name, at + 1) !== -1 || !isAscii(raw, at)) return undefined;
+  if (field === "reasoning" && text.includes('"reasoning_content"')) return undefined;
   let from = at + name.length;
   while (raw[from] === 0x20) from += 1;
   if (raw[from] !== 0x3a) return undefined;
@@ -608,11 +618,17 @@ function learn(raw: Buffer, chunk: ChatChunk, field: Template["field"], choice: 
   const end = endOfText(raw, from, raw.length);
   if (end === -1) return undefined;
   // Whatever stood in a longer text before the true field has to be the same again, so nothing can be mistaken.
-  return { before: Buffer.from(raw.subarray(0, from)), after: Buffer.from(raw.subarray(end)), chunk, field, choice };
+  return {
+    before: Uint8Array.from(raw.subarray(0, from)),
+    after: Uint8Array.from(raw.subarray(end)),
+    chunk,
+    field,
+    choice,
+  };
 }
 
 /** Where the JSON text that begins here ends; -1 where it holds what is looked at in full: a possible tag, a fault. */
-function endOfText(bytes: Buffer, from: number, limit: number): number {
+function endOfText(bytes: Uint8Array, from: number, limit: number): number {
   for (let at = from; at < limit; at += 1) {
     const byte = bytes[at];
     if (byte === QUOTE) return at;
@@ -626,7 +642,29 @@ function endOfText(bytes: Buffer, from: number, limit: number): number {
   return -1;
 }
 
-const SHORT_ESCAPES = Buffer.from('"\\/bfnrt');
+const encoder = new TextEncoder();
+const SHORT_ESCAPES = encoder.encode('"\\/bfnrt');
+
+function isAscii(bytes: Uint8Array, to: number): boolean {
+  for (let at = 0; at < to; at += 1) if ((bytes[at] ?? 0) > 0x7f) return false;
+  return true;
+}
+
+function isSame(part: Uint8Array, bytes: Uint8Array, from: number): boolean {
+  for (let at = part.length - 1; at >= 0; at -= 1) if (part[at] !== bytes[from + at]) return false;
+  return true;
+}
+
+/** Several pieces as one. */
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
 
 function refilled({ chunk, field }: Template, raw: string): ChatChunk {
   const text: unknown = raw.includes("\\") ? parseJson(`"${raw}"`) : raw;
