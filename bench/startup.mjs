@@ -36,7 +36,11 @@ function timed(args, { until, input } = {}) {
   return new Promise((resolve, reject) => {
     const started = process.hrtime.bigint();
     const elapsedMs = () => Number(process.hrtime.bigint() - started) / 1e6;
-    const child = spawn(process.execPath, args, { env, cwd: folder, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, {
+      env,
+      cwd: folder,
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    });
     let printed = "";
     let listeningMs;
     const take = (piece) => {
@@ -58,7 +62,19 @@ function timed(args, { until, input } = {}) {
 
 try {
   await timed(
-    [own, "init", "--yes", "--no-test", "--base-url", baseURL, "--name", "bench", "--model", "bench/model-1", "--key-stdin"],
+    [
+      own,
+      "init",
+      "--yes",
+      "--no-test",
+      "--base-url",
+      baseURL,
+      "--name",
+      "bench",
+      "--model",
+      "bench/model-1",
+      "--key-stdin",
+    ],
     { input: "gp-bench-key-0123456789abcdef\n" },
   );
   const cases = { "empty Node": [[empty]] };

@@ -18,7 +18,7 @@ import {
 } from "./draft.ts";
 import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
-import type { AnswerRequest } from "./stream-answer.ts";
+import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
 import { addToTotal, EMPTY_TOTAL, estimateTokens, NO_USAGE, type UsageTotal } from "./usage.ts";
@@ -70,7 +70,7 @@ interface Turn {
 
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 
-/** Starts a conversation on the AI SDK. One question at a time. */
+/** Starts a conversation. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
   const { clock, budget, system } = options;
   const cache = options.stream === false && options.tools === undefined ? options.cache : undefined;
@@ -115,7 +115,6 @@ export function startConversation(options: ConversationOptions): Conversation {
       if (event.type === "notice") draft.standIn = event.standIn ?? draft.standIn;
     });
     try {
-      const { streamAnswer } = await loadModelCode();
       for await (const part of untilAborted(streamAnswer(request), signal)) {
         if (draft.firstByteMs === undefined && part.type !== "step" && part.type !== "notice") {
           draft.firstByteMs = clock.nowMs() - startMs;
@@ -252,9 +251,4 @@ export function startConversation(options: ConversationOptions): Conversation {
       exchanges = [];
     },
   };
-}
-
-/** Loads the AI SDK, which takes a quarter of a second: call it while the user types the first question. */
-export function loadModelCode(): Promise<typeof import("./stream-answer.ts")> {
-  return import("./stream-answer.ts");
 }

@@ -1,6 +1,6 @@
 import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
-import { type ConversationOptions, loadModelCode, startConversation } from "../../chat/conversation.ts";
+import { type ConversationOptions, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
 import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
 import { stateFile } from "../../chat/state-file.ts";
@@ -48,8 +48,7 @@ export interface ChatDependencies {
 export async function runAsk(context: CliContext, flags: AskFlags, dependencies: ChatDependencies): Promise<number> {
   const settings = conversationSettings(flags);
   const question = await readQuestion(context, flags.prompt ?? []);
-  // Both take a moment to load; neither waits for the other.
-  const [session] = await Promise.all([dependencies.openSession(sessionChoice(flags)), loadModelCode()]);
+  const session = await dependencies.openSession(sessionChoice(flags));
   const budget = dailyBudget(context, dependencies);
   const { cache } = dependencies;
   const conversation = startConversation({
