@@ -30,6 +30,11 @@ export function isKeepAliveRace(thrown: unknown, elapsedMs: number): boolean {
   return false;
 }
 
+/** For a connection that undici knows nothing of: the error of a request that nobody read, by the same rule. */
+export function noteKeepAliveRace(error: Error): void {
+  races.add(error);
+}
+
 /** Node's own fetch and every undici publish there, whoever made the agent. */
 function on(channel: string, look: (message: Message) => void): void {
   subscribe(`undici:${channel}`, (message) => {
