@@ -38,7 +38,7 @@ const ABOVE_PROTOCOL = ["provider", "chat", "init", "doctor", "gateway", "sandbo
 /** Each third-party module has one home. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@noble/": ["signer", "protocol"],
-  "@scure/base": ["signer", "protocol"],
+  "@scure/base": ["signer", "protocol", "vault"],
   "tiny-secp256k1": ["signer"],
   "age-encryption": ["vault"],
   hono: ["gateway", "sandbox"],

@@ -33,7 +33,7 @@ export interface ChatToolCallDelta {
   [field: string]: unknown;
 }
 
-interface ChatDelta {
+export interface ChatDelta {
   role?: "assistant" | null;
   content?: string | null;
   reasoning_content?: string | null;
@@ -112,10 +112,13 @@ export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What is short cannot be costly; the rest is counted before it is parsed. */
+const SHORT_CHARS = 4096;
+
 /** What a server's JSON says; `undefined` for what is none, and for what would take longer to read than any honest answer. */
 export function parseJson(text: string, limits: JsonLimits = SMALL_ANSWER_LIMITS): unknown {
   try {
-    return parseForeignJson(text, limits);
+    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text, limits);
   } catch {
     // Not JSON, or a part of it: whoever asks decides what that means.
     return undefined;

@@ -33,7 +33,7 @@ export type ChatStreamEnd =
   | { readonly state: "cut" | "error"; readonly error: ZephError };
 
 /** What a stream brings, piece by piece. `raw` are bytes that may be passed on as they came; absent where they may not. */
-type ChatPiece =
+export type ChatPiece =
   | { readonly type: "chunk"; readonly chunk: ChatChunk; readonly isUnchanged: boolean; readonly raw?: Uint8Array }
   | { readonly type: "done"; readonly isUnchanged: boolean; readonly raw?: Uint8Array };
 

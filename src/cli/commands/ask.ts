@@ -1,6 +1,6 @@
 import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
-import { type ConversationOptions, loadModelCode, startConversation } from "../../chat/conversation.ts";
+import { type ConversationOptions, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
 import type { ConversationStore, KeptConversation } from "../../chat/conversations.ts";
 import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
@@ -58,8 +58,7 @@ export interface ChatDependencies {
 export async function runAsk(context: CliContext, flags: AskFlags, dependencies: ChatDependencies): Promise<number> {
   const settings = conversationSettings(flags);
   const question = await readWholeQuestion(context, flags);
-  // Both take a moment to load; neither waits for the other.
-  const [{ session, kept }] = await Promise.all([openChat(context, flags, dependencies), loadModelCode()]);
+  const { session, kept } = await openChat(context, flags, dependencies);
   const budget = dailyBudget(context, dependencies);
   const { cache } = dependencies;
   const conversation = startConversation({

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Conversation, loadModelCode, startConversation } from "../../chat/conversation.ts";
+import { type Conversation, startConversation } from "../../chat/conversation.ts";
 import type { ConversationEvent } from "../../chat/conversation-event.ts";
 import { type LineHistory, openLineHistory } from "../../chat/history.ts";
 import { stateFile } from "../../chat/state-file.ts";
@@ -119,7 +119,7 @@ async function talk(
     else input.printAbove(yellow(warning));
   });
   // Both are for later; nobody waits for them, least of all a user who leaves.
-  void Promise.allSettled([loadModelCode(), look]);
+  void look.catch(() => {});
   for (;;) {
     const message = await input.readMessage(toTerminalPage(bold(cyan("› "))), toTerminalPage(dim("… ")));
     if (message === undefined) break;
