@@ -57,7 +57,7 @@ export async function buildApi(root, out) {
     disableGit: true,
     hideGenerator: true,
     skipErrorChecking: true,
-    intentionallyNotExported: [...INNER_TYPES, "src/sandbox/network/crypto/signing-input.ts:SigningPhase"],
+    intentionallyNotExported: INNER_TYPES,
     navigationLinks: { Guides: "../index.html" },
     customCss: join(root, "scripts", "docs-api.css"),
     logLevel: "Warn",

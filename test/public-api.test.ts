@@ -99,10 +99,10 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "toAddress",
       "verifySignature",
     ],
-    types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SignerOptions", "SigningPhase"],
+    types: ["AddressOptions", "SignRequest", "SignatureToVerify", "SignatureVerdict", "SignerOptions"],
   },
   "zeph/testing": {
-    values: ["builtInEngine", "manualClock", "remoteEngine", "startSandbox"],
+    values: ["builtInEngine", "manualClock", "startSandbox"],
     types: [
       "AccountOptions",
       "BrokerOptions",
@@ -139,7 +139,6 @@ const PUBLIC: Readonly<Record<string, Names>> = {
       "ParticipantInput",
       "ReasoningForm",
       "RecordedRequest",
-      "RemoteEngineOptions",
       "RequestRecord",
       "RunningHost",
       "Sandbox",

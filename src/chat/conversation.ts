@@ -1,6 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { AnswerCache, CachedAnswer } from "./answer-cache.ts";
 import { type AnswerSettings, settingsOf } from "./answer-settings.ts";
 import type { Budget } from "./budget.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
@@ -13,7 +12,6 @@ import {
   describeExcess,
   emptyDraft,
   estimateCostUsd,
-  isWorthCaching,
   toFinished,
 } from "./draft.ts";
 import { countCharacters, type Exchange, type ImageAttachment, toModelMessages, toUserMessage } from "./exchange.ts";
@@ -21,15 +19,13 @@ import type { ChatSession } from "./session.ts";
 import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
-import { addToTotal, EMPTY_TOTAL, estimateTokens, NO_USAGE, type UsageTotal } from "./usage.ts";
+import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
 
 export interface ConversationOptions extends AnswerSettings {
   readonly session: ChatSession;
   readonly clock: Pick<Clock, "nowMs">;
   /** Default true. */
   readonly stream?: boolean;
-  /** Looked into before every question that asks for a whole answer and brings no tools. Streams go past it. */
-  readonly cache?: AnswerCache;
   /** Asked before every question, told after every answer. */
   readonly budget?: Budget;
 }
@@ -47,14 +43,10 @@ export interface Conversation {
    * Asks, and tells what happens; never throws. Aborting `signal`, and leaving the loop early, cancel the answer; its
    * text so far stays in the history.
    */
-  ask(
-    question: string,
-    signal?: AbortSignal,
-    more?: { readonly images?: readonly ImageAttachment[] | undefined },
-  ): AsyncGenerator<ConversationEvent, void>;
+  ask(question: string, signal?: AbortSignal, more?: AskOptions): AsyncGenerator<ConversationEvent, void>;
   /**
-   * Asks the last question again, without its answer in the prompt and never from the cache. The new answer takes the
-   * place of the old one in the history; a whole answer stays where the new one does not come to its end.
+   * Asks the last question again, without its answer in the prompt. The new answer takes the place of the old one in
+   * the history; a whole answer stays where the new one does not come to its end.
    */
   askAgain(signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
   /** Goes on with another provider or model. */
@@ -75,12 +67,9 @@ interface Turn {
   readonly startMs: number;
   readonly signal: AbortSignal;
   readonly promptTokensEstimate: number;
-  /** What the answer is kept under. */
-  readonly key: object;
 }
 
 interface AskOptions {
-  readonly isAgain?: boolean;
   readonly images?: readonly ImageAttachment[] | undefined;
 }
 
@@ -90,7 +79,6 @@ type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 export function startConversation(options: ConversationOptions): Conversation {
   const { clock, budget } = options;
   let { system } = options;
-  const cache = options.stream === false && options.tools === undefined ? options.cache : undefined;
   let session = options.session;
   let exchanges: readonly Exchange[] = [];
   let total = EMPTY_TOTAL;
@@ -103,21 +91,6 @@ export function startConversation(options: ConversationOptions): Conversation {
     toUserMessage(question, images),
   ];
   const settings = () => settingsOf({ ...options, system }, session, thinking);
-
-  function cacheKey(asked: Pick<Turn, "question" | "images">): object {
-    const { providerName, modelId } = session;
-    return { providerName, modelId, messages: messagesFor(asked), ...settings() };
-  }
-
-  /** An answer that was paid for before: no request, no cost, and a part of the conversation like any other. */
-  async function* giveAgain(turn: Turn, { text, reasoning }: CachedAnswer): AsyncGenerator<ConversationEvent, void> {
-    const { draft, startMs } = turn;
-    Object.assign(draft, { text, reasoning, usage: NO_USAGE, costUsd: 0, finishReason: "stop" });
-    await remember(turn, "finished");
-    if (reasoning !== "") yield { type: "reasoning", text: reasoning };
-    yield { type: "text", text };
-    yield { ...toFinished(draft, session, clock.nowMs() - startMs), fromCache: true };
-  }
 
   /** One call of the model. Returns the error it ended with, if it did. */
   async function* attempt(turn: Turn): Steps {
@@ -201,7 +174,6 @@ export function startConversation(options: ConversationOptions): Conversation {
       const elapsedMs = clock.nowMs() - startMs;
       state = signal.aborted ? "cancelled" : error === undefined ? "finished" : "failed";
       await remember(turn, state);
-      if (state === "finished" && isWorthCaching(draft)) await cache?.put(turn.key, draft);
       if (state === "finished") for (const text of closingNotices(draft)) yield { type: "notice", text };
       if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
       else if (error === undefined) yield toFinished(draft, session, elapsedMs);
@@ -218,7 +190,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     const before = exchanges.slice(0, -1);
     exchanges = before;
     try {
-      yield* ask(replaced.question, signal, { isAgain: true, images: replaced.images });
+      yield* ask(replaced.question, signal, { images: replaced.images });
     } finally {
       const next = exchanges.at(before.length);
       const isBetter = next !== undefined && (next.state === "finished" || replaced.state !== "finished");
@@ -229,7 +201,7 @@ export function startConversation(options: ConversationOptions): Conversation {
   async function* ask(
     question: string,
     outerSignal?: AbortSignal,
-    { isAgain = false, images }: AskOptions = {},
+    { images }: AskOptions = {},
   ): AsyncGenerator<ConversationEvent, void> {
     const startMs = clock.nowMs();
     const asked = { question, images };
@@ -241,10 +213,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     else outerSignal?.addEventListener("abort", onAbort, { once: true });
     try {
       const excess = describeExcess(promptTokensEstimate, session);
-      const key = cacheKey(asked);
-      const turn = { ...asked, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
-      const cached = isAgain ? undefined : await cache?.get(key);
-      if (cached !== undefined) return yield* giveAgain(turn, cached);
+      const turn = { ...asked, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate };
       if (excess !== undefined) yield { type: "notice", text: excess };
       await budget?.check();
       yield* send(turn);
@@ -279,7 +248,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     set system(wanted) {
       system = wanted;
     },
-    ask: (question, signal, { images } = {}) => ask(question, signal, { images }),
+    ask,
     askAgain,
     use(next) {
       session = next;

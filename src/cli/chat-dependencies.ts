@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { type AnswerCache, openAnswerCache } from "../chat/answer-cache.ts";
 import { conversationStore, conversationsFolder } from "../chat/conversations.ts";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
@@ -40,17 +39,12 @@ export async function chatDependencies(
         ? conversationStore({ folder: conversationsFolder(stateFolder), clock: context.clock, random: context.random })
         : undefined,
     defaultProvider: runnable.find(({ isDefault }) => isDefault)?.name,
-    ...(config.responseCache.enabled ? { cache: openCache(context, config.responseCache.ttlMs) } : {}),
     maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
     listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
     rememberProvider: async (name) => {
       if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
     },
   };
-}
-
-function openCache(context: CliContext, ttlMs: number): AnswerCache {
-  return openAnswerCache({ folder: join(zephFolders(context).cache, "answers"), ttlMs, clock: context.clock });
 }
 
 async function readName(path: string): Promise<string | undefined> {

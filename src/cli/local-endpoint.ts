@@ -58,7 +58,7 @@ export async function openUpstream(
           onEvent,
           onFallback: ({ from, to, passedOver, model, error }) => {
             const time = new Date(clock.nowMs()).toISOString();
-            const event = { time, event: "fallback", from, to, passedOver, model, errorCode: error?.code };
+            const event = { time, event: "fallback", from, to, passedOver, model, errorCode: error.code };
             tell(`${toSafeJson(event)}\n`);
           },
         })

@@ -16,7 +16,6 @@ import { addDoctorCommands } from "./program/doctor-commands.ts";
 import { addGonkaCommands } from "./program/gonka-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
 import { addLaunchCommands } from "./program/launch-commands.ts";
-import { addRouterCommand } from "./program/router-command.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addServeCommand } from "./program/serve-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
@@ -53,7 +52,6 @@ export function buildProgram(world: World): {
   addServeCommand(program, bound);
   addLaunchCommands(program, bound);
   addSandboxCommand(program, bound);
-  addRouterCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {
     command
       .exitOverride()

@@ -110,16 +110,13 @@ async function describeFallback(
   { world }: Setup,
 ): Promise<SessionEvent> {
   if (to === undefined || modelId === undefined || provider === undefined) {
-    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error?.summary ?? "no model"}` };
+    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error.summary}` };
   }
   const known = findListed(await rememberedModels(provider, world), modelId);
   const pricing = pricingOf(provider.config.pricing ?? known);
   return {
     type: "notice",
-    text:
-      error === undefined
-        ? `Asking ${to} (${modelId}), which has been faster than ${from}`
-        : `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
+    text: `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
     standIn: {
       providerName: to,
       modelId,

@@ -3,7 +3,6 @@ import type { Deadlines } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { Secret } from "../internal/secret.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
-import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
@@ -77,8 +76,6 @@ export interface NativeConnectionOptions extends ConnectionOptions {
   readonly sourceUrl?: string;
   /** Where nodes come from otherwise, asked before each request: `endpointSource` keeps what it found. */
   readonly discover?: (signal: AbortSignal) => Promise<Nodes>;
-  /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */
-  readonly phase?: SigningPhase;
   /** Order of nodes: in turn, or fastest first. Default `round-robin`. */
   readonly order?: "round-robin" | "latency";
 }

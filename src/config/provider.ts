@@ -59,8 +59,6 @@ export interface GonkaProvider extends RunnableProvider {
   readonly sourceUrl: string | undefined;
   /** Address prefix of the network. Default `gonka`. */
   readonly chainPrefix: string;
-  /** Generation of the signed text. Default 3; 1 only where the network is older than v0.2.6 and the file says so. */
-  readonly signingPhase: 1 | 3;
   /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
   readonly trust: {
     readonly chainId?: string;
@@ -123,7 +121,6 @@ export function toGonkaProvider(record: GonkaRecord, context: ProviderContext): 
     nodes: (record.gonka_nodes ?? []).map(({ url, address, name }) => ({ url, address, name })),
     sourceUrl: record.gonka_source_url,
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
-    signingPhase: record.gonka_signing_phase ?? 3,
     trust: {
       ...(record.gonka_verify_proof === undefined ? {} : { proof: record.gonka_verify_proof ? "required" : "none" }),
       ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),

@@ -124,7 +124,6 @@ export const gonkaRecord = table({
   ...sharedFields,
   gonka_nodes: optional(list(node, "must be tables [[llm.providers.gonka_nodes]]")),
   gonka_chain_prefix: optional(textLike(CHAIN_PREFIX, "must be an address prefix in lower case, such as gonka")),
-  gonka_signing_phase: optional(oneOf([1, 3], "must be 3, or 1 for networks before v0.2.6")),
   gonka_source_url: optional(httpUrl),
   gonka_verify_proof: optional(flag),
   gonka_chain_id: optional(text),
@@ -209,10 +208,7 @@ export const sectionsSchema = table({
   llm: withDefault(
     table({
       fallback: withDefault(texts, []),
-      routing: optionalText,
       embedding_model: optionalText,
-      response_cache_enabled: withDefault(flag, false),
-      response_cache_ttl_secs: withDefault(seconds, 3600),
     }),
     {},
   ),

@@ -118,12 +118,7 @@ function ignoredSections(values: Table, own: Table): IgnoredField[] {
   });
 }
 
-const LLM_FIELDS: ReadonlySet<string> = new Set([
-  "fallback",
-  "routing",
-  "response_cache_enabled",
-  "response_cache_ttl_secs",
-]);
+const LLM_FIELDS: ReadonlySet<string> = new Set(["fallback"]);
 
 function shown(field: string, value: unknown): string {
   if (/(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i.test(field)) return "[redacted]";

@@ -112,9 +112,7 @@ async function firstReply(session: InitSession, { signer }: NativeKey, nodes: re
   const { fetch, clock, random, signal } = world;
   const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
   const recorded = existing?.type === "gonka" ? existing : undefined;
-  // A network before v0.2.6 signs otherwise; nothing on the wire tells, so only the record can.
-  const phase = recorded === undefined ? {} : { phase: recorded.signingPhase };
-  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random, ...phase });
+  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random });
   const models = await tell.work("Reading the list of models", () =>
     readModels(session, () => listModels(gonka, signal)),
   );

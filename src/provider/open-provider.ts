@@ -110,7 +110,7 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   const purpose = `provider "${config.name}"`;
   const resolved = await setup.privateKey(config);
   const { secret: key, ...secret } = resolved;
-  const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix, phase: config.signingPhase });
+  const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix });
   const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();
   if (stored !== undefined && stored !== signer.address) {
     const detail = `the key gives ${signer.address}, stored is ${stored} (${config.addressNames.canonical})`;

@@ -31,7 +31,6 @@ export type { SandboxNode } from "./network/network-node.ts";
 export type { NetworkState } from "./network/server/node-setting.ts";
 export type { RecordedRequest } from "./network/server/request-log.ts";
 export type { NetworkOptions, SandboxNetwork } from "./network/start-network.ts";
-export { type RemoteEngineOptions, remoteEngine } from "./remote-engine.ts";
 export {
   type Sandbox,
   type SandboxBroker,

@@ -143,16 +143,10 @@ const PLACES: Readonly<Record<string, Place>> = {
     env: { ZEPH_COMPATIBLE_X_API_KEY: "k" },
     before: config("[cost]\nenabled = true\nmax_daily_cents = 1\n"),
   },
-  "the speeds": {
-    at: `${STATE}/latencies.json`,
-    args: ["ask", "hi"],
-    env: { ZEPH_COMPATIBLE_X_API_KEY: "k" },
-    before: config('[llm]\nrouting = "ema"\n'),
-  },
 };
 
 /** Places where nothing is wrong but what is remembered: the command goes on as without it. */
-const REMEMBERED = new Set(["the journal", "the journal, to be written", "the ledger", "the speeds"]);
+const REMEMBERED = new Set(["the journal", "the journal, to be written", "the ledger"]);
 
 describe.runIf(process.platform === "linux")("in the place of", () => {
   describe.each(Object.entries(PLACES))("%s", (name, { at, args, env = {}, before }) => {

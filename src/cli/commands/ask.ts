@@ -1,4 +1,3 @@
-import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
 import { type ConversationOptions, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
@@ -46,8 +45,6 @@ export interface ChatDependencies {
   readonly stateFolder: string;
   /** `[cost] max_daily_cents`; 0 or absent means no limit. */
   readonly maxDailyCents?: number;
-  /** Present when `[llm] response_cache_enabled` says so. */
-  readonly cache?: AnswerCache;
   /** Where conversations are kept. Absent: they are not. */
   readonly conversations?: ConversationStore | undefined;
   /** The one that is asked when nobody names one; only it may be stood in for. */
@@ -60,13 +57,11 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const question = await readWholeQuestion(context, flags);
   const { session, kept } = await openChat(context, flags, dependencies);
   const budget = dailyBudget(context, dependencies);
-  const { cache } = dependencies;
   const conversation = startConversation({
     session,
     clock: context.clock,
     budget,
     ...settings,
-    ...(cache === undefined ? {} : { cache }),
   });
   const keeper = kept === undefined ? undefined : dependencies.conversations?.keeper(kept);
   if (kept !== undefined) {
@@ -191,7 +186,7 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
   const { stdout } = context;
   const notices = noticesTold(context);
   if (outcome.type === "finished") {
-    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka, fromCache } = outcome;
+    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka } = outcome;
     const { elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
@@ -206,7 +201,6 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
       },
       costUsd: costUsd ?? null,
       costNgonka: costNgonka ?? null,
-      ...(fromCache === undefined ? {} : { fromCache }),
       elapsedMs,
       firstByteMs: firstByteMs ?? null,
       finishReason,

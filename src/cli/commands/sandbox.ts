@@ -1,28 +1,22 @@
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { Secret } from "../../internal/secret.ts";
-import { normalizeBaseURL } from "../../protocol/endpoint.ts";
 import { aborted } from "../../sandbox/aborted.ts";
 import type { Fault } from "../../sandbox/faults/fault.ts";
 import { parseFault } from "../../sandbox/faults/parse-fault.ts";
 import {
   type DevshardNetwork,
   type DevshardRequest,
-  type Engine,
   type RequestRecord,
-  remoteEngine,
   type SandboxBroker,
   type SandboxNetwork,
   startSandbox,
 } from "../../sandbox/index.ts";
-import type { CliContext, RunCommand } from "../context.ts";
+import type { RunCommand } from "../context.ts";
 import { writeResult } from "../write-result.ts";
 
 export interface SandboxFlags {
   /** `--port NUMBER`. Default: any free one. */
   readonly port?: string;
-  /** `--engine URL`: an OpenAI-compatible server that gives the answers in place of the built-in engine. */
-  readonly engine?: string;
   /** `--pace TOKENS`: words per second of the built-in engine; 0 sends all at once. Default 40. */
   readonly pace?: string;
   /** `--fault NAME`, repeatable: plays on every request; the names are in `FAULT_FORMS`. */
@@ -35,22 +29,17 @@ export interface SandboxFlags {
 
 const DEFAULT_TOKENS_PER_SECOND = 40;
 
-/** Key of the server behind `--engine`. */
-const ENGINE_KEY_VARIABLE = "ZEPH_SANDBOX_ENGINE_API_KEY";
-
 /**
  * `zeph sandbox`: a fake broker on this computer until Ctrl-C. What a program needs to use it goes to standard output,
  * one line per request to standard error. Its keys are worth nothing and die with it, which is why they are shown.
  */
 export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
   const faults = (flags.fault ?? []).map(parseFault);
-  const engine = engineOf(context, flags);
   const sandbox = await startSandbox({
     port: wholeNumber("--port", flags.port, 0, 65_535),
     tokensPerSecond: wholeNumber("--pace", flags.pace, DEFAULT_TOKENS_PER_SECOND, 100_000),
     clock: context.clock,
     broker: { onRequest: (record) => context.stderr.write(`${logLine(record)}\n`) },
-    ...(engine === undefined ? {} : { engine }),
     ...(flags.network === true ? { network: true } : {}),
     ...(flags.devshard === true
       ? { devshard: { onRequest: (request) => context.stderr.write(`${devshardLogLine(request)}\n`) } }
@@ -79,16 +68,6 @@ export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
   if (!context.json) context.stderr.write("The sandbox is stopped.\n");
   return EXIT.ok;
 };
-
-function engineOf(context: CliContext, flags: SandboxFlags): Engine | undefined {
-  if (flags.engine === undefined) return undefined;
-  const key = context.env[ENGINE_KEY_VARIABLE] ?? "";
-  return remoteEngine({
-    baseURL: normalizeBaseURL(flags.engine),
-    fetch: context.fetch,
-    ...(key === "" ? {} : { apiKey: new Secret(key) }),
-  });
-}
 
 function wholeNumber(flag: string, text: string | undefined, standard: number, maximum: number): number {
   if (text === undefined) return standard;

@@ -11,7 +11,6 @@ export function addSandboxCommand(program: Command, { bind }: Binding): void {
       .option("--port <number>", "port to listen on; default any free one")
       .option("--network", "also run nodes that verify signed requests, with a funded account")
       .option("--devshard", "also run devshard hosts and their chain, with an account that may open escrows")
-      .option("--engine <url>", "an OpenAI-compatible server that gives the answers")
       .option("--pace <tokens>", "tokens per second of the built-in engine; 0 for all at once")
       .option("--fault <name>", "play a fault on every request (repeatable)", collect),
     [],

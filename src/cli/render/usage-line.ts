@@ -6,10 +6,8 @@ export function renderUsage(answer: {
   readonly usage: TokenUsage;
   readonly costUsd: number | undefined;
   readonly costNgonka?: bigint | undefined;
-  readonly fromCache?: true;
   readonly elapsedMs: number;
 }): string {
-  if (answer.fromCache === true) return `from cache, nothing charged · ${formatSeconds(answer.elapsedMs)}`;
   return [...tokenWords(answer.usage), costWords(answer), formatSeconds(answer.elapsedMs)].join(" · ");
 }
 

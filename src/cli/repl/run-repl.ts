@@ -27,13 +27,11 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
   const settings = conversationSettings(flags);
   const { session, kept } = await openChat(context, flags, dependencies);
   const budget = dailyBudget(context, dependencies);
-  const { cache } = dependencies;
   const conversation = startConversation({
     session,
     clock: context.clock,
     budget,
     ...settings,
-    ...(cache === undefined ? {} : { cache }),
   });
   if (kept !== undefined) {
     conversation.restore(kept.exchanges);

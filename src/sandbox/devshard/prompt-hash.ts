@@ -1,4 +1,3 @@
-import { GoJsonError, type GoValue, parseGoJson } from "../network/request/go-json.ts";
 import { sha256 } from "./curve.ts";
 
 /**
@@ -13,38 +12,31 @@ export function hashOfPrompt(prompt: Uint8Array): Buffer | undefined {
 /** The text that is hashed. */
 export function canonical(json: Uint8Array): string | undefined {
   try {
-    return write(parseGoJson(json));
+    return write(JSON.parse(Buffer.from(json).toString("utf8")), 0);
   } catch (error) {
-    if (error instanceof GoJsonError || error instanceof RangeError) return undefined;
+    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
     throw error;
   }
 }
 
-function write(value: GoValue): string {
-  switch (value.kind) {
-    case "null":
-      return "null";
-    case "bool":
-      return String(value.value);
-    case "number":
-      return writeNumber(value.raw);
-    case "string":
-      return writeString(value.value);
-    case "array":
-      return `[${value.items.map(write)}]`;
-    case "object": {
-      // The last of equal keys stays; a Map keeps it where the first one was, but they are sorted anyway.
-      const members = new Map(value.entries.map(([key, member]) => [wellFormed(key), member]));
-      const sorted = [...members].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-      return `{${sorted.map(([key, member]) => `${writeString(key)}:${write(member)}`)}}`;
-    }
-  }
+/** `maxNestingDepth` of Go's encoding/json. */
+const MAX_DEPTH = 10_000;
+
+/** Throws RangeError for what Go does not read although it is JSON. */
+function write(value: unknown, depth: number): string {
+  if (typeof value === "string") return writeString(value);
+  if (typeof value === "number") return writeNumber(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  if (depth >= MAX_DEPTH) throw new RangeError("exceeded max depth");
+  if (Array.isArray(value)) return `[${value.map((item) => write(item, depth + 1))}]`;
+  // Keys that are equal when they are put right: the last one stays.
+  const members = new Map(Object.entries(value).map(([key, member]) => [wellFormed(key), member]));
+  const sorted = [...members].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return `{${sorted.map(([key, member]) => `${writeString(key)}:${write(member, depth + 1)}`)}}`;
 }
 
-/** Throws RangeError where Go says that a number does not fit. */
-function writeNumber(raw: string): string {
-  const value = Number(raw);
-  if (!Number.isFinite(value)) throw new RangeError(`${raw} does not fit into a float64`);
+function writeNumber(value: number): string {
+  if (!Number.isFinite(value)) throw new RangeError("a number does not fit into a float64");
   return Object.is(value, -0) ? "-0" : String(value);
 }
 
