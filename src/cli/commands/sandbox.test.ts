@@ -69,7 +69,7 @@ describe("zeph sandbox", () => {
       { json: true },
     );
     const { devshard } = JSON.parse(stdout).data;
-    expect(devshard.initCommand).toContain(`--path native --source-url ${devshard.sourceUrl} --key-stdin`);
+    expect(devshard.configToml).toContain(`access = "devshard"\ngonka_source_url = "${devshard.sourceUrl}"\n`);
     expect(stderr).toMatch(/^chain GET \/chain-api\/productscience\/inference\/inference\/params 200 \d+ ms$/m);
     expect(stderr).toMatch(/^host-3 GET \/healthz 200 \d+ ms$/m);
     expect(stderr).not.toContain(devshard.account.privateKeyHex);

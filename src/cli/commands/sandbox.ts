@@ -140,9 +140,16 @@ function introduceNetwork(network: SandboxNetwork, { models }: SandboxBroker) {
 function introduceDevshard(devshard: DevshardNetwork) {
   const { sourceUrl, hosts, chain } = devshard;
   const account = devshard.createUser();
-  const [model] = chain.models;
-  const choice = model === undefined ? "" : ` --model ${model}`;
-  const initCommand = `printf %s ${account.privateKeyHex} | zeph init --yes --path native --source-url ${sourceUrl} --key-stdin${choice}`;
+  // Set-up by flags knows no escrows; a config says it in six lines.
+  const configToml = [
+    "[[llm.providers]]",
+    'type = "gonka"',
+    'name = "devshard"',
+    `model = "${chain.models[0] ?? ""}"`,
+    'access = "devshard"',
+    `gonka_source_url = "${sourceUrl}"`,
+    "",
+  ].join("\n");
   const shown = hosts.map(({ url, address }) => ({ url, address }));
   const text = [
     `Sandbox devshard  ${sourceUrl}`,
@@ -152,12 +159,18 @@ function introduceDevshard(devshard: DevshardNetwork) {
     `  address      ${account.address}`,
     `  private key  ${account.privateKeyHex}`,
     "",
-    "Set zeph up with it",
-    `  ${initCommand}`,
+    "Try it: save this as devshard.toml",
+    ...configToml
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
+    "and type",
+    `  export ZEPH_GONKA_PRIVATE_KEY=${account.privateKeyHex}`,
+    "  zeph --config devshard.toml --vault env devshard check",
     "",
     "",
   ].join("\n");
-  return { text, data: { sourceUrl, hosts: shown, account, initCommand } };
+  return { text, data: { sourceUrl, hosts: shown, account, configToml } };
 }
 
 function devshardLogLine({ to, method, path, status, elapsedMs = 0 }: DevshardRequest): string {
