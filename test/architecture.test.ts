@@ -38,7 +38,7 @@ const ABOVE_PROTOCOL = ["provider", "chat", "init", "doctor", "gateway", "sandbo
 /** Each third-party module has one home. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@noble/": ["signer", "protocol"],
-  "@scure/base": ["signer", "protocol"],
+  "@scure/base": ["signer", "protocol", "vault"],
   "tiny-secp256k1": ["signer"],
   "age-encryption": ["vault"],
   hono: ["gateway", "sandbox"],
@@ -52,7 +52,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   marked: ["chat", "cli"],
   "jsonc-parser": ["cli"],
   yaml: ["cli"],
-  zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway"],
+  zod: ["config", "protocol", "ai-sdk", "sandbox", "gateway", "cli"],
   "eventsource-parser": ["sandbox", "ai-sdk", "gateway"],
   undici: ["cli"],
 };
@@ -156,7 +156,7 @@ describe("the outside world", () => {
     [
       /\bprocess\.(?!env\b\?)/,
       "process",
-      [/^cli\/(?:main|system-world)\.ts$/, /^sandbox\//, /^internal\/lock-file\.ts$/],
+      [/^cli\/(?:main|system-world|launch\/run-agent)\.ts$/, /^sandbox\//, /^internal\/lock-file\.ts$/],
     ],
     [/\bconsole\.(?:log|error|warn|info|debug)\(/, "console", []],
     [/\bDate\.now\(/, "Date.now", [/^internal\/clock\.ts$/]],

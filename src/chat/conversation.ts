@@ -16,7 +16,7 @@ import {
 } from "./draft.ts";
 import { countCharacters, type Exchange, type ImageAttachment, toModelMessages, toUserMessage } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
-import type { AnswerRequest } from "./stream-answer.ts";
+import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
 import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
@@ -75,7 +75,7 @@ interface AskOptions {
 
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 
-/** Starts a conversation on the AI SDK. One question at a time. */
+/** Starts a conversation. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
   const { clock, budget } = options;
   let { system } = options;
@@ -107,7 +107,6 @@ export function startConversation(options: ConversationOptions): Conversation {
       if (event.type === "notice") draft.standIn = event.standIn ?? draft.standIn;
     });
     try {
-      const { streamAnswer } = await loadModelCode();
       for await (const part of untilAborted(streamAnswer(request), signal)) {
         if (draft.firstByteMs === undefined && part.type !== "step" && part.type !== "notice") {
           draft.firstByteMs = clock.nowMs() - startMs;
@@ -267,9 +266,4 @@ export function startConversation(options: ConversationOptions): Conversation {
       exchanges = [...earlier];
     },
   };
-}
-
-/** Loads the AI SDK, which takes a quarter of a second: call it while the user types the first question. */
-export function loadModelCode(): Promise<typeof import("./stream-answer.ts")> {
-  return import("./stream-answer.ts");
 }

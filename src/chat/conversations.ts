@@ -70,7 +70,7 @@ export interface ConversationStore {
 }
 
 export interface ConversationStoreOptions {
-  /** `conversations` in zeph's state folder. */
+  /** See {@link conversationsFolder}. */
   readonly folder: string;
   readonly clock: Clock;
   /** Chance for ids, 0 <= value < 1. */
@@ -79,6 +79,11 @@ export interface ConversationStoreOptions {
   readonly maxConversations?: number;
   /** Of one conversation; its oldest exchanges go when there is no room. Default 4 MiB. */
   readonly maxBytes?: number;
+}
+
+/** The folder in zeph's state folder. */
+export function conversationsFolder(stateFolder: string): string {
+  return join(stateFolder, "conversations");
 }
 
 const FORM = 1;

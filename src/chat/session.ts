@@ -1,9 +1,9 @@
-import type { LanguageModel } from "ai";
+import type { LanguageModelV3 } from "@ai-sdk/provider";
 import type { ZephError } from "../errors/zeph-error.ts";
 import type { TransportEvent } from "../transport/events.ts";
 
 /** A model of the AI SDK's provider spec V3; never a bare id, which would go to a hosted service that is not ours. */
-export type ChatModel = Extract<LanguageModel, { specificationVersion: "v3" }>;
+export type ChatModel = LanguageModelV3;
 
 /** US dollars for one million tokens. */
 export interface Pricing {

@@ -1,4 +1,4 @@
-import type { LanguageModelUsage } from "ai";
+import type { LanguageModelV3Usage } from "@ai-sdk/provider";
 import { plausibleTokens, plausibleUsd } from "../internal/plausible.ts";
 import type { Pricing } from "./session.ts";
 
@@ -20,12 +20,12 @@ export const UNKNOWN_USAGE: TokenUsage = {
 };
 
 /** Numbers that cannot be true are unknown ones. */
-export function toTokenUsage(usage: LanguageModelUsage): TokenUsage {
+export function toTokenUsage({ inputTokens, outputTokens }: LanguageModelV3Usage): TokenUsage {
   return {
-    input: plausibleTokens(usage.inputTokens),
-    output: plausibleTokens(usage.outputTokens),
-    cached: plausibleTokens(usage.inputTokenDetails?.cacheReadTokens ?? usage.cachedInputTokens),
-    reasoning: plausibleTokens(usage.outputTokenDetails?.reasoningTokens ?? usage.reasoningTokens),
+    input: plausibleTokens(inputTokens.total),
+    output: plausibleTokens(outputTokens.total),
+    cached: plausibleTokens(inputTokens.cacheRead),
+    reasoning: plausibleTokens(outputTokens.reasoning),
   };
 }
 

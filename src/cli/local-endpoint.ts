@@ -36,19 +36,22 @@ interface EndpointOptions
 }
 
 /**
- * Opens what the local endpoint stands in front of; says on standard error what the user should know about it. Who names
+ * Opens what the local endpoint stands in front of; says what the user should know about it.
+ * @param tell default: on standard error
+ * Who names
  * a provider wants that one; only the default may be stood in for by `[llm] fallback`.
  */
 export async function openUpstream(
   context: CliContext,
   choice: { readonly provider: string | undefined; readonly model: string | undefined },
+  tell: (line: string) => void = (line) => show(context.stderr, line),
 ): Promise<Upstream> {
   const fetch = (await context.openServerFetch?.()) ?? context.fetch;
   const setup = await setupOf({ ...context, fetch }, choice);
   // The connection is made before the gateway that counts what it tells.
   let observe: OnTransportEvent = () => {};
   const onEvent: OnTransportEvent = (event) => observe(event);
-  const { clock, stderr } = context;
+  const { clock } = context;
   const opened =
     choice.provider === undefined
       ? await fallbackProvider(setup, {
@@ -56,13 +59,13 @@ export async function openUpstream(
           onFallback: ({ from, to, passedOver, model, error }) => {
             const time = new Date(clock.nowMs()).toISOString();
             const event = { time, event: "fallback", from, to, passedOver, model, errorCode: error.code };
-            stderr.write(`${toSafeJson(event)}\n`);
+            tell(`${toSafeJson(event)}\n`);
           },
         })
       : await openProvider(setup, { name: choice.provider, onEvent });
-  for (const notice of [...opened.notices, ...opened.remarks]) show(stderr, `${notice}\n`);
+  for (const notice of [...opened.notices, ...opened.remarks]) tell(`${notice}\n`);
   const { name, type, model, embeddingModel } = opened.config;
-  const limit = await dailyLimit(context, setup, opened);
+  const limit = await dailyLimit(context, { setup, opened, tell });
   return {
     setup,
     opened,
@@ -91,7 +94,11 @@ export async function openUpstream(
 }
 
 /** The ledger that all zephs of this user share: `zeph usage` reads it, and `[cost] max_daily_cents` holds for all of them. */
-async function dailyLimit(context: CliContext, { loaded, world }: Setup, opened: OpenedProvider) {
+async function dailyLimit(
+  context: CliContext,
+  { setup, opened, tell }: Pick<Upstream, "setup" | "opened"> & { readonly tell: (line: string) => void },
+) {
+  const { loaded, world } = setup;
   const { clock } = context;
   const { enabled, maxDailyCents } = loaded.config.cost;
   const file = stateFile(spendingPath(zephFolders(world).state), clock);
@@ -132,10 +139,7 @@ async function dailyLimit(context: CliContext, { loaded, world }: Setup, opened:
       const isPaid = usage !== undefined || record.route === "chat";
       if (budget.isLimited && isPaid && cost.usd === undefined && !isToldUnknown) {
         isToldUnknown = true;
-        show(
-          context.stderr,
-          "The cost of an answer is unknown, so the daily limit cannot count it; set pricing in the config\n",
-        );
+        tell("The cost of an answer is unknown, so the daily limit cannot count it; set pricing in the config\n");
       }
       return cost.usd;
     },

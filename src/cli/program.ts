@@ -15,6 +15,7 @@ import { addDevshardCommands } from "./program/devshard-commands.ts";
 import { addDoctorCommands } from "./program/doctor-commands.ts";
 import { addGonkaCommands } from "./program/gonka-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
+import { addLaunchCommands } from "./program/launch-commands.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addServeCommand } from "./program/serve-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
@@ -25,6 +26,7 @@ Examples:
   zeph                            chat in the terminal
   zeph "why is the sky blue?"     one answer on standard output, as zeph ask gives it
   zeph models                     what your provider offers now
+  zeph launch claude              a coding agent on your provider
 `;
 
 /** The whole command tree. Commands load their code when they are chosen, not before. */
@@ -48,6 +50,7 @@ export function buildProgram(world: World): {
   addDevshardCommands(program, bound);
   addCompletionCommand(program, bound);
   addServeCommand(program, bound);
+  addLaunchCommands(program, bound);
   addSandboxCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {
     command

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { createGonka, toZephError } from "../ai-sdk/index.ts";
+import { chatModel } from "../chat/chat-model.ts";
 import type {
   ChatModelListing,
   ChatSession,
@@ -11,6 +11,7 @@ import type {
 import { zephFolders } from "../config/paths.ts";
 import { chooseProvider } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
+import { scrub } from "../internal/redact.ts";
 import { failureJournal } from "../journal/failure-journal.ts";
 import { journalPath } from "../journal/journal-path.ts";
 import { recordFailures } from "../journal/record-failures.ts";
@@ -141,7 +142,6 @@ function toSession(
 ): ChatSession {
   const { config, gonka } = opened;
   if (wantedModel === undefined) throw new ZephError("model_missing", { detail: `provider "${config.name}"` });
-  const provider = createGonka({ connection: gonka, name: config.name });
   const known = findListed(models, wantedModel);
   const modelId = known?.id ?? wantedModel;
   const contextLengthTokens = config.contextLength ?? known?.contextLengthTokens;
@@ -150,7 +150,7 @@ function toSession(
   return {
     providerName: config.name,
     modelId,
-    model: provider(modelId),
+    model: chatModel({ gonka, name: config.name, modelId }),
     maxOutputTokens,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(pricing === undefined ? {} : { pricing }),
@@ -188,4 +188,13 @@ function toListing(model: Model): ChatModelListing {
     ...(tools === undefined ? {} : { tools }),
     ...(parameters === undefined ? {} : { parameters }),
   };
+}
+
+/** The connection names its failures; what is left is an abort on its way, or a fault of ours. */
+function toZephError(error: unknown): ZephError {
+  if (ZephError.is(error)) return error;
+  const cause = error instanceof Error ? error : undefined;
+  if (cause?.name === "AbortError" || cause?.name === "ResponseAborted") return new ZephError("cancelled", { cause });
+  if (cause?.name === "TimeoutError") return new ZephError("timeout_total", { cause });
+  return new ZephError("internal", { detail: scrub(cause?.message ?? String(error)), cause: error });
 }

@@ -67,9 +67,13 @@ async function openServerFetch(env: NodeJS.ProcessEnv): Promise<FetchFunction> {
   return throughProxies(env, (proxy) => leanFetch(proxy === undefined ? new Agent() : new ProxyAgent(proxy)));
 }
 
-/** Node 20's own fetch ignores HTTPS_PROXY; where a variable names a proxy, undici's agent goes through it. */
+/** Straight to the endpoint; where a variable names a proxy, undici's agent goes through it. */
 function proxyAwareFetch(env: NodeJS.ProcessEnv): FetchFunction {
-  const direct: FetchFunction = (input, init) => globalThis.fetch(input, init);
+  let plain: Promise<FetchFunction> | undefined;
+  const direct: FetchFunction = async (input, init) => {
+    plain ??= import("./lean-fetch.ts").then(({ plainFetch }) => plainFetch());
+    return (await plain)(input, init);
+  };
   if (!namesProxy(env)) return direct;
   return throughProxies(env, async (proxy) => {
     if (proxy === undefined) return direct;

@@ -4,6 +4,7 @@ import { type ProviderConfig, type ProviderContext, toCompatibleProvider, toGonk
 import { type IsAddress, recordFaults, secretNameClashes } from "./record-faults.ts";
 import { insecureUrlFields, recordWarnings } from "./record-warnings.ts";
 import { compatibleRecord, gonkaRecord, recordKind } from "./schema.ts";
+import { readShape } from "./shape.ts";
 
 /** Knowledge that lives in other layers and is passed in. */
 export interface ConfigChecks {
@@ -48,11 +49,11 @@ function toProvider({ table }: MergedRecord, context: ProviderContext): Provider
     case "other":
       return { type: "other", name: context.name, isDefault: context.isDefault, declaredType: String(values.type) };
     case "compatible": {
-      const { data } = compatibleRecord.safeParse(values);
+      const { data } = readShape(compatibleRecord, values);
       return data?.base_url === undefined ? undefined : toCompatibleProvider(data, data.base_url, context);
     }
     case "gonka": {
-      const { data } = gonkaRecord.safeParse(values);
+      const { data } = readShape(gonkaRecord, values);
       return data === undefined ? undefined : toGonkaProvider(data, context);
     }
   }

@@ -1,8 +1,8 @@
-import type { z } from "zod";
 import type { Fault } from "./fault.ts";
 import { isTable, type Layer, type Table, type TablePart, tablesAt } from "./layer.ts";
 import type { Origin } from "./origin.ts";
 import { RECORD_SCHEMAS, recordKind, sectionsSchema } from "./schema.ts";
+import { readShape, type Shape } from "./shape.ts";
 
 /** The address of the provider records in a file. */
 export const PROVIDERS = ["llm", "providers"] as const;
@@ -84,13 +84,12 @@ export function sectionPlace(path: readonly PropertyKey[]): string {
 
 /** The faults a schema finds, each with its place and line. */
 export function schemaFaults(
-  schema: z.ZodType,
+  shape: Shape<unknown>,
   values: Table,
   placeOf: (path: readonly PropertyKey[]) => string,
   originOf: (path: readonly PropertyKey[]) => Origin,
 ): readonly Fault[] {
-  const result = schema.safeParse(values);
-  return (result.error?.issues ?? []).map(({ path, message }) => {
+  return readShape(shape, values).issues.map(({ path, message }) => {
     const origin = originOf(path);
     const place = placeOf(path);
     return { origin, place, field: fieldName(path, place), message: isMissing(values, path) ? "is required" : message };

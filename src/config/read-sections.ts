@@ -3,6 +3,7 @@ import type { Fault } from "./fault.ts";
 import { isTable, type Layer, type LayeredTable, mergeTables, tablesAt } from "./layer.ts";
 import { DEFAULT_ORIGIN } from "./origin.ts";
 import { type Sections, sectionsSchema } from "./schema.ts";
+import { readShape } from "./shape.ts";
 
 export interface ReadSections {
   /** `undefined` when there are faults. */
@@ -21,7 +22,7 @@ export function readSections(layers: readonly Layer[]): ReadSections {
         return isTable(values) ? [{ layer, address: [section], values }] : [];
       }),
     );
-  const names = Object.keys(sectionsSchema.shape).filter((name) => name !== "brokers");
+  const names = Object.keys(sectionsSchema.fields).filter((name) => name !== "brokers");
   const values = {
     ...Object.fromEntries(names.map((name) => [name, layered(name).values])),
     brokers: mergeBrokerTables(layers),
@@ -32,7 +33,7 @@ export function readSections(layers: readonly Layer[]): ReadSections {
   const faults = schemaFaults(sectionsSchema, values, sectionPlace, originOf).filter(
     ({ origin }) => origin.kind !== "default",
   );
-  return { sections: sectionsSchema.safeParse(values).data, layered, faults };
+  return { sections: readShape(sectionsSchema, values).data, layered, faults };
 }
 
 /** The `[[brokers]]` of all layers, merged by id. */

@@ -1,4 +1,20 @@
-import { z } from "zod";
+import {
+  changed,
+  checked,
+  flag,
+  type Infer,
+  list,
+  number,
+  oneOf,
+  optional,
+  optionalText,
+  table,
+  text,
+  textLike,
+  valueShape,
+  wholeNumber,
+  withDefault,
+} from "./shape.ts";
 
 /** Kinds of provider Zeph knows. zeph runs `compatible` and `gonka`, and keeps the others. */
 export const KNOWN_TYPES: readonly string[] = [
@@ -12,44 +28,42 @@ export const KNOWN_TYPES: readonly string[] = [
   "cocoon",
 ];
 
-const words = z.string({ error: "must be text in quotes" });
-const text = words.refine((value) => value.trim() !== "", { error: "must not be empty" });
-/** Zeph writes empty text where it means "none". */
-const optionalText = words.transform((value) => (value.trim() === "" ? undefined : value)).optional();
-const flag = z.boolean({ error: "must be true or false" });
-const count = z.int({ error: "must be a whole number" }).positive({ error: "must be at least 1" });
-const amount = z.number({ error: "must be a number" }).nonnegative({ error: "must not be negative" });
-const seconds = z.number({ error: "must be a number of seconds" }).positive({ error: "must be more than 0" });
+const count = wholeNumber(1);
+const amount = number("must be a number", (value) => (value < 0 ? "must not be negative" : undefined));
+const seconds = number("must be a number of seconds", (value) => (value > 0 ? undefined : "must be more than 0"));
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
 
 /** `"30s"`, `"500ms"`, `"2m"` or a number of seconds, as milliseconds. */
-const durationMs = z
-  .union([z.number(), z.string()], { error: 'must be a time such as "30s", or a number of seconds' })
-  .transform((value, context) => {
+const durationMs = changed(
+  valueShape(
+    (value): value is number | string => typeof value === "string" || typeof value === "number",
+    'must be a time such as "30s", or a number of seconds',
+  ),
+  (value, fault) => {
     const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim());
     const milliseconds = Number(match?.[1] ?? Number.NaN) * (DURATION_UNITS_MS[match?.[2] ?? "s"] ?? 1);
-    if (milliseconds > 0) return Math.round(milliseconds);
-    context.addIssue({ code: "custom", message: 'must be a time such as "30s", or a number of seconds' });
-    return z.NEVER;
-  });
+    if (!(milliseconds > 0)) fault('must be a time such as "30s", or a number of seconds');
+    return Math.round(milliseconds);
+  },
+);
 
 /** GNK as people write it, as ngonka: 9 decimals at most. */
-const gnk = z
-  .union([z.number(), z.string()], { error: "must be an amount of GNK, such as 5 or 2.5" })
-  .transform((value, context) => {
+const gnk = changed(
+  valueShape(
+    (value): value is number | string => typeof value === "string" || typeof value === "number",
+    "must be an amount of GNK, such as 5 or 2.5",
+  ),
+  (value, fault) => {
     const match = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim());
     const ngonka =
       match === null ? 0n : BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
-    if (ngonka > 0n) return ngonka;
-    context.addIssue({ code: "custom", message: "must be an amount of GNK, such as 5 or 2.5" });
-    return z.NEVER;
-  });
+    if (ngonka <= 0n) fault("must be an amount of GNK, such as 5 or 2.5");
+    return ngonka;
+  },
+);
 
-const httpUrl = text.superRefine((value, context) => {
-  const fault = httpUrlFault(value);
-  if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
-});
+const httpUrl = checked(text, httpUrlFault);
 
 function httpUrlFault(value: string): string | undefined {
   let url: URL;
@@ -64,67 +78,64 @@ function httpUrlFault(value: string): string | undefined {
 }
 
 /** The value of a key in this place is a common slip, and would then be shown by every program that reads the file. */
-const secretName = text.regex(/^(?:ZEPH_\S+|[A-Za-z_][A-Za-z0-9_]*)$/, {
-  error: "must be the name of a secret, such as ZEPH_COMPATIBLE_GONKAGATE_API_KEY, not the key itself",
-});
-
-const hash = text.regex(/^(?:[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=)$/, {
-  error: "must be a hash: 64 hex digits, or 44 characters of base64",
-});
-
-const node = z.looseObject({ url: httpUrl, address: text, name: optionalText }, { error: "must be a table" });
-
-const pricing = z.looseObject(
-  { prompt_usd_per_1m: amount.optional(), completion_usd_per_1m: amount.optional() },
-  { error: "must be a table" },
+const secretName = textLike(
+  /^(?:ZEPH_\S+|[A-Za-z_][A-Za-z0-9_]*)$/,
+  "must be the name of a secret, such as ZEPH_COMPATIBLE_GONKAGATE_API_KEY, not the key itself",
 );
+
+const hash = textLike(
+  /^(?:[0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=)$/,
+  "must be a hash: 64 hex digits, or 44 characters of base64",
+);
+
+const node = table({ url: httpUrl, address: text, name: optionalText });
+
+const pricing = table({ prompt_usd_per_1m: optional(amount), completion_usd_per_1m: optional(amount) });
 
 /** Fields of a record that both kinds use. */
 const sharedFields = {
   type: text,
-  name: text.optional(),
+  name: optional(text),
   model: optionalText,
   api_key: optionalText,
-  api_key_env: secretName.optional(),
-  max_tokens: count.optional(),
+  api_key_env: optional(secretName),
+  max_tokens: optional(count),
   embedding_model: optionalText,
-  embed: flag.optional(),
-  default: flag.optional(),
-  max_concurrent: count.optional(),
+  embed: optional(flag),
+  default: optional(flag),
+  max_concurrent: optional(count),
   reasoning_effort: optionalText,
-  request_timeout: durationMs.optional(),
-  max_retries: count.optional(),
-  pricing: pricing.optional(),
-  context_length: count.optional(),
+  request_timeout: optional(durationMs),
+  max_retries: optional(count),
+  pricing: optional(pricing),
+  context_length: optional(count),
 };
 
-export const compatibleRecord = z.looseObject({
+export const compatibleRecord = table({
   ...sharedFields,
-  base_url: httpUrl.optional(),
-  vision: flag.optional(),
+  base_url: optional(httpUrl),
+  vision: optional(flag),
 });
 
 /** The part of an address before its `1`. */
 export const CHAIN_PREFIX = /^[a-z][a-z0-9]{0,82}$/;
 
-export const gonkaRecord = z.looseObject({
+export const gonkaRecord = table({
   ...sharedFields,
-  gonka_nodes: z.array(node, { error: "must be tables [[llm.providers.gonka_nodes]]" }).optional(),
-  gonka_chain_prefix: text
-    .regex(CHAIN_PREFIX, { error: "must be an address prefix in lower case, such as gonka" })
-    .optional(),
-  gonka_source_url: httpUrl.optional(),
-  gonka_verify_proof: flag.optional(),
-  gonka_chain_id: text.optional(),
-  gonka_trusted_header_hash: hash.optional(),
-  gonka_trusted_validators_hash: hash.optional(),
-  access: z.enum(["signed", "devshard"], { error: "must be signed or devshard" }).optional(),
-  devshard_amount: gnk.optional(),
-  devshard_auto_open: count.optional(),
+  gonka_nodes: optional(list(node, "must be tables [[llm.providers.gonka_nodes]]")),
+  gonka_chain_prefix: optional(textLike(CHAIN_PREFIX, "must be an address prefix in lower case, such as gonka")),
+  gonka_source_url: optional(httpUrl),
+  gonka_verify_proof: optional(flag),
+  gonka_chain_id: optional(text),
+  gonka_trusted_header_hash: optional(hash),
+  gonka_trusted_validators_hash: optional(hash),
+  access: optional(oneOf(["signed", "devshard"], "must be signed or devshard")),
+  devshard_amount: optional(gnk),
+  devshard_auto_open: optional(count),
 });
 
 /** A record zeph keeps and does not run: whatever Zeph says is in it is right. */
-export const otherRecord = z.looseObject({ type: text, name: text.optional(), default: flag.optional() });
+export const otherRecord = table({ type: text, name: optional(text), default: optional(flag) });
 
 export const RECORD_SCHEMAS = { compatible: compatibleRecord, gonka: gonkaRecord, other: otherRecord } as const;
 
@@ -172,61 +183,54 @@ export function isIrrelevantField(kind: RecordKind, field: string): boolean {
   return IRRELEVANT_FIELDS[kind].has(field) || (kind !== "other" && field.startsWith("cocoon_"));
 }
 
-const dialect = z.enum(["chat", "completions", "messages", "responses"], {
-  error: "must be one of chat, completions, messages, responses",
-});
+const dialect = oneOf(
+  ["chat", "completions", "messages", "responses"],
+  "must be one of chat, completions, messages, responses",
+);
 
-const texts = z.array(text, { error: "must be a list of texts" });
+const texts = list(text, "must be a list of texts");
 
-const brokerRecord = z.looseObject({
+const brokerRecord = table({
   id: text,
-  name: text.optional(),
-  base_url: httpUrl.optional(),
-  key_prefixes: texts.optional(),
-  key_env: secretName.optional(),
-  dialects: z.array(dialect, { error: "must be a list" }).optional(),
-  signup_url: httpUrl.optional(),
-  top_up_url: httpUrl.optional(),
-  money: text.optional(),
-  pricing_path: text.optional(),
+  name: optional(text),
+  base_url: optional(httpUrl),
+  key_prefixes: optional(texts),
+  key_env: optional(secretName),
+  dialects: optional(list(dialect, "must be a list")),
+  signup_url: optional(httpUrl),
+  top_up_url: optional(httpUrl),
+  money: optional(text),
+  pricing_path: optional(text),
 });
 
 /** Everything of a file but its provider records. Unknown sections and fields are nobody's fault. */
-export const sectionsSchema = z.looseObject({
-  llm: z
-    .looseObject(
-      {
-        fallback: texts.default([]),
-        embedding_model: optionalText,
-      },
-      { error: "must be a table" },
-    )
-    .prefault({}),
-  timeouts: z
-    .looseObject(
-      {
-        llm_seconds: seconds.default(120),
-        llm_request_timeout_secs: seconds.default(600),
-        embedding_seconds: seconds.default(30),
-      },
-      { error: "must be a table" },
-    )
-    .prefault({}),
-  session: z
-    .looseObject(
-      { provider_persistence: flag.default(true), keep_conversations: flag.default(true) },
-      { error: "must be a table" },
-    )
-    .prefault({}),
-  cost: z
-    .looseObject({ enabled: flag.default(false), max_daily_cents: amount.default(0) }, { error: "must be a table" })
-    .prefault({}),
-  vault: z.looseObject({ backend: optionalText }, { error: "must be a table" }).prefault({}),
+export const sectionsSchema = table({
+  llm: withDefault(
+    table({
+      fallback: withDefault(texts, []),
+      embedding_model: optionalText,
+    }),
+    {},
+  ),
+  timeouts: withDefault(
+    table({
+      llm_seconds: withDefault(seconds, 120),
+      llm_request_timeout_secs: withDefault(seconds, 600),
+      embedding_seconds: withDefault(seconds, 30),
+    }),
+    {},
+  ),
+  session: withDefault(
+    table({ provider_persistence: withDefault(flag, true), keep_conversations: withDefault(flag, true) }),
+    {},
+  ),
+  cost: withDefault(table({ enabled: withDefault(flag, false), max_daily_cents: withDefault(amount, 0) }), {}),
+  vault: withDefault(table({ backend: optionalText }), {}),
   // Zeph's own [gateway] and [serve] mean something else, hence the longer name.
-  local_gateway: z.looseObject({}, { error: "must be a table" }).prefault({}),
-  brokers: z.array(brokerRecord, { error: "must be tables [[brokers]]" }).default([]),
+  local_gateway: withDefault(table({}), {}),
+  brokers: withDefault(list(brokerRecord, "must be tables [[brokers]]"), []),
 });
 
-export type Sections = z.infer<typeof sectionsSchema>;
-export type CompatibleRecord = z.infer<typeof compatibleRecord>;
-export type GonkaRecord = z.infer<typeof gonkaRecord>;
+export type Sections = Infer<typeof sectionsSchema>;
+export type CompatibleRecord = Infer<typeof compatibleRecord>;
+export type GonkaRecord = Infer<typeof gonkaRecord>;

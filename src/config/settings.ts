@@ -25,7 +25,7 @@ const RECORD_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>
 export function recordSettings(record: MergedRecord, requestTimeout: Setting | undefined): readonly Setting[] {
   const kind = recordKind(record.table.values.type);
   const key = (field: string) => `llm.providers.${record.name}.${field}`;
-  const known = new Set([...Object.keys(RECORD_SCHEMAS[kind].shape), "model", "base_url"]);
+  const known = new Set([...Object.keys(RECORD_SCHEMAS[kind].fields), "model", "base_url"]);
   const given = Object.entries(record.table.values)
     .filter(([field, value]) => known.has(field) && value !== undefined)
     .map(([field, value]) => ({

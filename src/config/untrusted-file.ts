@@ -52,7 +52,7 @@ export function restrictLayer(
       continue;
     }
     const fields = Object.entries(values).filter(([field, value]) => !isDeepStrictEqual(value, record[field]));
-    const known = new Set([...Object.keys(RECORD_SCHEMAS[recordKind(record.type)].shape), "base_url"]);
+    const known = new Set([...Object.keys(RECORD_SCHEMAS[recordKind(record.type)].fields), "base_url"]);
     for (const [field, value] of fields) {
       if (HARMLESS_FIELDS.has(field) || NAMING_FIELDS.has(field) || !known.has(field)) continue;
       ignored.push({ place: `${field} of ${provider}`, value: shown(field, value) });
@@ -101,7 +101,7 @@ function about({ path, trust }: ConfigFile) {
 
 /** Of the sections zeph reads; what is for other programs is nobody's business. */
 function ignoredSections(values: Table, own: Table): IgnoredField[] {
-  return Object.keys(sectionsSchema.shape).flatMap((section) => {
+  return Object.keys(sectionsSchema.fields).flatMap((section) => {
     const [table, ownTable] = [values[section], own[section]];
     if (Array.isArray(table)) {
       return table.map((entry: unknown) => ({

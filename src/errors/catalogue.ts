@@ -73,6 +73,13 @@ export const CATALOGUE = {
     "Use the hidden prompt, or pipe the secret in with --stdin or --key-stdin. Replace the one that was shown.",
   ),
   cancelled: entry(EXIT.interrupted, 499, "final", "Cancelled", "Run the command again when you are ready."),
+  agent_not_found: entry(
+    EXIT.failure,
+    404,
+    "final",
+    "The coding agent is not installed on this computer",
+    "Install it; `zeph launch NAME` says how.",
+  ),
   file_unwritable: entry(
     EXIT.failure,
     500,

@@ -1,20 +1,19 @@
-import { z } from "zod";
+import { changed, flag, list, namedValues, optional, readShape, table, text, wholeNumber } from "../config/shape.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 
-const text = z.string({ error: "must be text in quotes" }).trim().min(1, { error: "must not be empty" });
-const texts = z.array(text, { error: "must be a list of texts" });
-const flag = z.boolean({ error: "must be true or false" });
+const trimmed = changed(text, (value) => value.trim());
+const texts = list(trimmed, "must be a list of texts");
 
-const schema = z.object({
-  port: z.int({ error: "must be a whole number" }).min(0).max(65_535, { error: "must be at most 65535" }).optional(),
-  host: text.optional(),
-  provider: text.optional(),
-  model: text.optional(),
-  aliases: z.record(z.string(), text, { error: "must be a table of names" }).optional(),
-  cors: texts.optional(),
-  allow_hosts: texts.optional(),
-  always_stream: flag.optional(),
-  clean_up: flag.optional(),
+const shape = table({
+  port: optional(wholeNumber(0, 65_535)),
+  host: optional(trimmed),
+  provider: optional(trimmed),
+  model: optional(trimmed),
+  aliases: optional(namedValues(trimmed, "must be a table of names")),
+  cors: optional(texts),
+  allow_hosts: optional(texts),
+  always_stream: optional(flag),
+  clean_up: optional(flag),
 });
 
 /** The table `[local_gateway]` of a config. Fields it does not know are nobody's fault. */
@@ -31,12 +30,22 @@ export interface GatewaySettings {
 }
 
 /** Reads `[local_gateway]`. Throws `config_invalid` with every fault at once. */
-export function readGatewaySettings(table: Readonly<Record<string, unknown>>): GatewaySettings {
-  const read = schema.safeParse(table);
-  if (!read.success) {
-    const faults = read.error.issues.map(({ path, message }) => `${path.join(".")} ${message}`);
+export function readGatewaySettings(given: Readonly<Record<string, unknown>>): GatewaySettings {
+  const { data, issues } = readShape(shape, given);
+  if (data === undefined) {
+    const faults = issues.map(({ path, message }) => `${path.join(".")} ${message}`);
     throw new ZephError("config_invalid", { detail: `[local_gateway] ${faults.join("; ")}` });
   }
-  const { allow_hosts: allowHosts, always_stream: alwaysStream, clean_up: cleanUp, ...rest } = read.data;
-  return { ...rest, allowHosts, alwaysStream, cleanUp };
+  const { port, host, provider, model, aliases, cors } = data;
+  return {
+    port,
+    host,
+    provider,
+    model,
+    aliases,
+    cors,
+    allowHosts: data.allow_hosts,
+    alwaysStream: data.always_stream,
+    cleanUp: data.clean_up,
+  };
 }

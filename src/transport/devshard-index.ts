@@ -4,6 +4,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
 import { withLockFile } from "../internal/lock-file.ts";
+import { formatGnk } from "../protocol/accounts.ts";
 import type { LatestEpoch } from "../protocol/epochs.ts";
 
 /** An escrow that was opened from this computer, as every start of zeph looks at it. */
@@ -88,4 +89,29 @@ export function settleByMs(epochIndex: bigint, epoch: LatestEpoch | undefined, n
   const epochsLeft = epochIndex + 1n - epoch.epochIndex;
   if (epochsLeft < 0n) return nowMs;
   return nowMs + Number((leftInThis > 0n ? leftInThis : 0n) + epochsLeft * length) * BLOCK_MS;
+}
+
+/** From here on every start reminds of it. */
+export const NEAR_LIMIT_MS = 8 * 3_600_000;
+
+/** What a person should know of escrows that near their limit; a list that cannot be read is told of too. */
+export function deadlineNotices(stateFolder: string, nowMs: number): readonly string[] {
+  let open: readonly OpenEscrow[];
+  try {
+    open = openEscrows(stateFolder);
+  } catch (error) {
+    if (!ZephError.is(error)) throw error;
+    return [`${error.message}. ${error.hint}`];
+  }
+  return open.flatMap(({ escrowId, amount, settleByMs: byMs }) => {
+    const leftMs = byMs - nowMs;
+    if (leftMs > NEAR_LIMIT_MS) return [];
+    const whole = formatGnk(BigInt(amount));
+    const command = `zeph devshard close ${escrowId}`;
+    if (leftMs <= 0)
+      return [`The time to settle escrow ${escrowId} (${whole}) is over, or nearly so. Try at once: ${command}`];
+    const hours = Math.floor(leftMs / 3_600_000);
+    const left = hours > 0 ? `${hours} h` : `${Math.ceil(leftMs / 60_000)} min`;
+    return [`Escrow ${escrowId} must be settled within about ${left}, or its ${whole} go to the hosts: ${command}`];
+  });
 }

@@ -7,7 +7,7 @@ import { Ledger, PHASE, STATUS, stateSignatureContent } from "../wire/devshard/l
 import { type DevshardTx, type DiffJson, devshardTx, fromDiffJson } from "../wire/devshard/messages.ts";
 import { mismatchCause } from "../wire/devshard/mismatch.ts";
 import { DevshardRefusal } from "../wire/devshard/refusals.ts";
-import { checkNonceBudget, lastActiveNonce, slotOfNonce } from "../wire/devshard/rules.ts";
+import { checkNonceBudget, lastActiveNonce, quorum, slotOfNonce } from "../wire/devshard/rules.ts";
 import { type DevshardSigner, recoverAddress } from "../wire/devshard/signing.ts";
 import { replayDiff } from "../wire/devshard/strict.ts";
 import { isOver, mayHoldLater } from "../wire/devshard/transitions.ts";
@@ -48,13 +48,15 @@ interface Peer {
   cursor: number;
   /** Not asked for inferences before; milliseconds of the clock. */
   restUntilMs: number;
-  /** It computes another state than everybody else. */
+  /** Its last word was another state than the own. */
   isOff: boolean;
 }
 
 const DIFFS_PER_ORDER = 200;
 /** How long a host that failed is left alone. */
 export const HOST_REST_MS = 30_000;
+/** One that computes another state may have been mended meanwhile; its next word is compared as well. */
+const DISAGREEING_REST_MS = 300_000;
 /** The chain's word about keys that hosts let sign for them is asked again after this. */
 const GRANTS_FRESH_MS = 30_000;
 const MAX_RELAYED = 20_000;
@@ -358,8 +360,7 @@ export class DevshardSession {
   }
 
   #isResting(nonce: number): boolean {
-    const { isOff, restUntilMs } = this.#peer(this.addressOfNonce(nonce));
-    return isOff || restUntilMs > this.options.clock.nowMs();
+    return this.#peer(this.addressOfNonce(nonce)).restUntilMs > this.options.clock.nowMs();
   }
 
   /**
@@ -513,6 +514,7 @@ export class DevshardSession {
       await this.#judge(peer, `at nonce ${receipt.nonce} its state is another`, receipt.nonce);
       throw new ZephError("bad_response", { detail: `${peer.address} reports a state that nobody else has` });
     }
+    peer.isOff = false;
     peer.cursor = Math.max(peer.cursor, receipt.nonce);
     if (stateSig !== undefined && (await this.#isStateSigner(peer.address, receipt.nonce, root, stateSig))) {
       this.#keepSignature(peer.address, receipt.nonce, stateSig);
@@ -546,27 +548,45 @@ export class DevshardSession {
   }
 
   /**
-   * A host computes another state. While another host has signed the own state at this nonce or later, it is that host's
-   * fault, and it is asked nothing more; otherwise one of the others is asked, and if it says the same the session ends
+   * A host computes another state. While another host has signed the own state at this nonce, and enough slots are left to
+   * settle, it is that host's fault and it is left alone; the others are asked to find out. Otherwise the session ends
    * before more is ordered.
    */
   async #judge(peer: Peer, text: string, at: number | undefined): Promise<void> {
     const nonce = at ?? Number(/^apply diff nonce (\d+)/.exec(text)?.[1] ?? this.ledger.nonce);
     peer.isOff = true;
-    const others = [...this.#peers.values()].filter(({ address, isOff }) => address !== peer.address && !isOff);
-    if (others.some(({ address }) => (this.#signatures.get(address)?.nonce ?? -1) >= nonce)) return;
-    for (const other of others) {
-      try {
-        await this.visit(other.address, AbortSignal.timeout(20_000));
-        if ((this.#signatures.get(other.address)?.nonce ?? -1) >= nonce) return;
-      } catch {
-        if (other.isOff) break;
+    peer.restUntilMs = this.options.clock.nowMs() + DISAGREEING_REST_MS;
+    // Whoever is asked now may disagree as well; that is counted here, and judged once.
+    if (this.#isJudging) return;
+    this.#isJudging = true;
+    try {
+      if (this.#isOutvoted(peer, nonce)) return;
+      for (const other of this.#peers.values()) {
+        if (other === peer) continue;
+        await this.visit(other.address, AbortSignal.timeout(20_000)).catch(() => undefined);
+        if (this.#isOutvoted(peer, nonce)) return;
       }
+    } finally {
+      this.#isJudging = false;
     }
     const cause = await this.#causeAt(nonce, text);
     const detail = `${peer.address}: ${text}${cause === undefined ? "" : ` (${cause})`}`;
     this.#diverged ??= new ZephError("devshard_diverged", { detail });
     throw this.#diverged;
+  }
+  #isJudging = false;
+
+  #isOutvoted(peer: Peer, nonce: number): boolean {
+    const { slots } = this.ledger;
+    const peers = [...this.#peers.values()];
+    const weightOff = peers.reduce(
+      (sum, { address, isOff }) => sum + (isOff ? this.ledger.slotsOf(address).length : 0),
+      0,
+    );
+    const hasWitness = peers.some(
+      (other) => other !== peer && !other.isOff && (this.#signatures.get(other.address)?.nonce ?? -1) >= nonce,
+    );
+    return hasWitness && weightOff <= slots - quorum(slots);
   }
 
   /** The diff is tried under other settings; that costs a replay, and happens once in the life of a session. */

@@ -83,7 +83,7 @@ export function finalResponse(
   error: ZephError,
   path: Situation["path"],
 ): Response {
-  const headers = upstreamHeaders(response);
+  const headers = upstreamHeaders(response.headers);
   for (const name of ["content-encoding", "content-length", "transfer-encoding", "connection", "location"])
     headers.delete(name);
   headers.set("x-should-retry", "false");

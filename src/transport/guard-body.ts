@@ -45,7 +45,7 @@ interface BodyWatch {
  */
 export function guardBody(response: Response, options: GuardOptions): Response {
   const { deadline, clock, chat, explain, onNotice, onEnd } = options;
-  const headers = shownHeaders(upstreamHeaders(response), chat);
+  const headers = shownHeaders(response.headers, chat);
   const shown = { status: response.status, statusText: response.statusText, headers };
   if (response.body === null) {
     onEnd(undefined);
@@ -104,7 +104,7 @@ export function guardBody(response: Response, options: GuardOptions): Response {
   }
   function breakOff(controller: ReadableStreamDefaultController<Uint8Array>, thrown: unknown): void {
     if (ended) return;
-    const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : decodingError(thrown);
+    const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : (undecodable(thrown) ?? thrown);
     if (watch.isDone) {
       close(controller);
       leaveUpstream();
@@ -146,18 +146,19 @@ export function guardBody(response: Response, options: GuardOptions): Response {
 }
 
 /** What an upstream said of its answer. Headers that begin with zeph's own name are zeph's alone to set. */
-export function upstreamHeaders(response: Response): Headers {
-  const headers = new Headers(response.headers);
+export function upstreamHeaders(upstream: Headers): Headers {
+  const headers = new Headers(upstream);
   for (const name of [...headers.keys()]) if (name.startsWith("x-zeph-")) headers.delete(name);
   return headers;
 }
 
-function decodingError(thrown: unknown): unknown {
-  if (!isDecodingFailure(thrown)) return thrown;
+function undecodable(thrown: unknown): ZephError | undefined {
+  if (!isDecodingFailure(thrown)) return undefined;
   return new ZephError("bad_response", { detail: "it is not coded as its content-encoding says", cause: thrown });
 }
 
-function shownHeaders(headers: Headers, chat: GuardOptions["chat"]): Headers {
+function shownHeaders(upstream: Headers, chat: GuardOptions["chat"]): Headers {
+  const headers = upstreamHeaders(upstream);
   // Fetch has decoded the body already, while the headers still announce the coded form.
   if (headers.has("content-encoding") || chat !== undefined) headers.delete("content-length");
   headers.delete("content-encoding");

@@ -28,6 +28,11 @@ export function isKeepAliveRace(thrown: unknown, elapsedMs: number): boolean {
   return false;
 }
 
+/** For a connection that undici knows nothing of: the error of a request that nobody read, by the same rule. */
+export function noteKeepAliveRace(error: Error): void {
+  races.add(error);
+}
+
 let isWatching = false;
 
 /** Begins to watch connections, once. Node's own fetch and every undici publish there, whoever made the agent; elsewhere nobody does. */

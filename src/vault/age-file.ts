@@ -1,7 +1,6 @@
-import { armor } from "age-encryption";
-
 const VERSION_LINE = "age-encryption.org/v1\n";
 const ARMOR_LINE = "-----BEGIN AGE ENCRYPTED FILE-----";
+const ARMOR_END = "-----END AGE ENCRYPTED FILE-----";
 
 /** What can be seen of an age file without any key. */
 export interface AgeFile {
@@ -32,13 +31,15 @@ function isArmored(bytes: Uint8Array): boolean {
   return toLatin1(bytes.subarray(0, 256)).trimStart().startsWith(ARMOR_LINE);
 }
 
+/** A strict form of PEM (C2SP age specification, "ASCII armor"): full lines of 64 but the last, canonical base64. */
 function removeArmor(bytes: Uint8Array): Uint8Array | undefined {
-  try {
-    return armor.decode(toLatin1(bytes));
-  } catch {
-    // The decoder's only complaint is damaged armour, and the caller words that.
-    return undefined;
-  }
+  const lines = toLatin1(bytes).trim().replaceAll("\r\n", "\n").split("\n");
+  if (lines.shift() !== ARMOR_LINE || lines.pop() !== ARMOR_END) return undefined;
+  const last = lines.at(-1) ?? "";
+  if (last.length === 0 || last.length > 64 || lines.slice(0, -1).some((line) => line.length !== 64)) return undefined;
+  const text = lines.join("");
+  const decoded = Buffer.from(text, "base64");
+  return decoded.toString("base64") === text ? decoded : undefined;
 }
 
 /** The header is text, ended by the `---` line with the MAC (C2SP age specification). */

@@ -1,8 +1,9 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
-import { armor, Decrypter, Encrypter, type Identity } from "age-encryption";
+import type { Identity } from "age-encryption";
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import { type AgeFile, inspectAgeFile } from "./age-file.ts";
+import { isX25519Identity, readX25519File } from "./age-x25519.ts";
 import type { KeyFile, KeyPair } from "./key-file.ts";
 
 /** The secrets of a vault by name, sorted. */
@@ -13,6 +14,7 @@ export type VaultContents = ReadonlyMap<string, Secret>;
  * names and string values. Zeph reads nothing else (bug-ops/zeph crates/zeph-vault/src/age.rs).
  */
 export async function sealContents(contents: VaultContents, recipient: string): Promise<Uint8Array> {
+  const { Encrypter } = await import("age-encryption");
   const encrypter = new Encrypter();
   encrypter.addRecipient(recipient);
   return encrypter.encrypt(toJson(contents));
@@ -36,7 +38,9 @@ export async function resealContents(
       ? Buffer.concat([file.header, sealPayload(opener.fileKey, Buffer.from(toJson(contents)))])
       : await sealContents(contents, opener.recipient);
   opener.fileKey.fill(0);
-  return file.armored ? new TextEncoder().encode(armor.encode(sealed)) : sealed;
+  if (!file.armored) return sealed;
+  const { armor } = await import("age-encryption");
+  return new TextEncoder().encode(armor.encode(sealed));
 }
 
 /**
@@ -45,10 +49,22 @@ export async function resealContents(
  */
 export async function openContents(bytes: Uint8Array, { pairs }: Pick<KeyFile, "pairs">): Promise<VaultContents> {
   const file = readable(bytes);
+  return parseJson(await unlessDamaged(() => decryptText(file, pairs)));
+}
+
+async function decryptText({ binary }: AgeFile, pairs: readonly KeyPair[]): Promise<string> {
+  const identities = pairs.map(({ identity }) => identity.reveal());
+  const plainFile = readX25519File(binary);
+  if (plainFile !== undefined) {
+    const bytes = plainFile.open(identities.filter(isX25519Identity));
+    if (bytes === undefined) throw unreadable(FOREIGN_KEY);
+    return new TextDecoder().decode(bytes);
+  }
+  const { Decrypter } = await import("age-encryption");
   const decrypter = new Decrypter();
-  for (const { identity } of pairs) decrypter.addIdentity(identity.reveal());
+  for (const identity of identities) decrypter.addIdentity(identity);
   decrypter.addIdentity(noKeyFits);
-  return parseJson(await unlessDamaged(() => decrypter.decrypt(file.binary, "text")));
+  return decrypter.decrypt(binary, "text");
 }
 
 function readable(bytes: Uint8Array): AgeFile {
@@ -59,6 +75,7 @@ function readable(bytes: Uint8Array): AgeFile {
 
 /** Which of the keys opens the file, and the file's own key. */
 async function openerOf({ header }: AgeFile, pairs: readonly KeyPair[]) {
+  const { Decrypter } = await import("age-encryption");
   for (const { identity, recipient } of pairs) {
     const decrypter = new Decrypter();
     decrypter.addIdentity(identity.reveal());

@@ -1,7 +1,7 @@
-import { armor, Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
 import { inspectAgeFile, looksLikeAgeFile } from "./age-file.ts";
+import { isX25519Identity, recipientOf } from "./age-x25519.ts";
 import { passphraseIdentity, passphraseRecipient } from "./passphrase.ts";
 
 /** The vault's key pair: an X25519 identity (`AGE-SECRET-KEY-1…`) and its public half (`age1…`). */
@@ -27,8 +27,9 @@ export type AskPassphrase = () => Promise<Secret | undefined>;
 
 /** Makes a new key pair. */
 export async function generateKeyPair(): Promise<KeyPair> {
+  const { generateX25519Identity } = await import("age-encryption");
   const identity = await generateX25519Identity();
-  return { identity: new Secret(identity), recipient: await identityToRecipient(identity) };
+  return { identity: new Secret(identity), recipient: recipientOf(identity) };
 }
 
 /** The key file as text that Zeph, `age` and {@link readKeyFile} take. */
@@ -43,6 +44,7 @@ export function formatKeyFile(keyPair: KeyPair): string {
  */
 export async function protectKeyFile(text: Secret, passphrase: Secret, workFactor?: number): Promise<string> {
   if (passphrase.reveal() === "") throw new ZephError("missing_input", { detail: "the passphrase is empty" });
+  const { armor, Encrypter } = await import("age-encryption");
   const encrypter = new Encrypter();
   encrypter.addRecipient(passphraseRecipient(passphrase, workFactor));
   return armor.encode(await encrypter.encrypt(text.reveal()));
@@ -64,6 +66,7 @@ export async function readKeyFile(bytes: Uint8Array, askPassphrase?: AskPassphra
 }
 
 async function decryptText(binary: Uint8Array, passphrase: Secret): Promise<string> {
+  const { Decrypter } = await import("age-encryption");
   const decrypter = new Decrypter();
   decrypter.addIdentity(passphraseIdentity(passphrase));
   try {
@@ -92,6 +95,8 @@ async function parseKeyText(text: string, origin: Pick<KeyFile, "passphraseProte
 
 async function toRecipient(identity: string): Promise<string> {
   try {
+    if (isX25519Identity(identity)) return recipientOf(identity);
+    const { identityToRecipient } = await import("age-encryption");
     return await identityToRecipient(identity);
   } catch {
     // The decoder's message repeats the identity, so neither it nor a cause may travel further.

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes, type ScryptOptions, scrypt } from "node:crypto";
 import { promisify } from "node:util";
-import { type Identity, type Recipient, Stanza } from "age-encryption";
+import type { Identity, Recipient, Stanza } from "age-encryption";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Secret } from "../internal/secret.ts";
 
@@ -24,6 +24,7 @@ const deriveWithScrypt = promisify<Buffer, Buffer, number, ScryptOptions, Buffer
 export function passphraseRecipient(passphrase: Secret, workFactor: number = DEFAULT_WORK_FACTOR): Recipient {
   return {
     async wrapFileKey(fileKey) {
+      const { Stanza } = await import("age-encryption");
       const salt = randomBytes(SALT_BYTES);
       const key = await deriveKey(passphrase, salt, workFactor);
       const cipher = createCipheriv("chacha20-poly1305", key, NONCE, { authTagLength: TAG_BYTES });

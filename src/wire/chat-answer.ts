@@ -16,7 +16,7 @@ import { drawId, modelOf } from "./chat-stream.ts";
 import { offeredTools } from "./chat-text.ts";
 
 /** A whole answer, put right. */
-export interface ReadAnswer {
+interface ReadAnswer {
   /** Undefined for JSON that holds no answer. */
   readonly answer: ChatCompletion | undefined;
   /** Whether the JSON it was read from may be passed on as it came. */
@@ -155,7 +155,7 @@ function isSameCalls(given: unknown, calls: readonly Json[]): boolean {
 }
 
 /** Puts a whole answer together from its chunks. */
-export interface ChatAssembler {
+interface ChatAssembler {
   add(chunk: ChatChunk): void;
   /** Throws `bad_response` when there was no answer in the stream. */
   finish(): ChatCompletion;

@@ -1,5 +1,6 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
+import { ANSWER_LIMITS } from "../internal/scan-json.ts";
 import { chatAssembler, readChatAnswer, toChunks } from "./chat-answer.ts";
 import { type ChatCompletion, isRecord, parseJson } from "./chat-shape.ts";
 import {
@@ -15,7 +16,7 @@ import {
 import { decode } from "./sse.ts";
 
 /** What a body with a good status turned out to be, whatever its content type says. */
-export type BodyForm = "events" | "json" | "page" | "text";
+type BodyForm = "events" | "json" | "page" | "text";
 
 export interface ChatBodyOptions extends ChatStreamOptions {
   /** What the request asked for. The answer is brought into this form. */
@@ -26,7 +27,7 @@ export interface ChatBodyOptions extends ChatStreamOptions {
   readonly isUnwanted?: ((name: string) => boolean) | undefined;
 }
 
-export interface ChatBodyEnd {
+interface ChatBodyEnd {
   /** The last bytes of a stream; the whole answer where that was asked for. */
   readonly bytes: Uint8Array | undefined;
   readonly end: ChatStreamEnd;
@@ -128,7 +129,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
   function endJson(): ChatBodyEnd {
     const body = taken();
     const text = textOf(body);
-    const whole = parseJson(text) ?? parseJson(text.replace(DONE_BEHIND, ""));
+    const whole = parseJson(text, ANSWER_LIMITS) ?? parseJson(text.replace(DONE_BEHIND, ""), ANSWER_LIMITS);
     if (whole === undefined) return endJsonLines(body, text);
     const { answer, isUnchanged, notices: told } = readChatAnswer(whole, options);
     notices = told;

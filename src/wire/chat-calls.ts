@@ -1,6 +1,6 @@
 import { type ChatToolCallDelta, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
-export interface CallTrackerOptions {
+interface CallTrackerOptions {
   readonly newId: () => string;
   /** The tools that were offered, by name; `undefined` when that is not known. */
   readonly tools: () => ReadonlyMap<string, unknown> | undefined;
@@ -9,7 +9,7 @@ export interface CallTrackerOptions {
 }
 
 /** Keeps the tool calls of one choice apart, however its server numbers them. */
-export interface CallTracker {
+interface CallTracker {
   /** How many calls have begun. */
   readonly count: number;
   /** The entries of one delta in OpenAI's form; the same list where nothing had to be changed. */
@@ -437,7 +437,7 @@ const MAX_EMPTY_CHARS = 16;
 const EMPTY_OBJECT = /^\s*\{\s*\}\s*$/;
 
 /** The one object that arguments were meant to be; `undefined` where nobody can tell. */
-export function mendArguments(text: string, isCut = false): string | undefined {
+function mendArguments(text: string, isCut = false): string | undefined {
   const trimmed = text.trim();
   if (isRecord(parseJson(trimmed))) return text;
   if (trimmed === "") return isCut ? undefined : "{}";

@@ -1,12 +1,13 @@
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
+import { type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;
 
 /** Why an answer ended, in OpenAI's words. */
-export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
+type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
 
 /** Counts are finite, whole and not negative; one that was not told is absent. */
 export interface ChatUsage {
@@ -16,7 +17,7 @@ export interface ChatUsage {
   [field: string]: unknown;
 }
 
-export interface ChatToolCall {
+interface ChatToolCall {
   id: string;
   type: "function";
   function: { name: string; arguments: string };
@@ -69,7 +70,7 @@ export interface ChatMessage {
   [field: string]: unknown;
 }
 
-export interface ChatChoice {
+interface ChatChoice {
   index: number;
   message: ChatMessage;
   finish_reason: FinishReason;
@@ -111,9 +112,13 @@ export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-export function parseJson(text: string): unknown {
+/** What is short cannot be costly; the rest is counted before it is parsed. */
+const SHORT_CHARS = 4096;
+
+/** What a server's JSON says; `undefined` for what is none, and for what would take longer to read than any honest answer. */
+export function parseJson(text: string, limits: JsonLimits = SMALL_ANSWER_LIMITS): unknown {
   try {
-    return JSON.parse(text);
+    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text, limits);
   } catch {
     // Not JSON, or a part of it: whoever asks decides what that means.
     return undefined;
@@ -168,9 +173,8 @@ export function tidyUsage(answer: Json): boolean {
   }
   let changed = false;
   for (const [other, name] of OTHER_NAMES) {
-    const count = readCount(usage[other]);
-    if (usage[name] !== undefined || count === undefined) continue;
-    usage[name] = count;
+    if (usage[name] !== undefined || !isCount(usage[other])) continue;
+    usage[name] = usage[other];
     changed = true;
   }
   for (const name of COUNTS) changed = tidyCount(usage, name) || changed;
@@ -190,23 +194,22 @@ export function tidyUsage(answer: Json): boolean {
   if (typeof prompt === "number" && typeof completion === "number" && total === undefined) {
     usage.total_tokens = prompt + completion;
   }
-  if (Object.values(usage).every((value) => value === null)) {
-    delete answer.usage;
-    changed = true;
-  }
   return changed;
 }
 
+/** Takes away a count that is none. Nothing is guessed: people pay by these numbers. */
 function tidyCount(holder: Json, name: string): boolean {
   const value = holder[name];
-  if (value === undefined || (typeof value === "number" && Number.isSafeInteger(value) && value >= 0)) return false;
-  const count = readCount(value);
-  if (count === undefined) delete holder[name];
-  else holder[name] = count;
+  if (value === undefined || isCount(value)) return false;
+  delete holder[name];
   return true;
 }
 
-/** A count written as a number or as digits; `undefined` for everything else. */
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A whole number written as a number or as digits; `undefined` for everything else. */
 export function readCount(value: unknown, round: (value: number) => number = Math.round): number | undefined {
   const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   if (typeof number !== "number" || !Number.isFinite(number) || number < 0) return undefined;
@@ -261,7 +264,7 @@ const FINISH_REASONS: ReadonlySet<unknown> = new Set<FinishReason>([
   "function_call",
 ]);
 
-export function isFinishReason(value: unknown): value is FinishReason {
+function isFinishReason(value: unknown): value is FinishReason {
   return FINISH_REASONS.has(value);
 }
 
@@ -276,7 +279,7 @@ export function readFinishReason(value: unknown): { reason: FinishReason | "erro
 }
 
 /** What stands in `content`, told apart. */
-export interface ReadContent {
+interface ReadContent {
   content: string;
   reasoning: string;
   refusal: string;

@@ -100,16 +100,24 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
   /** Bytes that follow each other in memory go out as one. */
   let run: { readonly memory: ArrayBufferLike; readonly from: number; to: number } | undefined;
 
+  /** What was written anew and is not bytes yet. */
+  let text = "";
+
+  function endText(): void {
+    if (text !== "") parts.push(encoder.encode(text));
+    text = "";
+  }
   function endRun(): void {
     if (run !== undefined) parts.push(new Uint8Array(run.memory, run.from, run.to - run.from));
     run = undefined;
   }
-  function write(text: string): void {
+  function write(more: string): void {
     endRun();
-    parts.push(encoder.encode(text));
+    text += more;
   }
   function taken(): Uint8Array | undefined {
     endRun();
+    endText();
     const given = parts;
     if (given.length === 0) return undefined;
     parts = [];
@@ -123,6 +131,7 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
       return;
     }
     endRun();
+    endText();
     run = { memory, from, to: from + end - start };
   }
   const core = chatStream(options, {
@@ -466,19 +475,22 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     return end;
   }
 
+  function guarded(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
+    }
+  }
+
   const events: SseReader = sseReader({ event: onEvent, skim });
 
   return {
     push(bytes: Uint8Array): void {
-      if (error !== undefined) return;
-      try {
-        events.push(bytes);
-      } catch (thrown) {
-        fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
-      }
+      if (error === undefined) guarded(() => events.push(bytes));
     },
     end(isBroken = false): ChatStreamEnd {
-      if (error === undefined) events.end();
+      if (error === undefined) guarded(() => events.end());
       if (error !== undefined) return { state: "error", error };
       const isFinished = choices.size > 0 && [...choices.values()].every((choice) => choice.isFinished);
       if (bare !== "" && !isFinished) {

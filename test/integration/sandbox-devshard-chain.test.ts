@@ -77,6 +77,22 @@ describe("the chain of a sandbox devshard", () => {
     expect(Number(tx?.height)).toBeGreaterThan(0);
   });
 
+  it("never has one in a block whose time ran out, and may have the events in the logs", async () => {
+    network.chain.inclusionDelayMs = 5_000;
+    const timeoutNanos = BigInt(clock.nowMs() + 4_000) * 1_000_000n;
+    const late = await signTx(network, signer, create(), { timeoutNanos });
+    expect((await broadcastBytes(network, late.txRaw)).tx_response.code).toBe(0);
+    const hash = await broadcast(network, signer, create());
+    await clock.advance(60_000);
+    expect((await included(late.hash)).status).toBe(404);
+    network.chain.eventsIn = "logs";
+    expect((await included(hash)).tx).toMatchObject({
+      events: [],
+      logs: [{ events: [{ type: "devshard_escrow_created" }] }],
+    });
+    network.chain.eventsIn = "events";
+  });
+
   it("takes no transaction twice, and none that its rules forbid", async () => {
     const first = await signTx(network, signer, create());
     await broadcastBytes(network, first.txRaw);

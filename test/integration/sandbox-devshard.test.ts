@@ -57,11 +57,21 @@ describe("a host of the sandbox's devshard", () => {
 
   it("has the shapes of a served, a failing and a cut execution", async () => {
     const client = await SmallClient.open(network);
-    faultsOf(1).next({ afterReceipt: "fail" }, { cutBeforeMeta: true });
+    faultsOf(1).next(
+      { afterReceipt: "fail" },
+      { afterReceipt: "break" },
+      { afterReceipt: "cut" },
+      { cutBeforeMeta: true },
+    );
     client.compose([client.start()]);
     const failed = await client.post(1);
     expect(failed.events).toHaveLength(1);
     expect(failed.receipt?.receipt).toBeDefined();
+    const broken = await client.post(1);
+    expect(broken.events).toHaveLength(2);
+    expect(broken.text).toMatch(/\n\nFailed to process inference node response\n$/);
+    expect(await client.post(1)).toMatchObject({ text: "", mempool: [] });
+    expect(await mempoolOf(client, 1)).toEqual(["confirm"]);
     const cut = await client.post(1);
     expect(cut).toMatchObject({ text: "", mempool: [] });
     const served = await client.post(1);

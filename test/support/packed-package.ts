@@ -37,7 +37,9 @@ export async function packAndInstall(): Promise<PackedPackage> {
   mkdirSync(folder, { recursive: true });
   await execute("tar", ["-xzf", tarball, "-C", folder, "--strip-components", "1"]);
   writeFileSync(join(project, "package.json"), '{ "type": "module" }\n');
-  for (const name of [...Object.keys(manifest.dependencies), "@types/node", "openai"]) link(project, name);
+  // Users of `zeph/ai-sdk` and `zeph/openai` bring the peers.
+  const names = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+  for (const name of [...names, "@types/node"]) link(project, name);
   const command = join(project, "node_modules", ".bin", "zeph");
   mkdirSync(dirname(command));
   symlinkSync(join(folder, manifest.bin.zeph), command);

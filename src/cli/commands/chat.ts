@@ -1,5 +1,6 @@
 import { EXIT } from "../../errors/catalogue.ts";
 import type { CliContext } from "../context.ts";
+import { isPutTogether, type QuestionFlags } from "../question.ts";
 import type { ReplDependencies } from "../repl/repl-dependencies.ts";
 import { setupOf } from "../setup.ts";
 import { show } from "../write-result.ts";
@@ -35,7 +36,9 @@ export async function setUpFirst(
 /** Only a conversation follows the provider that was chosen in the last one; a script's question goes where the config says. */
 export function isConversation(
   { stdin, stdout, json }: Pick<CliContext, "stdin" | "stdout" | "json">,
-  flags: Pick<AskFlags, "prompt">,
+  flags: QuestionFlags,
 ): boolean {
-  return (flags.prompt ?? []).length === 0 && !json && stdin.isTTY === true && stdout.isTTY === true;
+  return (
+    (flags.prompt ?? []).length === 0 && !isPutTogether(flags) && !json && stdin.isTTY === true && stdout.isTTY === true
+  );
 }

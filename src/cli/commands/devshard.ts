@@ -1,13 +1,20 @@
 import { zephFolders } from "../../config/paths.ts";
 import type { GonkaProvider } from "../../config/provider.ts";
-import { CATALOGUE, EXIT, type ZephErrorCode } from "../../errors/catalogue.ts";
+import { type EscrowNeed, escrowNeeds } from "../../doctor/devshard.ts";
+import { CATALOGUE, EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { chainClient, type DevshardParams } from "../../network/chain.ts";
 import { formatGnk, NGONKA_PER_GNK } from "../../protocol/accounts.ts";
 import { parsePrivateKey } from "../../signer/private-key.ts";
 import { auditDevshard } from "../../transport/devshard-audit.ts";
 import { type CloseStep, finalizeDevshard } from "../../transport/devshard-close.ts";
-import { escrowFolder, type OpenEscrow, openEscrows, settleByMs } from "../../transport/devshard-index.ts";
+import {
+  escrowFolder,
+  type OpenEscrow,
+  openEscrows,
+  settleByMs,
+  updateOpenEscrow,
+} from "../../transport/devshard-index.ts";
 import { DevshardJournal } from "../../transport/devshard-journal.ts";
 import {
   chooseVersion,
@@ -20,7 +27,7 @@ import {
   settleEscrow,
 } from "../../transport/devshard-open.ts";
 import { rescueJournal } from "../../transport/devshard-rescue.ts";
-import { DEVSHARD_VERSIONS, sessionTerms } from "../../wire/devshard/rules.ts";
+import { sessionTerms } from "../../wire/devshard/rules.ts";
 import { payoutOf, type Settlement } from "../../wire/devshard/settlement.ts";
 import { devshardSigner } from "../../wire/devshard/signing.ts";
 import type { CliContext, RunCommand } from "../context.ts";
@@ -48,21 +55,11 @@ export interface CloseFlags extends DevshardFlags {
 
 const LISTING_PAGE = "docs/guides/devshard.md";
 
-interface CheckLine {
-  readonly name: string;
-  readonly status: "ok" | "warn" | "fail";
-  readonly detail: string;
-  readonly hint?: string | undefined;
-  readonly code?: ZephErrorCode | undefined;
-}
-
 /** `zeph devshard check`: one screen, a line for each thing an escrow needs, each with its remedy. Nothing is sent. */
 export const runDevshardCheck: RunCommand<CheckFlags> = async (context, flags) => {
   const setup = await setupOf(context);
   const config = nativeProvider(setup, flags.provider);
-  const lines: CheckLine[] = [];
-  const add = (name: string, status: CheckLine["status"], detail: string, hint?: string, code?: ZephErrorCode) =>
-    lines.push({ name, status, detail, hint, code });
+  const lines: EscrowNeed[] = [];
   let address: string | undefined;
   try {
     if (config === undefined)
@@ -71,16 +68,21 @@ export const runDevshardCheck: RunCommand<CheckFlags> = async (context, flags) =
         hint: "Run `zeph init` and choose native.",
       });
     address = devshardSigner(parsePrivateKey((await setup.privateKey(config)).secret.reveal())).address;
-    add("key", "ok", address);
+    lines.push({ name: "key", status: "ok", detail: address });
   } catch (error) {
     if (!ZephError.is(error)) throw error;
-    add("key", "fail", error.message, error.hint, error.code);
+    lines.push({ name: "key", status: "fail", detail: error.message, hint: error.hint, code: error.code });
   }
   const source = flags.sourceUrl ?? config?.sourceUrl ?? config?.nodes[0]?.url;
   const model = flags.model ?? config?.model;
-  if (source === undefined)
-    add("network", "fail", "no node to ask", "Name one with --source-url URL.", "missing_input");
-  else await checkNetwork(context, { source, address, model, amount: config?.devshardAmount }, add);
+  if (source === undefined) {
+    const hint = "Name one with --source-url URL.";
+    lines.push({ name: "network", status: "fail", detail: "no node to ask", hint, code: "missing_input" });
+  } else {
+    const { fetch, clock, signal } = context;
+    const wish = { address, model, amount: config?.devshardAmount };
+    lines.push(...(await escrowNeeds(chainClient(source, { fetch, clock }), wish, clock, signal)));
+  }
   const failed = lines.find(({ status }) => status === "fail");
   const { green, red, yellow, dim } = style(context.color);
   const sign = { ok: green("✓"), warn: yellow("!"), fail: red("✗") };
@@ -101,116 +103,6 @@ export const runDevshardCheck: RunCommand<CheckFlags> = async (context, flags) =
       failed === undefined ? EXIT.ok : failed.code === undefined ? EXIT.failure : CATALOGUE[failed.code].exitCode,
   });
 };
-
-async function checkNetwork(
-  { fetch, clock, signal }: CliContext,
-  wanted: {
-    readonly source: string;
-    readonly address: string | undefined;
-    readonly model: string | undefined;
-    readonly amount: bigint | undefined;
-  },
-  add: (name: string, status: CheckLine["status"], detail: string, hint?: string, code?: ZephErrorCode) => void,
-): Promise<void> {
-  const { address, model } = wanted;
-  const chain = chainClient(wanted.source, { fetch, clock });
-  let params: DevshardParams;
-  try {
-    params = await chain.params(signal);
-    add("network", "ok", await chain.chainId(signal));
-  } catch (error) {
-    if (!ZephError.is(error)) throw error;
-    return add("network", "fail", error.message, error.hint, error.code);
-  }
-  const listed = params.allowedCreators.length;
-  if (address !== undefined) {
-    if (params.allowedCreators.includes(address)) add("allow-list", "ok", `listed, with ${listed - 1} others`);
-    else
-      add(
-        "allow-list",
-        "fail",
-        `not among the ${listed} listed accounts`,
-        CATALOGUE.devshard_not_allowed.hint,
-        "devshard_not_allowed",
-      );
-    const balance = await chain.balance(address, signal);
-    const needed = (wanted.amount ?? params.minAmount) + createFee(params);
-    if (balance === undefined) add("balance", "warn", "the node does not tell", "Look with `zeph gonka account`.");
-    else if (balance >= needed) add("balance", "ok", `${formatGnk(balance)}, ${formatGnk(needed)} are needed at least`);
-    else
-      add(
-        "balance",
-        "fail",
-        `${formatGnk(balance)}, but ${formatGnk(needed)} are needed`,
-        `Send GNK to ${address}.`,
-        "insufficient_balance",
-      );
-  }
-  const versions = DEVSHARD_VERSIONS.filter((name) => params.approvedVersions.includes(name));
-  const approved = params.approvedVersions.join(", ") || "none named";
-  if (versions.length > 0 || params.approvedVersions.length === 0)
-    add("protocol", "ok", `${chooseVersion(params)}; the network approves ${approved}`);
-  else
-    add(
-      "protocol",
-      "fail",
-      `the network approves ${approved}, zeph knows ${DEVSHARD_VERSIONS.join(", ")}`,
-      "Update zeph.",
-      "devshard_version_unknown",
-    );
-  if (params.requestsEnabled) add("requests", "ok", "the network takes them");
-  else
-    add(
-      "requests",
-      "fail",
-      "switched off on the whole network",
-      "Wait; escrows can still be closed.",
-      "service_unavailable",
-    );
-  if (params.maxNonce > 0) add("orders", "ok", `${params.maxNonce} for each escrow`);
-  else
-    add(
-      "orders",
-      "fail",
-      "max_nonce of the network is 0, so no escrow could be settled",
-      "Open none until this is mended: the deposit would be lost.",
-      "bad_response",
-    );
-  const epoch = await chain.epoch(signal).catch(() => undefined);
-  if (epoch === undefined)
-    add("epoch", "warn", "the node does not tell how long it lasts", "Settle within a day to be sure.");
-  else {
-    const hours = (settleByMs(epoch.epochIndex, epoch, clock.nowMs()) - clock.nowMs()) / 3_600_000;
-    add(
-      "epoch",
-      "ok",
-      `${epoch.epochIndex}; an escrow opened now must be settled within about ${hours.toFixed(1)} hours`,
-    );
-  }
-  if (model === undefined) add("model", "warn", "none chosen", "Name one with --model.");
-  else {
-    const has =
-      epoch === undefined
-        ? undefined
-        : await chain.modelHasGroup(epoch.epochIndex, model, signal).catch(() => undefined);
-    if (has === true) add("model", "ok", `${model} has hosts in this epoch`);
-    else if (has === false)
-      add(
-        "model",
-        "fail",
-        `${model} has no hosts in this epoch`,
-        "See the models with `zeph gonka models`.",
-        "model_not_found",
-      );
-    else
-      add(
-        "model",
-        "warn",
-        `${model}: the node does not tell whether hosts serve it`,
-        "The chain says so when the escrow is created.",
-      );
-  }
-}
 
 /** `zeph devshard open`: asks once, with everything that matters. Run again after a kill, it carries the same opening on. */
 export const runDevshardOpen: RunCommand<OpenFlags> = async (context, flags) => {
@@ -387,12 +279,26 @@ export const runDevshardRescue: RunCommand<DevshardFlags & { readonly id: string
   return closeAndTell(context, flags, world, escrow);
 };
 
+/** The chain may have settled or removed it meanwhile: another computer, or time. */
+async function refuseOver(world: DevshardWorld, { chainId, escrowId }: OpenEscrow): Promise<void> {
+  const row = await world.chain.escrow(escrowId, world.signal);
+  if (row?.settled === false) return;
+  // A settlement that this computer sent is looked up and told below.
+  if (row !== undefined) return;
+  await updateOpenEscrow(world.stateFolder, { chainId, escrowId }, undefined, world.clock);
+  throw new ZephError("devshard_not_found", {
+    detail: `escrow ${escrowId} was removed from the chain; it is taken off the list`,
+    hint: "What is not settled by the end of the next epoch goes to the hosts.",
+  });
+}
+
 async function closeAndTell(
   context: CliContext,
   flags: DevshardFlags,
   world: DevshardWorld,
   escrow: OpenEscrow,
 ): Promise<number> {
+  await refuseOver(world, escrow);
   const session = await openSession(world, escrow);
   try {
     const { ledger, journal } = session;

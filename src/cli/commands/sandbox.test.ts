@@ -56,6 +56,25 @@ describe("zeph sandbox", () => {
     expect(data.initCommand).toContain(data.broker.baseURL);
   });
 
+  it("starts devshard hosts and a chain, with an account that may open escrows, and logs what they are asked", async () => {
+    const { stdout, stderr } = await whileRunning(
+      { devshard: true },
+      async ({ stdout: shown }) => {
+        const { sourceUrl, hosts, account } = JSON.parse(shown).data.devshard;
+        const answer = await fetch(`${sourceUrl}/chain-api/productscience/inference/inference/params`);
+        const { params } = (await answer.json()) as { params: { devshard_escrow_params: object } };
+        expect(params.devshard_escrow_params).toMatchObject({ allowed_creator_addresses: [account.address] });
+        expect(await (await fetch(`${hosts[2].url}/healthz`)).json()).toEqual({ status: "ok" });
+      },
+      { json: true },
+    );
+    const { devshard } = JSON.parse(stdout).data;
+    expect(devshard.configToml).toContain(`access = "devshard"\ngonka_source_url = "${devshard.sourceUrl}"\n`);
+    expect(stderr).toMatch(/^chain GET \/chain-api\/productscience\/inference\/inference\/params 200 \d+ ms$/m);
+    expect(stderr).toMatch(/^host-3 GET \/healthz 200 \d+ ms$/m);
+    expect(stderr).not.toContain(devshard.account.privateKeyHex);
+  });
+
   it("plays the faults it is given on every request", async () => {
     const { stderr } = await whileRunning({ fault: ["status:503"] }, async ({ baseURL, key }) => {
       expect([(await ask(baseURL, key)).status, (await ask(baseURL, key)).status]).toEqual([503, 503]);

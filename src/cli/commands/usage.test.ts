@@ -69,6 +69,7 @@ describe("zeph usage", () => {
     );
     const text = await usage();
     expect(text).toMatch(/3 answers · 5 in · 5 out · \$0\.10 \+ 1\.5 GNK \?/);
+    expect(text).toContain("by tokens");
     expect(text).toContain("(not noted)");
     expect(text).toContain("? with answers whose cost nobody told");
   });

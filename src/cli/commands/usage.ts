@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util";
 import { zephFolders } from "../../config/paths.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { UnusableFile } from "../../internal/regular-file.ts";
@@ -14,8 +13,10 @@ import {
 import { formatGnk } from "../../protocol/accounts.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { displayWidth } from "../render/display-width.ts";
-import { style } from "../render/style.ts";
+import { foldFor } from "../render/fold-text.ts";
+import { style, withoutStyles } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { formatCount, formatUsd } from "../render/usage-line.ts";
 import { writeResult } from "../write-result.ts";
 
@@ -57,10 +58,10 @@ export const runUsage: RunCommand<UsageFlags> = async (context, flags) => {
     return writeResult(context, { data, notice: `Nothing was asked ${since}.\n` });
   }
   const blocks = [
-    renderTotal(total, days),
+    foldFor(context.stdout, renderTotal(total, days)),
     renderDays(context, withEmptyDays(perDay, days, context.clock.nowMs())),
     renderModels(context, perModel),
-    ...(total.answersOfUnknownCost === 0 ? [] : [UNKNOWN_NOTE]),
+    ...(total.answersOfUnknownCost === 0 ? [] : [foldFor(context.stdout, UNKNOWN_NOTE)]),
   ];
   return writeResult(context, { data, answer: blocks.join("\n") });
 };
@@ -164,7 +165,7 @@ const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 function renderDays({ color, stdout }: CliContext, days: readonly SpendingLine[]): string {
   const { cyan, dim } = style(color);
   const used = days.filter(({ answers }) => answers > 0);
-  const inDollars = used.every(({ usd }) => usd !== undefined);
+  const inDollars = used.every(({ usd, ngonka }) => usd !== undefined && ngonka === undefined);
   const inGnk = used.every(({ ngonka, usd }) => ngonka !== undefined && usd === undefined);
   const measure = (line: SpendingLine) =>
     inDollars ? (line.usd ?? 0) : inGnk ? Number(line.ngonka ?? 0n) : tokensOf(line);
@@ -180,7 +181,7 @@ function renderDays({ color, stdout }: CliContext, days: readonly SpendingLine[]
   const cells = Math.min(MOST_BAR_CELLS, columns - widthOf(table) - 3);
   if (cells < LEAST_BAR_CELLS || most <= 0) return table;
   const bars = days.map((line) => cyan(bar(measure(line) / most, cells)));
-  const title = dim(inDollars || inGnk ? "cost" : "tokens");
+  const title = dim(inDollars || inGnk ? "by cost" : "by tokens");
   const [headLine = "", ...lines] = table.trimEnd().split("\n");
   const width = widthOf(table);
   const beside = (line: string, more: string) => `${line}${" ".repeat(width - widthOf(line))}  ${more}`.trimEnd();
@@ -211,7 +212,7 @@ function renderModels({ color, stdout }: CliContext, models: readonly SpendingLi
   return rows
     .map(([provider, model, answers, spent, input, output]) => {
       const facts = `${answers} answer${answers === "1" ? "" : "s"} · ${input} in · ${output} out · ${spent}`;
-      return renderTable([[`${provider} ${model}`], [`  ${facts}`]]);
+      return `${toTerminalLine(`${provider} ${model}`)}\n${foldFor(stdout, `  ${facts}`)}\n`;
     })
     .join("");
 }
@@ -230,5 +231,5 @@ function narrowed(rows: readonly (readonly string[])[], columns: number): string
 }
 
 function widthOf(table: string): number {
-  return Math.max(...table.split("\n").map((line) => displayWidth(stripVTControlCharacters(line))));
+  return Math.max(...table.split("\n").map((line) => displayWidth(withoutStyles(line))));
 }

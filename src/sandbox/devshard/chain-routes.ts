@@ -23,6 +23,7 @@ type Route = readonly [
   answer: (chain: DevshardChain, parameters: readonly string[], request: ChainRequest) => ChainAnswer,
 ];
 
+const NODE_VERSION = "0.2.15";
 const INFERENCE = "/productscience/inference/inference";
 
 /**
@@ -48,7 +49,11 @@ const ROUTES: readonly Route[] = [
   get("/v1/epochs/latest", latestEpoch),
   get("/v1/epochs/current/participants", currentParticipants),
   get("/v1/governance/models", (chain) => ok({ models: chain.models.map((id) => ({ id })) })),
-  get("/v1/status", (chain) => ok({ chain_id: chain.chainId, height: chain.blocks.latest().height })),
+  get("/v1/status", () => ok({ status: "ok" })),
+  get("/v1/versions", versions),
+  get("/v1/models", modelList),
+  get("/v2/accounts/([^/]+)", nodeAccount),
+  ["POST", /^\/v1\/chat\/completions$/, retired],
 ];
 
 export function answerChain(chain: DevshardChain, request: ChainRequest): ChainAnswer {
@@ -190,9 +195,31 @@ function balances(chain: DevshardChain, [address = ""]: readonly string[]): Chai
 
 function nodeInfo({ chainId: network }: DevshardChain): ChainAnswer {
   return ok({
-    application_version: { app_name: "inferenced", name: "inference", version: "v0.2.15" },
+    application_version: { app_name: "inferenced", name: "inference", version: `v${NODE_VERSION}` },
     default_node_info: { moniker: "sandbox", network, version: "0.38.21" },
   });
+}
+
+function versions(chain: DevshardChain): ChainAnswer {
+  const build = (application_name: string) => ({ application_name, version: NODE_VERSION, commit: "" });
+  const timestamp = new Date(chain.nowMs()).toISOString();
+  return ok({ timestamp, api_version: build("decentralized-api"), node_version: build("inferenced"), mlnodes: [] });
+}
+
+function modelList(chain: DevshardChain): ChainAnswer {
+  const data = chain.models.map((id) => ({ object: "model", id, name: id.split("/").at(-1), created: 1_770_000_000 }));
+  return ok({ object: "list", data });
+}
+
+function nodeAccount(chain: DevshardChain, [address = ""]: readonly string[]): ChainAnswer {
+  const found = chain.account(address);
+  if (found === undefined) return { status: 404, body: { error: "account not found" } };
+  return ok({ pubkey: "", balance: Number(found.balance), denom: "ngonka" });
+}
+
+/** What became of signed requests. */
+function retired(): ChainAnswer {
+  return { status: 410, body: { error: "deprecated", message: "classic inference is deprecated; use devshard" } };
 }
 
 /** Epochs of mainnet have as many blocks. */
@@ -245,10 +272,10 @@ function currentParticipants(chain: DevshardChain): ChainAnswer {
 function txByHash(chain: DevshardChain, [hash = ""]: readonly string[]): ChainAnswer {
   const taken = chain.includedTx(hash.toUpperCase());
   if (taken === undefined) return notFound(`tx not found: ${hash}`);
-  return ok({ tx: null, tx_response: txResponse(taken) });
+  return ok({ tx: null, tx_response: txResponse(taken, chain.eventsIn) });
 }
 
-function txResponse({ hash: txhash, result, tx }: TakenTx): object {
+function txResponse({ hash: txhash, result, tx }: TakenTx, eventsIn: DevshardChain["eventsIn"] = "events"): object {
   const events = (result?.events ?? []).map(({ type, attributes }) => ({
     type,
     attributes: Object.entries(attributes).map(([key, value]) => ({ key, value, index: true })),
@@ -260,13 +287,13 @@ function txResponse({ hash: txhash, result, tx }: TakenTx): object {
     code: result?.code ?? 0,
     data: "",
     raw_log: result?.rawLog ?? "",
-    logs: [],
+    logs: eventsIn === "logs" && events.length > 0 ? [{ msg_index: 0, log: "", events }] : [],
     info: "",
     gas_wanted: result === undefined ? "0" : String(tx.gasLimit),
     gas_used: result === undefined ? "0" : String(tx.gasLimit / 2n),
     tx: null,
     timestamp: "",
-    events,
+    events: eventsIn === "logs" ? [] : events,
   };
 }
 

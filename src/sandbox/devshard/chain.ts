@@ -119,6 +119,8 @@ export class DevshardChain {
   readonly payments: Payment[] = [];
   /** What an unknown escrow is: an answer without one, or 404. */
   missingEscrowAs: "found-false" | "404" = "found-false";
+  /** Where a transaction's answer has its events; older nodes have them in `logs` only. */
+  eventsIn: "events" | "logs" = "events";
   readonly #clock: Pick<Clock, "nowMs">;
   readonly #accounts = new Map<string, DevshardAccount>();
   readonly #grants = new Set<string>();
@@ -325,8 +327,11 @@ export class DevshardChain {
 
   #includeDue(): void {
     for (const taken of this.#txs.values()) {
-      if (taken.result !== undefined || taken.takenAtMs + this.inclusionDelayMs > this.nowMs()) continue;
-      taken.result = this.#execute(taken);
+      const dueMs = taken.takenAtMs + this.inclusionDelayMs;
+      if (taken.result !== undefined || dueMs > this.nowMs()) continue;
+      // One whose time ran out while it waited never gets into a block.
+      if (taken.tx.timeoutNanos <= BigInt(Math.floor(dueMs)) * NANOS_PER_MS) this.#txs.delete(taken.hash);
+      else taken.result = this.#execute(taken);
     }
   }
 

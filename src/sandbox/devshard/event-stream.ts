@@ -32,6 +32,11 @@ export class EventStream {
     await this.#write(isFirst ? content.toString().padEnd(longLineBytes, " ") : content.toString());
   }
 
+  /** What Go's http.Error leaves in a stream that has already begun. */
+  bareText(text: string): Promise<void> {
+    return this.#send(Buffer.from(`${text}\n`));
+  }
+
   done(): Promise<void> {
     return this.#write("[DONE]");
   }

@@ -10,8 +10,11 @@ export interface HostFaults {
     | undefined;
   /** Applies the diffs, then closes the connection before the first event. */
   readonly loseReply: boolean;
-  /** What happens behind the receipt: nothing until the client leaves, or the end of the stream. */
-  readonly afterReceipt: "execute" | "hang" | "fail";
+  /**
+   * What happens behind the receipt: `hang`, nothing until the client leaves; `fail`, the end of the stream; `break`, one
+   * piece and then an error's bare text; `cut`, one piece and then the end of the connection. Nothing is finished then.
+   */
+  readonly afterReceipt: "execute" | "hang" | "fail" | "break" | "cut";
   /** Closes the connection behind `[DONE]`, before the mempool. */
   readonly cutBeforeMeta: boolean;
   readonly stateSignature: "good" | "withheld" | "wrong";

@@ -3,6 +3,7 @@ import type { Clock } from "../../internal/clock.ts";
 import type { Engine } from "../engine.ts";
 import { bindSession } from "./bind-session.ts";
 import type { DevshardChain } from "./chain.ts";
+import { answerChain } from "./chain-routes.ts";
 import { type DevshardKey, devshardKey } from "./curve.ts";
 import { EventStream } from "./event-stream.ts";
 import type { execute } from "./execution.ts";
@@ -46,6 +47,15 @@ export interface HostExchange {
   readonly outgoing: ServerResponse;
   /** Aborted when the client leaves. */
   readonly gone: AbortSignal;
+}
+
+/** An execution and where its answer goes. */
+interface Serving {
+  readonly inferenceId: bigint;
+  readonly payload: NonNullable<ChatCall["payload"]>;
+  readonly stream: EventStream;
+  readonly signal: AbortSignal;
+  readonly faults: HostFaults;
 }
 
 /** One host: its key, its sessions, its mempools, its faults. It shares no state with the others. */
@@ -123,6 +133,11 @@ export class DevshardHost {
   async #route(exchange: HostExchange, faults: HostFaults): Promise<void> {
     const { call, outgoing } = exchange;
     if (call.method === "GET" && call.path === "/healthz") return sendJson(outgoing, 200, { status: "ok" });
+    if (!call.path.startsWith("/devshard/")) {
+      // A host's machine is a node of the chain, too.
+      const { status, body } = answerChain(this.#world.chain, call);
+      return sendJson(outgoing, status, body, "\n");
+    }
     const match = /^\/devshard\/([^/]+)\/sessions\/([^/]+)\/(.+)$/.exec(call.path);
     const [, version = "", escrowId = "", route = ""] = match ?? [];
     const kind = ROUTES[`${call.method} ${route}`];
@@ -233,8 +248,10 @@ export class DevshardHost {
     if (start !== undefined && chat.payload !== undefined) {
       if (faults.afterReceipt === "hang") return await untilAborted(signal, outgoing);
       if (faults.afterReceipt === "fail") return stream.end();
-      const isServed = await this.#serve(session, start.inferenceId, chat.payload, stream, signal);
-      if (!isServed) return signal.aborted ? void outgoing.destroy() : stream.end();
+      const { inferenceId } = start;
+      const served = await this.#serve(session, { inferenceId, payload: chat.payload, stream, signal, faults });
+      if (served === "cut" || signal.aborted) return void outgoing.destroy();
+      if (served === "failed") return stream.end();
       if (faults.cutBeforeMeta) return void outgoing.destroy();
     }
     const mempool = this.#mempool(session);
@@ -252,20 +269,15 @@ export class DevshardHost {
     return { state_sig: base64(given), state_hash: base64(shown), nonce };
   }
 
-  /** Streams an answer: the kept one, or a new one. False when it failed or was cut off: nothing is finished then. */
-  async #serve(
-    session: HostSession,
-    inferenceId: bigint,
-    payload: NonNullable<ChatCall["payload"]>,
-    stream: EventStream,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  /** Streams an answer: the kept one, or a new one. What fails or is cut leaves the receipt, and no finish. */
+  async #serve(session: HostSession, serving: Serving): Promise<"served" | "failed" | "cut"> {
+    const { inferenceId, payload, stream, signal, faults } = serving;
     const begun = session.beginExecution(inferenceId);
-    if (begun === "running") return true;
+    if (begun === "running") return "served";
     if (begun !== "begun") {
       await stream.line(begun);
       await stream.done();
-      return true;
+      return "served";
     }
     const { engine, random, execute } = this.#world;
     const id = `devshard-${session.escrowId}-${inferenceId}`;
@@ -273,17 +285,22 @@ export class DevshardHost {
     try {
       for (;;) {
         const { done, value } = await pieces.next();
-        if (signal.aborted) return false;
+        if (signal.aborted) return "cut";
         if (done) {
           session.finishInference(inferenceId, value);
           await stream.done();
-          return true;
+          return "served";
         }
         await stream.line(value);
+        if (faults.afterReceipt === "cut") return "cut";
+        if (faults.afterReceipt === "break") {
+          await stream.bareText("Failed to process inference node response");
+          return "failed";
+        }
       }
     } catch {
-      // The engine failed, or the client left: the receipt stays, and no finish comes.
-      return false;
+      // The engine failed, or the client left.
+      return "failed";
     } finally {
       session.endExecution(inferenceId);
     }

@@ -1,0 +1,303 @@
+import type {
+  LanguageModelV3,
+  LanguageModelV3CallOptions,
+  LanguageModelV3Content,
+  LanguageModelV3FinishReason,
+  LanguageModelV3Message,
+  LanguageModelV3StreamPart,
+  LanguageModelV3ToolResultPart,
+  LanguageModelV3Usage,
+} from "@ai-sdk/provider";
+import { brokerFacts } from "../client/broker-facts.ts";
+import { errorBehind } from "../client/error-response.ts";
+import type { GonkaFetch } from "../client/gonka-fetch.ts";
+import { refusalError } from "../client/refusal-error.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { readBoundedText } from "../internal/read-bounded.ts";
+import { VERSION } from "../version.ts";
+import { readChatAnswer } from "../wire/chat-answer.ts";
+import { type ChatDelta, type ChatUsage, isRecord, parseJson } from "../wire/chat-shape.ts";
+import { type ChatPiece, chatStreamReader } from "../wire/chat-stream.ts";
+
+export interface ChatModelOptions {
+  readonly gonka: GonkaFetch;
+  /** Name of the provider; what an answer cost is told under it. */
+  readonly name: string;
+  readonly modelId: string;
+}
+
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/**
+ * A chat model in the form of the AI SDK (specification V3), without the AI SDK, which takes longer to load than a short
+ * answer takes to arrive. Plain chat and tools; everything fails as a `ZephError`, or as the caller's abort.
+ */
+export function chatModel({ gonka, name, modelId }: ChatModelOptions): LanguageModelV3 {
+  const { costUsd } = brokerFacts({ baseURL: gonka.baseURL });
+
+  async function send(body: Readonly<Record<string, unknown>>, options: LanguageModelV3CallOptions): Promise<Response> {
+    const response = await gonka(`${gonka.baseURL}/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "user-agent": `zeph/${VERSION}` },
+      body: JSON.stringify(body),
+      ...(options.abortSignal === undefined ? {} : { signal: options.abortSignal }),
+    });
+    if (response.ok) return response;
+    const bodyText = await readBoundedText(response.body, MAX_ANSWER_BYTES);
+    const { status, headers } = response;
+    throw errorBehind(response) ?? refusalError({ status, headers, bodyText, path: "/chat/completions" });
+  }
+  const toMetadata = (cost: number | undefined) => (cost === undefined ? undefined : { [name]: { costUsd: cost } });
+
+  return {
+    specificationVersion: "v3",
+    provider: `${name}.chat`,
+    modelId,
+    supportedUrls: {},
+    async doGenerate(options) {
+      const request = requestBody(modelId, options);
+      const response = await send(request, options);
+      const parsed = parseJson(await readBoundedText(response.body, MAX_ANSWER_BYTES));
+      const { answer } = readChatAnswer(parsed, { request: () => request });
+      const [choice] = answer?.choices ?? [];
+      if (answer === undefined || choice === undefined) {
+        throw new ZephError("bad_response", { detail: "the answer holds no choices" });
+      }
+      const { content, reasoning_content: reasoning, tool_calls: calls = [] } = choice.message;
+      return {
+        content: [
+          ...(reasoning ? [{ type: "reasoning", text: reasoning } as const] : []),
+          ...(content ? [{ type: "text", text: content } as const] : []),
+          ...calls.map(({ id, function: { name: toolName, arguments: input } }) => {
+            return { type: "tool-call", toolCallId: id, toolName, input } as const;
+          }),
+        ] satisfies LanguageModelV3Content[],
+        finishReason: finishReason(choice.finish_reason),
+        usage: usageOf(answer.usage),
+        providerMetadata: toMetadata(costUsd(answer, response.headers)) ?? {},
+        warnings: [],
+      };
+    },
+    async doStream(options) {
+      const request = requestBody(modelId, options);
+      const response = await send({ ...request, stream: true, stream_options: { include_usage: true } }, options);
+      if (response.body === null) throw new ZephError("bad_response", { detail: "the answer has no body" });
+      let cost: number | undefined;
+      const parts = streamParts(response.body, request, (chunk) => {
+        cost = costUsd(chunk, undefined) ?? cost;
+        return () => toMetadata(cost ?? costUsd({}, response.headers));
+      });
+      return { stream: toStream(parts) };
+    },
+  };
+}
+
+/** The body as OpenAI's API knows it; options under `gonka` keep the names of the wire where they have any. */
+function requestBody(modelId: string, options: LanguageModelV3CallOptions): Readonly<Record<string, unknown>> {
+  const { prompt, tools = [], maxOutputTokens, temperature, topP, frequencyPenalty, presencePenalty } = options;
+  const { reasoningEffort, thinkingTokenBudget, ...own } = options.providerOptions?.gonka ?? {};
+  const functions = tools.flatMap((tool) =>
+    tool.type === "function"
+      ? [
+          {
+            type: "function",
+            function: { name: tool.name, description: tool.description, parameters: tool.inputSchema },
+          },
+        ]
+      : [],
+  );
+  // What is undefined is left out when the body is written.
+  return {
+    model: modelId,
+    max_tokens: maxOutputTokens,
+    temperature,
+    top_p: topP,
+    frequency_penalty: frequencyPenalty,
+    presence_penalty: presencePenalty,
+    ...own,
+    reasoning_effort: reasoningEffort,
+    thinking_token_budget: thinkingTokenBudget,
+    messages: prompt.flatMap(toMessages),
+    tools: functions.length === 0 ? undefined : functions,
+  };
+}
+
+function toMessages(message: LanguageModelV3Message): readonly Readonly<Record<string, unknown>>[] {
+  switch (message.role) {
+    case "system":
+      return [{ role: "system", content: message.content }];
+    case "user":
+      return [{ role: "user", content: textOf(message.content) }];
+    case "assistant": {
+      const calls = message.content.flatMap((part) =>
+        part.type === "tool-call"
+          ? [
+              {
+                id: part.toolCallId,
+                type: "function",
+                function: { name: part.toolName, arguments: JSON.stringify(part.input) },
+              },
+            ]
+          : [],
+      );
+      const content = textOf(message.content);
+      return [calls.length === 0 ? { role: "assistant", content } : { role: "assistant", content, tool_calls: calls }];
+    }
+    case "tool":
+      return message.content.flatMap((part) =>
+        part.type === "tool-result"
+          ? [{ role: "tool", tool_call_id: part.toolCallId, content: resultText(part.output) }]
+          : [],
+      );
+  }
+}
+
+/** The chat of the command line sends words only. */
+function textOf(content: readonly { readonly type: string }[]): string {
+  return content.map((part) => ("text" in part && part.type === "text" ? String(part.text) : "")).join("");
+}
+
+function resultText(output: LanguageModelV3ToolResultPart["output"]): string {
+  if (output.type === "text" || output.type === "error-text") return output.value;
+  return "value" in output ? JSON.stringify(output.value) : (output.reason ?? "The call was not allowed.");
+}
+
+type SeeChunk = (chunk: unknown) => () => Record<string, { costUsd: number }> | undefined;
+
+async function* streamParts(
+  body: ReadableStream<Uint8Array>,
+  request: Readonly<Record<string, unknown>>,
+  see: SeeChunk,
+): AsyncGenerator<LanguageModelV3StreamPart> {
+  const reader = chatStreamReader({ request: () => request });
+  const answer = openAnswer();
+  let usage: ChatUsage | null | undefined;
+  let metadata = see({});
+  yield { type: "stream-start", warnings: [] };
+  function* toParts(pieces: readonly ChatPiece[]): Generator<LanguageModelV3StreamPart> {
+    for (const piece of pieces) {
+      if (piece.type !== "chunk") continue;
+      metadata = see(piece.chunk);
+      usage = isRecord(piece.chunk.usage) ? piece.chunk.usage : usage;
+      const [choice] = piece.chunk.choices;
+      if (choice === undefined) continue;
+      yield* answer.add(choice.delta);
+      answer.reason = choice.finish_reason ?? answer.reason;
+    }
+  }
+  let isBroken: { readonly reason: unknown } | undefined;
+  try {
+    for await (const bytes of body) {
+      yield* toParts(reader.push(bytes));
+      if (reader.error !== undefined) throw reader.error;
+    }
+  } catch (reason) {
+    isBroken = { reason };
+  }
+  const { pieces, end } = reader.end(isBroken !== undefined);
+  yield* toParts(pieces);
+  // The connection has read the answer already and knows best why it ended; words that came before are not lost.
+  if (isBroken !== undefined && !reader.isDone) throw isBroken.reason;
+  if (end.error !== undefined) throw end.error;
+  yield* answer.end();
+  const told = metadata();
+  yield {
+    type: "finish",
+    finishReason: finishReason(answer.reason),
+    usage: usageOf(usage),
+    ...(told === undefined ? {} : { providerMetadata: told }),
+  };
+}
+
+/** Deltas as parts: each kind has a beginning and an end, calls are given out when they are whole. */
+function openAnswer() {
+  let open: "text" | "reasoning" | undefined;
+  const calls = new Map<number, { id: string; name: string; input: string }>();
+
+  function* change(to: typeof open): Generator<LanguageModelV3StreamPart> {
+    if (open === to) return;
+    if (open !== undefined) yield { type: `${open}-end`, id: open };
+    open = to;
+    if (open !== undefined) yield { type: `${open}-start`, id: open };
+  }
+  return {
+    reason: undefined as string | undefined,
+    *add({
+      content,
+      reasoning_content: reasoning,
+      tool_calls: pieces,
+    }: ChatDelta): Generator<LanguageModelV3StreamPart> {
+      if (reasoning) {
+        yield* change("reasoning");
+        yield { type: "reasoning-delta", id: "reasoning", delta: reasoning };
+      }
+      if (content) {
+        yield* change("text");
+        yield { type: "text-delta", id: "text", delta: content };
+      }
+      for (const { index, id, function: target } of pieces ?? []) {
+        const call = calls.get(index) ?? { id: "", name: "", input: "" };
+        calls.set(index, call);
+        call.id ||= id ?? "";
+        call.name ||= target.name ?? "";
+        call.input += target.arguments;
+      }
+    },
+    *end(): Generator<LanguageModelV3StreamPart> {
+      yield* change(undefined);
+      for (const { id, name, input } of calls.values()) {
+        yield { type: "tool-call", toolCallId: id, toolName: name, input: input === "" ? "{}" : input };
+      }
+    },
+  };
+}
+
+const UNIFIED: Readonly<Record<string, LanguageModelV3FinishReason["unified"]>> = {
+  stop: "stop",
+  length: "length",
+  content_filter: "content-filter",
+  tool_calls: "tool-calls",
+  function_call: "tool-calls",
+};
+
+function finishReason(raw: string | undefined): LanguageModelV3FinishReason {
+  return { unified: UNIFIED[raw ?? ""] ?? "other", raw };
+}
+
+function usageOf(usage: ChatUsage | null | undefined): LanguageModelV3Usage {
+  const { prompt_tokens: prompt, completion_tokens: completion } = usage ?? {};
+  return {
+    inputTokens: {
+      total: prompt,
+      noCache: undefined,
+      cacheRead: detail(usage?.prompt_tokens_details, "cached_tokens"),
+      cacheWrite: undefined,
+    },
+    outputTokens: {
+      total: completion,
+      text: undefined,
+      reasoning: detail(usage?.completion_tokens_details, "reasoning_tokens"),
+    },
+  };
+}
+
+function detail(details: unknown, name: string): number | undefined {
+  const count = isRecord(details) ? details[name] : undefined;
+  return typeof count === "number" ? count : undefined;
+}
+
+function toStream<T>(parts: AsyncGenerator<T>): ReadableStream<T> {
+  return new ReadableStream<T>(
+    {
+      async pull(controller) {
+        const { done, value } = await parts.next();
+        if (done === true) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await parts.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
