@@ -28,7 +28,7 @@ import {
 } from "../../transport/devshard-open.ts";
 import { rescueJournal } from "../../transport/devshard-rescue.ts";
 import { sessionTerms } from "../../wire/devshard/rules.ts";
-import { payoutOf, type Settlement } from "../../wire/devshard/settlement.ts";
+import { payoutOf, type Settlement, settlementOf } from "../../wire/devshard/settlement.ts";
 import { devshardSigner } from "../../wire/devshard/signing.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { type NetworkFlags, nativeProvider } from "../network-source.ts";
@@ -253,13 +253,7 @@ export const runDevshardClose: RunCommand<CloseFlags> = async (context, flags) =
       hint: "Say which: `zeph devshard close ID`.",
     });
   }
-  if (escrow === undefined) {
-    const hint =
-      flags.id === undefined
-        ? "There is nothing to close."
-        : `If it is yours, \`zeph devshard rescue ${flags.id}\` settles it from what its hosts have.`;
-    throw new ZephError("devshard_none_open", { detail: flags.id ?? "none is open on this computer", hint });
-  }
+  if (escrow === undefined) return tellClosed(context, world, flags.id);
   return closeAndTell(context, flags, world, escrow);
 };
 
@@ -278,6 +272,29 @@ export const runDevshardRescue: RunCommand<DevshardFlags & { readonly id: string
   }
   return closeAndTell(context, flags, world, escrow);
 };
+
+/** A run that was killed after its last step is asked for again: what it would have said, or that nothing is left to do. */
+async function tellClosed(context: CliContext, world: DevshardWorld, escrowId: string | undefined): Promise<number> {
+  if (escrowId === undefined) return writeResult(context, { data: { escrowId: null }, answer: "No escrow is open.\n" });
+  const { chain, stateFolder, clock, signal } = world;
+  const folder = escrowFolder(stateFolder, await chain.chainId(signal), escrowNumber(escrowId));
+  const hint = `If it is yours, \`zeph devshard rescue ${escrowId}\` settles it from what its hosts have.`;
+  const journal = await DevshardJournal.open(folder, clock).catch((error: unknown) => {
+    if (!ZephError.is(error) || error.code !== "devshard_none_open") throw error;
+    throw new ZephError("devshard_none_open", { detail: escrowId, hint });
+  });
+  await journal.close();
+  const { ledger, settled, facts } = journal;
+  if (settled === undefined) throw new ZephError("devshard_none_open", { detail: escrowId, hint });
+  const { amount, group } = facts.config;
+  return accountOf(
+    context,
+    { escrowId, amount: amount.toString() },
+    settlementOf(ledger, new Map()),
+    settled.txHash,
+    group,
+  );
+}
 
 /** The chain may have settled or removed it meanwhile: another computer, or time. */
 async function refuseOver(world: DevshardWorld, { chainId, escrowId }: OpenEscrow): Promise<void> {
@@ -320,7 +337,7 @@ async function closeAndTell(
 
 function accountOf(
   context: CliContext,
-  escrow: OpenEscrow,
+  escrow: Pick<OpenEscrow, "escrowId" | "amount">,
   settlement: Settlement,
   txHash: string | undefined,
   group: readonly string[],
