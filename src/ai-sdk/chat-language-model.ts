@@ -7,15 +7,13 @@ import type {
   LanguageModelV3StreamResult,
 } from "@ai-sdk/provider";
 import { ZephError } from "../errors/zeph-error.ts";
+import { isRecord, serverError } from "../wire/chat-shape.ts";
 import { type CostMetadata, costMetadata } from "./cost-metadata.ts";
 import { errorStructure } from "./error-structure.ts";
 import { toWireBody } from "./language-model-options.ts";
 import type { AskList } from "./listed-models.ts";
 import type { ModelConfig } from "./model-config.ts";
-import { isRecord } from "./repair/json-record.ts";
-import { withoutRestart } from "./repair/tool-arguments.ts";
-import { readErrorObject } from "./stream-error.ts";
-import { thinkingApart, withThinkingApart, withThinkingInTags } from "./think-parts.ts";
+import { tagsMarked, withTagsMarked, withThinkingInTags } from "./think-parts.ts";
 
 /**
  * A chat model: the OpenAI-compatible one of the AI SDK, built directly because only so can it be told that the retries
@@ -47,17 +45,18 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
     const result = await super.doGenerate(await this.prepare(options));
     return {
       ...result,
-      content: withThinkingApart(result.content).map(mendToolCall),
+      content: withTagsMarked(result.content, result.response?.body),
       providerMetadata: this.cost.withHeaderCost(result.providerMetadata, result.response?.headers),
     };
   }
 
   override async doStream(options: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
-    const result = await super.doStream(await this.prepare(options));
-    const split = thinkingApart();
+    const wantsRaw = options.includeRawChunks === true;
+    const result = await super.doStream({ ...(await this.prepare(options)), includeRawChunks: true });
+    const mark = tagsMarked();
     const finish = (part: LanguageModelV3StreamPart): LanguageModelV3StreamPart => {
       if (part.type === "error") return { type: "error", error: nameStreamError(part.error) };
-      if (part.type !== "finish") return mendToolCall(part);
+      if (part.type !== "finish") return part;
       return {
         ...part,
         providerMetadata: this.cost.withHeaderCost(part.providerMetadata, result.response?.headers),
@@ -65,7 +64,8 @@ export class GonkaChatLanguageModel extends OpenAICompatibleChatLanguageModel {
     };
     const parts = new TransformStream<LanguageModelV3StreamPart, LanguageModelV3StreamPart>({
       transform(part, controller) {
-        for (const one of split(part)) controller.enqueue(finish(one));
+        const marked = mark(part);
+        if (wantsRaw || marked.type !== "raw") controller.enqueue(finish(marked));
       },
     });
     return { ...result, stream: result.stream.pipeThrough(parts) };
@@ -105,14 +105,8 @@ function hasImage(prompt: LanguageModelV3Prompt): boolean {
   );
 }
 
-function mendToolCall<Part extends { readonly type: string }>(part: Part): Part {
-  return part.type === "tool-call" && "input" in part && typeof part.input === "string"
-    ? { ...part, input: withoutRestart(part.input) }
-    : part;
-}
-
 /** The SDK passes error objects of a stream on as they are; programs are better served by an `Error` with a code. */
 function nameStreamError(error: unknown): unknown {
   const isWireObject = typeof error === "string" || (isRecord(error) && !(error instanceof Error));
-  return isWireObject ? readErrorObject(error, "stream_error") : error;
+  return isWireObject ? serverError(error, "stream_error") : error;
 }

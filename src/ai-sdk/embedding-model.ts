@@ -1,10 +1,10 @@
 import { OpenAICompatibleEmbeddingModel } from "@ai-sdk/openai-compatible";
 import type { EmbeddingModelV3CallOptions, EmbeddingModelV3Result } from "@ai-sdk/provider";
 import { ZephError } from "../errors/zeph-error.ts";
+import { isRecord } from "../wire/chat-shape.ts";
 import { errorStructure } from "./error-structure.ts";
 import type { AskList } from "./listed-models.ts";
 import type { ModelConfig } from "./model-config.ts";
-import { isRecord } from "./repair/json-record.ts";
 
 /**
  * An embedding model, where the endpoint has one: its list is asked first, and nothing is sent to `/embeddings` for a

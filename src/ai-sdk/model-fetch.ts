@@ -2,8 +2,10 @@ import { APICallError } from "@ai-sdk/provider";
 import { errorBehind } from "../client/error-response.ts";
 import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { ZephError } from "../errors/zeph-error.ts";
-import { parseRecord } from "./repair/json-record.ts";
-import { repairResponse, withoutCause } from "./repair/repair-response.ts";
+import { ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { readChatAnswer } from "../wire/chat-answer.ts";
+import { type ChatReadOptions, isRecord, parseJson, toErrorObject } from "../wire/chat-shape.ts";
+import { chatStreamFilter, concat } from "../wire/chat-stream.ts";
 
 /**
  * The `fetch` under the models: the connection, with answers mended for the decoder, and failures that the AI SDK does
@@ -17,7 +19,7 @@ export function modelFetch(connect: () => Promise<GonkaFetch>, userAgent: string
       const response = await gonka(input, { ...init, headers: withUserAgent(init?.headers, userAgent) });
       const error = response.ok ? undefined : errorBehind(response);
       if (error !== undefined) throw await refusedCall(response, error, input);
-      return await repairResponse(response, asksForStream(init?.body) ? "stream" : "whole");
+      return isChat(input) ? await readable(response, init?.body) : response;
     } catch (thrown) {
       throw ZephError.is(thrown) ? withoutCause(thrown) : thrown;
     }
@@ -41,13 +43,82 @@ async function refusedCall(response: Response, error: ZephError, input: string |
     statusCode: response.status,
     responseHeaders: Object.fromEntries(response.headers),
     responseBody,
-    data: parseRecord(responseBody),
+    data: parseJson(responseBody),
     cause: withoutCause(error),
     isRetryable: false,
   });
 }
 
-/** The SDK writes its bodies with JSON.stringify; inside a prompt these quotes would be escaped. */
-function asksForStream(body: unknown): boolean {
-  return typeof body === "string" && body.includes('"stream":true');
+function isChat(input: string | URL | Request): boolean {
+  return /\/chat\/completions\/?(?:\?|$)/.test(input instanceof Request ? input.url : String(input));
+}
+
+/**
+ * An answer for the SDK's decoder: thinking apart from the words. A whole answer is read here, where a fault in it can
+ * still be thrown as it is. A stream that breaks ends with an error event, so that the text before it is not lost on its
+ * way through the decoder's queues; an abort stays what it is.
+ */
+async function readable(response: Response, sent: RequestInit["body"]): Promise<Response> {
+  if (!response.ok || response.body === null) return response;
+  const { status, statusText, headers } = response;
+  // The SDK writes its bodies with JSON.stringify.
+  const request = () => {
+    const body = typeof sent === "string" ? parseJson(sent) : undefined;
+    return isRecord(body) ? body : undefined;
+  };
+  const isStream = headers.get("content-type")?.startsWith("text/event-stream") === true;
+  const body = isStream ? endingInWords(response.body, request) : await wholeAnswer(response, request);
+  return new Response(body, { status, statusText, headers });
+}
+
+type Asked = NonNullable<ChatReadOptions["request"]>;
+
+async function wholeAnswer(response: Response, request: Asked): Promise<string> {
+  const text = await response.text();
+  const { answer, isUnchanged } = readChatAnswer(parseJson(text, ANSWER_LIMITS), { request });
+  if (answer === undefined) throw new ZephError("bad_response", { detail: "the answer holds no choices" });
+  return isUnchanged ? text : JSON.stringify(answer);
+}
+
+function endingInWords(body: ReadableStream<Uint8Array>, request: Asked): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  const filter = chatStreamFilter({ request });
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          for (;;) {
+            const { done, value } = await reader.read();
+            const bytes = done ? filter.end().bytes : filter.push(value);
+            if (bytes !== undefined) controller.enqueue(bytes);
+            if (done) return controller.close();
+            if (bytes !== undefined) return;
+          }
+        } catch (thrown) {
+          if (!ZephError.is(thrown)) return controller.error(thrown);
+          const error = encoder.encode(`data: ${JSON.stringify({ error: toErrorObject(thrown) })}\n\n`);
+          controller.enqueue(concat([filter.end(true).bytes ?? new Uint8Array(), error]));
+          controller.close();
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+const encoder = new TextEncoder();
+
+/** Cuts the cause off an error of ours: the AI SDK looks for network codes in causes, and repeats what it finds. */
+function withoutCause(error: ZephError): ZephError {
+  if (error.cause === undefined) return error;
+  return new ZephError(error.code, {
+    hint: error.hint,
+    attempts: error.attempts,
+    charged: error.charged,
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+    ...(error.status === undefined ? {} : { status: error.status }),
+    ...(error.requestId === undefined ? {} : { requestId: error.requestId }),
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+  });
 }

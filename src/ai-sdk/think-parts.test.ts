@@ -1,63 +1,35 @@
 import type { LanguageModelV3StreamPart } from "@ai-sdk/provider";
 import { describe, expect, it } from "vitest";
-import { thinkingApart, withThinkingApart, withThinkingInTags } from "./think-parts.ts";
+import { tagsMarked, withTagsMarked, withThinkingInTags } from "./think-parts.ts";
 
 const IN_TAGS = { gonka: { thinkTags: true } };
+const raw = (delta: object): LanguageModelV3StreamPart => ({ type: "raw", rawValue: { choices: [{ delta }] } });
+const BLOCK: readonly LanguageModelV3StreamPart[] = [
+  { type: "reasoning-start", id: "r" },
+  { type: "reasoning-delta", id: "r", delta: "a" },
+  { type: "reasoning-end", id: "r" },
+];
 
-function run(...deltas: string[]): LanguageModelV3StreamPart[] {
-  const apart = thinkingApart();
-  const parts: LanguageModelV3StreamPart[] = [
-    { type: "text-start", id: "txt-0" },
-    ...deltas.map((delta) => ({ type: "text-delta" as const, id: "txt-0", delta })),
-    { type: "text-end", id: "txt-0" },
-  ];
-  return parts.flatMap((part) => [...apart(part)]);
-}
-
-describe("thinkingApart", () => {
-  it("opens and closes both blocks in order", () => {
-    expect(run("<think>a", "b</think>", "\n\nc", "d")).toEqual([
-      { type: "reasoning-start", id: "think-0", providerMetadata: IN_TAGS },
-      { type: "reasoning-delta", id: "think-0", delta: "a" },
-      { type: "reasoning-delta", id: "think-0", delta: "b" },
-      { type: "reasoning-end", id: "think-0" },
-      { type: "text-start", id: "txt-0" },
-      { type: "text-delta", id: "txt-0", delta: "c" },
-      { type: "text-delta", id: "txt-0", delta: "d" },
-      { type: "text-end", id: "txt-0" },
-    ]);
-  });
-
-  it("closes thinking that is all there is", () => {
-    expect(run("<think>a").map(({ type }) => type)).toEqual(["reasoning-start", "reasoning-delta", "reasoning-end"]);
-  });
-
-  it("gives nothing for an empty block, and what was held for a tag at its end", () => {
-    expect(run()).toEqual([]);
-    expect(run("<th").map(({ type }) => type)).toEqual(["text-start", "text-delta", "text-end"]);
-  });
-
-  it("leaves later blocks and other parts alone", () => {
-    const apart = thinkingApart();
-    const tool: LanguageModelV3StreamPart = { type: "tool-input-start", id: "1", toolName: "f" };
-    expect(apart(tool)).toEqual([tool]);
-    apart({ type: "text-start", id: "txt-0" });
-    apart({ type: "text-end", id: "txt-0" });
-    const later: LanguageModelV3StreamPart = { type: "text-delta", id: "txt-0", delta: "<think>" };
-    expect(apart(later)).toEqual([later]);
+describe("tagsMarked", () => {
+  it("marks thinking whose chunk says that it stood in tags, and no other", () => {
+    const marked = [raw({ thinking_in_tags: true }), ...BLOCK].map(tagsMarked());
+    expect(marked[1]).toEqual({ type: "reasoning-start", id: "r", providerMetadata: IN_TAGS });
+    expect(marked[3]).toEqual({ type: "reasoning-end", id: "r", providerMetadata: IN_TAGS });
+    const others = [raw({ reasoning_content: "a" }), ...BLOCK];
+    expect(others.map(tagsMarked())).toEqual(others);
   });
 });
 
-describe("withThinkingApart", () => {
-  it("splits the first text only, and keeps what has no tags as the same part", () => {
-    const plain = [{ type: "text" as const, text: "  hi" }];
-    expect(withThinkingApart(plain)[0]).toBe(plain[0]);
-    const tagged = ["<think>a</think>b", "<think>c</think>"].map((text) => ({ type: "text" as const, text }));
-    expect(withThinkingApart(tagged)).toEqual([
-      { type: "reasoning", text: "a", providerMetadata: IN_TAGS },
-      { type: "text", text: "b" },
-      { type: "text", text: "<think>c</think>" },
-    ]);
+describe("withTagsMarked", () => {
+  const content = [
+    { type: "reasoning" as const, text: "a" },
+    { type: "text" as const, text: "b" },
+  ];
+  it("marks the thinking of a whole answer", () => {
+    const body = { choices: [{ message: { thinking_in_tags: true } }] };
+    expect(withTagsMarked(content, body)).toEqual([{ ...content[0], providerMetadata: IN_TAGS }, content[1]]);
+    expect(withTagsMarked(content, { choices: [{ message: {} }] })).toEqual(content);
+    expect(withTagsMarked(content, undefined)).toEqual(content);
   });
 });
 

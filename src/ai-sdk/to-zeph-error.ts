@@ -3,8 +3,7 @@ import { refusalError } from "../client/refusal-error.ts";
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
-import { isRecord } from "./repair/json-record.ts";
-import { readErrorObject } from "./stream-error.ts";
+import { isRecord, serverError } from "../wire/chat-shape.ts";
 
 /**
  * Errors of the AI SDK by name: the code they have with us, and fixed words, because their own messages repeat prompts
@@ -63,7 +62,7 @@ export function toZephError(error: unknown): ZephError {
 }
 
 function fromValue(value: unknown): ZephError {
-  if (isRecord(value) || typeof value === "string") return readErrorObject(value, "stream_error");
+  if (isRecord(value) || typeof value === "string") return serverError(value, "stream_error");
   return new ZephError("internal", { detail: "something was thrown that is not an error" });
 }
 

@@ -16,7 +16,7 @@ import {
   isWorthCaching,
   toFinished,
 } from "./draft.ts";
-import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
+import { countCharacters, type Exchange, type ImageAttachment, toModelMessages, toUserMessage } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
 import type { AnswerRequest } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
@@ -41,11 +41,17 @@ export interface Conversation {
   readonly total: UsageTotal;
   /** What the user wants of the model's thinking; the same for every model. */
   thinking: Thinking;
+  /** The instruction to the model; may be changed between questions. */
+  system: string | undefined;
   /**
    * Asks, and tells what happens; never throws. Aborting `signal`, and leaving the loop early, cancel the answer; its
    * text so far stays in the history.
    */
-  ask(question: string, signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
+  ask(
+    question: string,
+    signal?: AbortSignal,
+    more?: { readonly images?: readonly ImageAttachment[] | undefined },
+  ): AsyncGenerator<ConversationEvent, void>;
   /**
    * Asks the last question again, without its answer in the prompt and never from the cache. The new answer takes the
    * place of the old one in the history; a whole answer stays where the new one does not come to its end.
@@ -55,11 +61,16 @@ export interface Conversation {
   use(session: ChatSession): void;
   /** Forgets what was said; the total stays. */
   clear(): void;
+  /** Takes the last question and its answer back, and gives them. What they cost stays in the total. */
+  undo(): Exchange | undefined;
+  /** Goes on where an earlier conversation stopped, in the place of what was said so far. */
+  restore(exchanges: readonly Exchange[]): void;
 }
 
 /** One question under way. */
 interface Turn {
   readonly question: string;
+  readonly images: readonly ImageAttachment[] | undefined;
   readonly draft: Draft;
   readonly startMs: number;
   readonly signal: AbortSignal;
@@ -68,11 +79,17 @@ interface Turn {
   readonly key: object;
 }
 
+interface AskOptions {
+  readonly isAgain?: boolean;
+  readonly images?: readonly ImageAttachment[] | undefined;
+}
+
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 
 /** Starts a conversation on the AI SDK. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
-  const { clock, budget, system } = options;
+  const { clock, budget } = options;
+  let { system } = options;
   const cache = options.stream === false && options.tools === undefined ? options.cache : undefined;
   let session = options.session;
   let exchanges: readonly Exchange[] = [];
@@ -81,14 +98,15 @@ export function startConversation(options: ConversationOptions): Conversation {
   let toldUnknownCost = false;
   let thinking: Thinking = {};
 
-  const messagesFor = (question: string) => [
+  const messagesFor = ({ question, images }: Pick<Turn, "question" | "images">) => [
     ...toModelMessages(exchanges),
-    { role: "user" as const, content: question },
+    toUserMessage(question, images),
   ];
+  const settings = () => settingsOf({ ...options, system }, session, thinking);
 
-  function cacheKey(question: string): object {
+  function cacheKey(asked: Pick<Turn, "question" | "images">): object {
     const { providerName, modelId } = session;
-    return { providerName, modelId, messages: messagesFor(question), ...settingsOf(options, session, thinking) };
+    return { providerName, modelId, messages: messagesFor(asked), ...settings() };
   }
 
   /** An answer that was paid for before: no request, no cost, and a part of the conversation like any other. */
@@ -102,11 +120,12 @@ export function startConversation(options: ConversationOptions): Conversation {
   }
 
   /** One call of the model. Returns the error it ended with, if it did. */
-  async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
+  async function* attempt(turn: Turn): Steps {
+    const { draft, startMs, signal } = turn;
     const request: AnswerRequest = {
-      ...settingsOf(options, session, thinking),
+      ...settings(),
       model: session.model,
-      messages: messagesFor(question),
+      messages: messagesFor(turn),
       signal,
       stream,
     };
@@ -142,15 +161,27 @@ export function startConversation(options: ConversationOptions): Conversation {
   }
 
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
-    const { question, draft } = turn;
-    const { text, reasoning, usage, costUsd, toolMessages } = draft;
+    const { question, images, draft } = turn;
+    const { text, reasoning, usage, costUsd, costNgonka, toolMessages } = draft;
     const { providerName, modelId } = answererOf(draft, session);
-    const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
+    const facts = { providerName, modelId, usage, costUsd, costNgonka, atMs: clock.nowMs(), images };
+    const exchange = { question, answer: text, reasoning, state, ...facts };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
-    const spentUsd = costUsd ?? estimateCostUsd(turn.promptTokensEstimate, draft, session);
+    // What came from the cache was asked of nobody.
+    if (draft.firstByteMs === undefined && draft.steps === 0) return;
+    const spent = {
+      provider: providerName,
+      model: modelId,
+      inputTokens: usage.input,
+      outputTokens: usage.output,
+      usd:
+        costUsd ?? (costNgonka === undefined ? estimateCostUsd(turn.promptTokensEstimate, draft, session) : undefined),
+      ngonka: costNgonka,
+      answersOfUnknownCost: costUsd === undefined && costNgonka === undefined ? 1 : 0,
+    };
     // A ledger that cannot be written must not take away an answer that is there and paid for.
-    if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
+    await budget?.add(spent).catch(() => {});
   }
 
   function closingNotices(draft: Draft): readonly string[] {
@@ -188,7 +219,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     const before = exchanges.slice(0, -1);
     exchanges = before;
     try {
-      yield* ask(replaced.question, signal, { isAgain: true });
+      yield* ask(replaced.question, signal, { isAgain: true, images: replaced.images });
     } finally {
       const next = exchanges.at(before.length);
       const isBetter = next !== undefined && (next.state === "finished" || replaced.state !== "finished");
@@ -199,10 +230,11 @@ export function startConversation(options: ConversationOptions): Conversation {
   async function* ask(
     question: string,
     outerSignal?: AbortSignal,
-    { isAgain = false } = {},
+    { isAgain = false, images }: AskOptions = {},
   ): AsyncGenerator<ConversationEvent, void> {
     const startMs = clock.nowMs();
-    const characters = (system ?? "").length + countCharacters(messagesFor(question));
+    const asked = { question, images };
+    const characters = (system ?? "").length + countCharacters(messagesFor(asked));
     const promptTokensEstimate = estimateTokens(characters);
     const controller = new AbortController();
     const onAbort = () => controller.abort(outerSignal?.reason);
@@ -210,8 +242,8 @@ export function startConversation(options: ConversationOptions): Conversation {
     else outerSignal?.addEventListener("abort", onAbort, { once: true });
     try {
       const excess = describeExcess(promptTokensEstimate, session);
-      const key = cacheKey(question);
-      const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
+      const key = cacheKey(asked);
+      const turn = { ...asked, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
       const cached = isAgain ? undefined : await cache?.get(key);
       if (cached !== undefined) return yield* giveAgain(turn, cached);
       if (excess !== undefined) yield { type: "notice", text: excess };
@@ -242,7 +274,13 @@ export function startConversation(options: ConversationOptions): Conversation {
     set thinking(wanted) {
       thinking = wanted;
     },
-    ask: (question, signal) => ask(question, signal),
+    get system() {
+      return system;
+    },
+    set system(wanted) {
+      system = wanted;
+    },
+    ask: (question, signal, { images } = {}) => ask(question, signal, { images }),
     askAgain,
     use(next) {
       session = next;
@@ -250,6 +288,14 @@ export function startConversation(options: ConversationOptions): Conversation {
     },
     clear() {
       exchanges = [];
+    },
+    undo() {
+      const last = exchanges.at(-1);
+      exchanges = exchanges.slice(0, -1);
+      return last;
+    },
+    restore(earlier) {
+      exchanges = [...earlier];
     },
   };
 }

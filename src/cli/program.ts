@@ -11,6 +11,7 @@ import { addGlobalOptions, binding } from "./program/bind.ts";
 import { addChatCommands } from "./program/chat-commands.ts";
 import { addCompletionCommand } from "./program/completion-command.ts";
 import { addConfigCommands } from "./program/config-commands.ts";
+import { addDevshardCommands } from "./program/devshard-commands.ts";
 import { addDoctorCommands } from "./program/doctor-commands.ts";
 import { addGonkaCommands } from "./program/gonka-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
@@ -24,7 +25,7 @@ const EXAMPLES = `
 Examples:
   zeph init                       set up: access, key, model, first reply
   zeph                            chat in the terminal
-  zeph ask "why is the sky blue?" one answer on standard output
+  zeph "why is the sky blue?"     one answer on standard output, as zeph ask gives it
   zeph models                     what your provider offers now
   zeph launch claude              a coding agent on your provider
 `;
@@ -47,6 +48,7 @@ export function buildProgram(world: World): {
   addVaultCommands(program, bound);
   addDoctorCommands(program, bound);
   addGonkaCommands(program, bound);
+  addDevshardCommands(program, bound);
   addCompletionCommand(program, bound);
   addServeCommand(program, bound);
   addLaunchCommands(program, bound);

@@ -86,5 +86,31 @@ export interface NativeConnectionOptions extends ConnectionOptions {
 /** Requests signed with the user's own key, over a pool of Gonka nodes. */
 export type NativeConnection = NativeConnectionOptions & SignerChoice;
 
-/** How to reach the network. Whether it is a broker or signed requests changes nothing for the caller. */
-export type Connection = BrokerConnection | NativeConnection;
+/**
+ * Chat completions paid from an escrow of one's own: native access on networks since v0.2.14. For Node only; the journals
+ * of the escrows lie in a folder.
+ */
+export interface DevshardConnection extends ConnectionOptions {
+  readonly kind: "devshard";
+  /** The key of the escrows' creator: 64 hex digits. Without any, the first request fails: `secret_missing`. */
+  readonly privateKey: string | Secret | undefined;
+  /** A node of the network, or its REST interface. */
+  readonly sourceUrl: string;
+  /** Folder of the journals; `zeph` uses `~/.local/state/zeph`. */
+  readonly stateFolder: string;
+  /** Longest answer where a request says none, tokens. Default 4096. */
+  readonly maxTokens?: number | undefined;
+  /** Opens an escrow by itself when none has room. Absent: it never does, and `devshard_none_open` is thrown. */
+  readonly autoOpen?:
+    | {
+        readonly model: string;
+        /** ngonka for each escrow. */
+        readonly amount: bigint;
+        /** Escrows in 24 hours. */
+        readonly maxPerDay: number;
+      }
+    | undefined;
+}
+
+/** How to reach the network. Which of the three it is changes nothing for the caller. */
+export type Connection = BrokerConnection | NativeConnection | DevshardConnection;

@@ -41,6 +41,7 @@ export function nativeOptions(connection: NativeConnection): {
     options: {
       ...common,
       path: "native",
+      needsDone: true,
       pool,
       send: sendSigned({
         signing: signing.open,

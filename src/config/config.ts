@@ -24,6 +24,8 @@ export interface Config {
   };
   /** Whether the provider chosen in a chat is remembered. Default true. */
   readonly providerPersistence: boolean;
+  /** Whether conversations at the terminal are kept, for `zeph chats`. Default true. */
+  readonly keepConversations: boolean;
   /** `maxDailyCents` 0 is no limit. */
   readonly cost: { readonly enabled: boolean; readonly maxDailyCents: number };
   /** `[vault] backend` or what overrides it; see `decideVaultBackend`. */

@@ -452,6 +452,7 @@ describe("loadConfig: layers", () => {
         "llm.fallback = [] (default)",
         "llm.response_cache_enabled = false (default)",
         "llm.response_cache_ttl_secs = 3600 (default)",
+        "session.keep_conversations = true (default)",
         "session.provider_persistence = true (default)",
         "timeouts.embedding_seconds = 30 (default)",
         "timeouts.llm_request_timeout_secs = 600 (default)",

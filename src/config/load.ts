@@ -176,6 +176,7 @@ function toConfig(
       embeddingMs: timeouts.embedding_seconds * 1000,
     },
     providerPersistence: session.provider_persistence,
+    keepConversations: session.keep_conversations,
     cost: { enabled: cost.enabled, maxDailyCents: cost.max_daily_cents },
     vaultBackend: vault.backend,
     brokers: sections.brokers.map(toConfiguredBroker),

@@ -69,6 +69,12 @@ export interface GonkaProvider extends RunnableProvider {
     /** `gonka_verify_proof`: true is `required`, false is `none`; absent, a proof that is offered must hold. */
     readonly proof?: "required" | "none";
   };
+  /** `signed`: signed requests, as networks before v0.2.14 take them. Default. `devshard`: paid from an escrow. */
+  readonly access: "signed" | "devshard";
+  /** Of each escrow, ngonka; the network's least where nothing is said. */
+  readonly devshardAmount: bigint | undefined;
+  /** Escrows that may be opened in 24 hours without asking. Absent: none. */
+  readonly devshardAutoOpen: number | undefined;
   readonly privateKeyNames: SecretNames;
   readonly addressNames: SecretNames;
 }
@@ -126,6 +132,9 @@ export function toGonkaProvider(record: GonkaRecord, context: ProviderContext): 
         ? {}
         : { validatorsHash: record.gonka_trusted_validators_hash }),
     },
+    access: record.access ?? "signed",
+    devshardAmount: record.devshard_amount,
+    devshardAutoOpen: record.devshard_auto_open,
     privateKeyNames: nativeSecretNames(record.api_key_env ?? GONKA_PRIVATE_KEY),
     addressNames: nativeSecretNames(GONKA_ADDRESS),
   };

@@ -34,6 +34,18 @@ const durationMs = z
     return z.NEVER;
   });
 
+/** GNK as people write it, as ngonka: 9 decimals at most. */
+const gnk = z
+  .union([z.number(), z.string()], { error: "must be an amount of GNK, such as 5 or 2.5" })
+  .transform((value, context) => {
+    const match = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim());
+    const ngonka =
+      match === null ? 0n : BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
+    if (ngonka > 0n) return ngonka;
+    context.addIssue({ code: "custom", message: "must be an amount of GNK, such as 5 or 2.5" });
+    return z.NEVER;
+  });
+
 const httpUrl = text.superRefine((value, context) => {
   const fault = httpUrlFault(value);
   if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
@@ -107,6 +119,9 @@ export const gonkaRecord = z.looseObject({
   gonka_chain_id: text.optional(),
   gonka_trusted_header_hash: hash.optional(),
   gonka_trusted_validators_hash: hash.optional(),
+  access: z.enum(["signed", "devshard"], { error: "must be signed or devshard" }).optional(),
+  devshard_amount: gnk.optional(),
+  devshard_auto_open: count.optional(),
 });
 
 /** A record zeph keeps and does not run: whatever Zeph says is in it is right. */
@@ -145,6 +160,9 @@ const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
     "gonka_chain_id",
     "gonka_trusted_header_hash",
     "gonka_trusted_validators_hash",
+    "access",
+    "devshard_amount",
+    "devshard_auto_open",
     ...ZEPH_ONLY_FIELDS,
   ]),
   gonka: new Set(["base_url", "vision", "api_key", ...ZEPH_ONLY_FIELDS]),
@@ -198,7 +216,12 @@ export const sectionsSchema = z.looseObject({
       { error: "must be a table" },
     )
     .prefault({}),
-  session: z.looseObject({ provider_persistence: flag.default(true) }, { error: "must be a table" }).prefault({}),
+  session: z
+    .looseObject(
+      { provider_persistence: flag.default(true), keep_conversations: flag.default(true) },
+      { error: "must be a table" },
+    )
+    .prefault({}),
   cost: z
     .looseObject({ enabled: flag.default(false), max_daily_cents: amount.default(0) }, { error: "must be a table" })
     .prefault({}),

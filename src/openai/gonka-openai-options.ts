@@ -35,7 +35,9 @@ export function gonkaOpenAIOptions(connection: Connection | GonkaFetch): GonkaOp
   const gonka = typeof connection === "function" ? connection : gonkaFetch(connection);
   const answering = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     try {
-      return await gonka(input, init);
+      const response = await gonka(input, init);
+      // A whole answer is read here: a fault in it becomes an answer with a status, as every other does.
+      return isChat(input) && !isEventStream(response) ? await whole(response) : response;
     } catch (thrown) {
       if (init?.signal?.aborted === true || !ZephError.is(thrown)) throw thrown;
       return errorResponse(thrown);
@@ -47,4 +49,18 @@ export function gonkaOpenAIOptions(connection: Connection | GonkaFetch): GonkaOp
     fetch: Object.assign(answering, { baseURL: gonka.baseURL, endpoints: () => gonka.endpoints() }),
     maxRetries: 0,
   };
+}
+
+function isChat(input: string | URL | Request): boolean {
+  return /\/chat\/completions\/?(?:\?|$)/.test(input instanceof Request ? input.url : String(input));
+}
+
+function isEventStream({ headers }: Response): boolean {
+  return headers.get("content-type")?.startsWith("text/event-stream") === true;
+}
+
+async function whole(response: Response): Promise<Response> {
+  if (!response.ok || response.body === null) return response;
+  const { status, statusText, headers } = response;
+  return new Response(await response.arrayBuffer(), { status, statusText, headers });
 }

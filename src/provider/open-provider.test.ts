@@ -79,12 +79,12 @@ describe("openProvider", () => {
   it("waits by the clock it was given", async () => {
     await userFile(broker("https://api.gonkagate.com/v1"));
     const clock = manualClock();
-    const answers = [new Response("{}", { status: 429, headers: { "retry-after": "5" } }), new Response("done")];
+    const answers = [new Response("{}", { status: 429, headers: { "retry-after": "5" } }), new Response('{"done":1}')];
     const loaded = await setup({ GONKAGATE_API_KEY: "gp-a" });
     const world = { ...loaded.world, clock, fetch: async () => answers.shift() ?? new Response("{}") };
     const { gonka } = await openProvider({ ...loaded, world });
     const answer = await gonka("https://api.gonkagate.com/v1/chat/completions", { method: "POST", body: "{}" });
-    expect(await answer.text()).toBe("done");
+    expect(await answer.text()).toBe('{"done":1}');
     expect(clock.sleepsMs).toEqual([5_000]);
   });
 

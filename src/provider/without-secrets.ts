@@ -1,4 +1,5 @@
 import type { GonkaFetch } from "../client/gonka-fetch.ts";
+import { maskSecretShapes } from "../internal/redact.ts";
 import type { Secret } from "../internal/secret.ts";
 
 /** Shorter ones could be words of an ordinary sentence. */
@@ -32,6 +33,12 @@ export type SecretMask = (json: string) => string;
 export function secretMask(secrets: readonly Secret[]): SecretMask {
   const pattern = secretPattern(secrets);
   return pattern === undefined ? (json) => json : (json) => json.replace(pattern, MASK);
+}
+
+/** For texts that are kept on the disk: known secrets, and whatever has the shape of one, become `[redacted]`. */
+export function maskOf(secrets: readonly Secret[]): (text: string) => string {
+  const pattern = secretPattern(secrets);
+  return (text) => maskSecretShapes(pattern === undefined ? text : text.replace(pattern, MASK));
 }
 
 /** Hex keys are written in either case; nothing else that is this long is alike but for its case. */

@@ -5,6 +5,13 @@ export type { BrokerOptions } from "./broker/broker-state.ts";
 export type { KeyKind, KeyState, SandboxKeys } from "./broker/keys.ts";
 export type { RequestRecord } from "./broker/request-log.ts";
 export { type BuiltInEngineOptions, builtInEngine } from "./built-in-engine.ts";
+export type { DevshardChain, DevshardParams, Payment } from "./devshard/chain.ts";
+export type { ChainFault, ChainFaultSwitch } from "./devshard/chain-server.ts";
+export type { Escrow } from "./devshard/escrow.ts";
+export type { DevshardHost } from "./devshard/host.ts";
+export type { HostFaultSwitch, HostFaults } from "./devshard/host-faults.ts";
+export type { DevshardNetwork, DevshardOptions, DevshardUser, RunningHost } from "./devshard/start-devshard.ts";
+export type { DevshardRequest } from "./devshard/watch.ts";
 export type {
   ChatMessage,
   ChatRequest,
@@ -32,6 +39,7 @@ export {
   type Sandbox,
   type SandboxBroker,
   type SandboxOptions,
+  type SandboxWithDevshard,
   type SandboxWithNetwork,
   startSandbox,
 } from "./start-sandbox.ts";

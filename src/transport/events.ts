@@ -16,6 +16,8 @@ export type TransportEvent =
   | { readonly type: "clock-corrected"; readonly offsetMs: number }
   /** A node took the request, and its clock differs by this much from ours (above 0: ours is behind). Once per connection. */
   | { readonly type: "clock-off"; readonly offsetMs: number }
+  /** Something about the answer that a person should know. */
+  | { readonly type: "notice"; readonly text: string }
   | { readonly type: "gave-up"; readonly error: ZephError };
 
 export type OnTransportEvent = (event: TransportEvent) => void;

@@ -8,13 +8,16 @@ import type { OnTransportEvent } from "./events.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { finalError, finalResponse, type Hints } from "./give-up.ts";
 import { guardBody } from "./guard-body.ts";
-import { isRead, type OutgoingRequest, toOutgoing } from "./outgoing.ts";
+import { watchConnections } from "./keep-alive-race.ts";
+import { chatOf, isRead, type OutgoingRequest, toOutgoing } from "./outgoing.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { COOLDOWN, classify, SANE_SKEW_MS, type Situation, type Verdict } from "./retry-policy.ts";
 import { skewWatch } from "./skew-watch.ts";
 import type { Slots } from "./slots.ts";
 
 export interface FailoverOptions extends AttemptOptions {
+  /** Whether the endpoint promises to end every stream with `[DONE]`, as brokers and nodes do. */
+  readonly needsDone: boolean;
   readonly pool: EndpointPool;
   /** Addresses a caller may use; a request to any of them goes to whichever endpoint the pool chooses. */
   readonly baseURLs: () => readonly string[];
@@ -48,6 +51,7 @@ type RequestScope = Pick<DeadlineSignal, "signal" | "release"> & { readonly ends
  * thrown. The caller's abort is passed on as it is.
  */
 export function failover(options: FailoverOptions): FetchFunction {
+  watchConnections();
   const watchSkew = skewWatch(options);
   return async (input, init) => {
     const request = await toOutgoing(input, init, options.baseURLs());
@@ -92,7 +96,12 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
     const signedOffsetMs = options.signingOffsetMs?.() ?? 0;
     const result = await attemptOnce(options, request, endpoint, total);
     if (result.kind === "answered") {
-      return accept(options, result, endpoint, { attempt, elapsedMs: clock.nowMs() - startedAtMs, total, records });
+      return accept(options, request, result, endpoint, {
+        attempt,
+        elapsedMs: clock.nowMs() - startedAtMs,
+        total,
+        records,
+      });
     }
     records.push(result.record);
     onEvent({ type: "attempt-ended", attempt, record: result.record });
@@ -156,6 +165,7 @@ async function serverTime(
 
 function accept(
   options: FailoverOptions,
+  request: OutgoingRequest,
   { response, deadline }: Answered,
   endpoint: Endpoint,
   seen: {
@@ -177,8 +187,11 @@ function accept(
     ...(requestId === undefined ? {} : { requestId }),
   };
   options.onEvent({ type: "attempt-ended", attempt, record });
+  const chat = response.ok ? chatOf(request) : undefined;
   return guardBody(response, {
     deadline,
+    chat: chat && { ...chat, needsDone: options.needsDone },
+    onNotice: (text) => options.onEvent({ type: "notice", text }),
     idleMs: options.deadlines.idleMs,
     firstChunkMs: options.deadlines.headersMs,
     clock: options.clock,

@@ -11,7 +11,8 @@ require("node:http").createServer((request, response) => {
   response.flushHeaders();
   setTimeout(() => {
     response.socket.cork();
-    for (let index = 0; index < 60; index += 1) response.write("data: " + "x".repeat(180) + "\\n\\n");
+    const event = { choices: [{ index: 0, delta: { content: "x".repeat(130) } }] };
+    for (let index = 0; index < 60; index += 1) response.write("data: " + JSON.stringify(event) + "\\n\\n");
     response.end();
     response.socket.uncork();
   }, 15);
@@ -27,7 +28,8 @@ it("ends a read that is under way when the caller aborts, also when the rest of 
   const baseURL = `http://127.0.0.1:${port}/v1`;
   const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: "none" });
   const leaving = new AbortController();
-  const response = await gonka(`${baseURL}/chat/completions`, { method: "POST", body: "{}", signal: leaving.signal });
+  const body = JSON.stringify({ stream: true });
+  const response = await gonka(`${baseURL}/chat/completions`, { method: "POST", body, signal: leaving.signal });
   const reader = response.body!.getReader();
   await reader.read();
   leaving.abort();

@@ -1,4 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
+import { asObject } from "../protocol/json/measure-json.ts";
 
 /** A request made ready to be sent any number of times: its body is bytes, its address is relative to an endpoint. */
 export interface OutgoingRequest {
@@ -13,6 +14,38 @@ export interface OutgoingRequest {
 /** Reads are never signed: no node looks at a signature on them. */
 export function isRead({ method }: Pick<OutgoingRequest, "method">): boolean {
   return method === "GET" || method === "HEAD";
+}
+
+/** What a chat request asked for, and the request itself, parsed when somebody needs it. */
+export interface ChatAsked {
+  readonly asked: "stream" | "whole";
+  readonly request: () => Readonly<Record<string, unknown>> | undefined;
+}
+
+/** `undefined` for every request that is no chat: its answer is nobody's to change. */
+export function chatOf({ method, path, body }: OutgoingRequest): ChatAsked | undefined {
+  if (method !== "POST" || body === undefined || !/^\/chat\/completions\/?(?:\?|$)/.test(path)) return undefined;
+  const text = new TextDecoder().decode(body);
+  let parsed: { readonly value: Readonly<Record<string, unknown>> | undefined } | undefined;
+  const request = () => {
+    parsed ??= { value: asObject(parseText(text)) };
+    return parsed.value;
+  };
+  // The field may also stand deeper, as in a tool's schema; a body that is dear to parse is taken at its word.
+  const isStream = STREAM_FIELD.test(text) && (text.length > MAX_PARSED_CHARS || request()?.stream === true);
+  return { asked: isStream ? "stream" : "whole", request };
+}
+
+const STREAM_FIELD = /"stream"\s*:\s*true\b/;
+const MAX_PARSED_CHARS = 64 * 1024;
+
+function parseText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The endpoint will say what is wrong with it.
+    return undefined;
+  }
 }
 
 /**

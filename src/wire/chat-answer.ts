@@ -16,8 +16,9 @@ import { drawId, modelOf } from "./chat-stream.ts";
 import { offeredTools } from "./chat-text.ts";
 
 /** A whole answer, put right. */
-export interface ReadAnswer {
-  readonly answer: ChatCompletion;
+interface ReadAnswer {
+  /** Undefined for JSON that holds no answer. */
+  readonly answer: ChatCompletion | undefined;
   /** Whether the JSON it was read from may be passed on as it came. */
   readonly isUnchanged: boolean;
   readonly notices: readonly string[];
@@ -25,7 +26,7 @@ export interface ReadAnswer {
 
 /**
  * Reads a whole answer (parsed JSON; it is changed in place). Throws `upstream_error`, or what the server named, for an
- * error with a good status; `bad_response` for what is no answer.
+ * error with a good status; `bad_response` for what is no JSON object.
  */
 export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): ReadAnswer {
   const value = Array.isArray(given) && given.length === 1 ? given[0] : given;
@@ -36,8 +37,9 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
     value.choices = [{ index: 0, message: value.message, finish_reason: value.done_reason }];
     delete value.message;
   }
+  // Something else than an answer, which says nothing of an error: nobody's to judge here.
   if (!Array.isArray(value.choices) || !value.choices.some(isRecord)) {
-    throw new ZephError("bad_response", { detail: "the answer holds no choices" });
+    return { answer: undefined, isUnchanged: true, notices: [] };
   }
   const notices: string[] = [];
   const newId = options.newId ?? drawId;
@@ -60,6 +62,7 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
     const isSound = readChoice(choice, position, {
       newId,
       tools,
+      thinking: options.thinking,
       isPatient: true,
       notice: (text) => notices.includes(text) || notices.push(text),
     });
@@ -152,7 +155,7 @@ function isSameCalls(given: unknown, calls: readonly Json[]): boolean {
 }
 
 /** Puts a whole answer together from its chunks. */
-export interface ChatAssembler {
+interface ChatAssembler {
   add(chunk: ChatChunk): void;
   /** Throws `bad_response` when there was no answer in the stream. */
   finish(): ChatCompletion;

@@ -1,5 +1,6 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
+import { ANSWER_LIMITS } from "../internal/scan-json.ts";
 import { chatAssembler, readChatAnswer, toChunks } from "./chat-answer.ts";
 import { type ChatCompletion, isRecord, parseJson } from "./chat-shape.ts";
 import {
@@ -9,11 +10,13 @@ import {
   type ChatStreamReader,
   chatStreamFilter,
   chatStreamReader,
+  concat,
   pageTitle,
 } from "./chat-stream.ts";
+import { decode } from "./sse.ts";
 
 /** What a body with a good status turned out to be, whatever its content type says. */
-export type BodyForm = "events" | "json" | "page" | "text";
+type BodyForm = "events" | "json" | "page" | "text";
 
 export interface ChatBodyOptions extends ChatStreamOptions {
   /** What the request asked for. The answer is brought into this form. */
@@ -24,7 +27,7 @@ export interface ChatBodyOptions extends ChatStreamOptions {
   readonly isUnwanted?: ((name: string) => boolean) | undefined;
 }
 
-export interface ChatBodyEnd {
+interface ChatBodyEnd {
   /** The last bytes of a stream; the whole answer where that was asked for. */
   readonly bytes: Uint8Array | undefined;
   readonly end: ChatStreamEnd;
@@ -38,7 +41,8 @@ export interface ChatBodyReader {
   readonly form: BodyForm | undefined;
   /** Takes bytes; gives those that may be passed on, in the form that was asked for. Never throws. */
   push(bytes: Uint8Array): Uint8Array | undefined;
-  end(): ChatBodyEnd;
+  /** The bytes have ended: in order, or broken off. */
+  end(isBroken?: boolean): ChatBodyEnd;
   /** Set as soon as it is clear that the answer failed; nothing comes after it. */
   readonly error: ZephError | undefined;
   /** Whether `[DONE]` has come. */
@@ -75,7 +79,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
     held.push(bytes);
   }
   function taken(): Uint8Array {
-    const all = held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held);
+    const all = held.length === 1 && held[0] !== undefined ? held[0] : concat(held);
     held = [];
     heldBytes = 0;
     return all;
@@ -103,15 +107,15 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
     return { bytes: undefined, end: { state: "error", error } };
   }
 
-  function endEvents(): ChatBodyEnd {
+  function endEvents(isBroken = false): ChatBodyEnd {
     if (asked === "stream") {
       filter ??= chatStreamFilter(options);
-      const { bytes, end } = filter.end();
+      const { bytes, end } = filter.end(isBroken);
       error ??= end.error;
       return { bytes, end };
     }
     reader ??= chatStreamReader({ ...options, isPatient: true });
-    const { pieces, end } = reader.end();
+    const { pieces, end } = reader.end(isBroken);
     collect(pieces);
     notices = reader.notices;
     if (end.error !== undefined) {
@@ -119,23 +123,26 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
       return { bytes: undefined, end };
     }
     const answer = assembler.finish();
-    return { bytes: Buffer.from(JSON.stringify(answer)), end, answer };
+    return { bytes: encoder.encode(JSON.stringify(answer)), end, answer };
   }
 
   function endJson(): ChatBodyEnd {
     const body = taken();
     const text = textOf(body);
-    const whole = parseJson(text) ?? parseJson(text.replace(DONE_BEHIND, ""));
+    const whole = parseJson(text, ANSWER_LIMITS) ?? parseJson(text.replace(DONE_BEHIND, ""), ANSWER_LIMITS);
     if (whole === undefined) return endJsonLines(body, text);
     const { answer, isUnchanged, notices: told } = readChatAnswer(whole, options);
     notices = told;
     usageIn = answer;
-    if (asked === "whole") {
+    if (answer === undefined && asked === "stream") {
+      throw new ZephError("bad_response", { detail: "the answer holds no choices" });
+    }
+    if (asked === "whole" || answer === undefined) {
       const isAsCame = isUnchanged && !DONE_BEHIND.test(text) && body[0] !== MARK;
-      return { bytes: isAsCame ? body : Buffer.from(JSON.stringify(answer)), end: COMPLETE, answer };
+      return { bytes: isAsCame ? body : encoder.encode(JSON.stringify(answer)), end: COMPLETE, answer };
     }
     const events = toChunks(answer).map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
-    return { bytes: Buffer.from(`${events.join("")}data: [DONE]\n\n`), end: COMPLETE };
+    return { bytes: encoder.encode(`${events.join("")}data: [DONE]\n\n`), end: COMPLETE };
   }
 
   /** Several JSON values, one a line, or events behind JSON: the lines are events without their prefix. */
@@ -148,10 +155,10 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
     }
     form = "events";
     const events = lines.map((line) => (FIELD.test(line) ? `${line}\n\n` : `data: ${line}\n\n`));
-    const bytes = pushEvents(body.length === 0 ? body : Buffer.from(events.join("")));
+    const bytes = pushEvents(body.length === 0 ? body : encoder.encode(events.join("")));
     const ended = endEvents();
     if (bytes === undefined) return ended;
-    return { ...ended, bytes: ended.bytes === undefined ? bytes : Buffer.concat([bytes, ended.bytes]) };
+    return { ...ended, bytes: ended.bytes === undefined ? bytes : concat([bytes, ended.bytes]) };
   }
 
   function endWords(): ChatBodyEnd {
@@ -188,12 +195,16 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
       form = recognise(held, heldBytes, isAnnounced);
       return form === "events" ? pushEvents(taken()) : undefined;
     },
-    end() {
+    end(isBroken = false) {
       try {
         if (error !== undefined) return { bytes: undefined, end: { state: "error", error } };
-        if (form === "events") return endEvents();
+        if (form === "events") return endEvents(isBroken);
+        if (isBroken) {
+          error = new ZephError("stream_cut", { detail: "the connection was closed in the middle of the answer" });
+          return { bytes: undefined, end: { state: "cut", error } };
+        }
         if (form === "json") return endJson();
-        if (form === undefined && heldBytes > 0 && FIELD.test(textOf(Buffer.concat(held)).trimStart())) {
+        if (form === undefined && heldBytes > 0 && FIELD.test(textOf(concat(held)).trimStart())) {
           form = "events";
           const bytes = pushEvents(taken());
           const ended = endEvents();
@@ -219,6 +230,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
   };
 }
 
+const encoder = new TextEncoder();
 const COMPLETE: ChatStreamEnd = { state: "complete" };
 function isBlank(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
@@ -234,7 +246,7 @@ const FIELDS = ["data:", "event:", "id:", "retry:"];
 /** What begins like this; undefined while more is needed. */
 function recognise(held: readonly Uint8Array[], heldBytes: number, isAnnounced: boolean): BodyForm | undefined {
   const [first] = held;
-  const bytes = held.length === 1 && first !== undefined ? first : Buffer.concat(held);
+  const bytes = held.length === 1 && first !== undefined ? first : concat(held);
   const begin = textOf(bytes.subarray(0, MAX_HEAD_BYTES)).trimStart();
   if (begin === "" || begin === "\ufffd") return heldBytes > MAX_HEAD_BYTES && isAnnounced ? "events" : undefined;
   if (FIELD.test(begin)) return "events";
@@ -245,6 +257,6 @@ function recognise(held: readonly Uint8Array[], heldBytes: number, isAnnounced: 
 }
 
 function textOf(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  const text = decode(bytes);
   return text.startsWith("\ufeff") ? text.slice(1) : text;
 }

@@ -1,6 +1,6 @@
 import { type ChatToolCallDelta, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
-export interface CallTrackerOptions {
+interface CallTrackerOptions {
   readonly newId: () => string;
   /** The tools that were offered, by name; `undefined` when that is not known. */
   readonly tools: () => ReadonlyMap<string, unknown> | undefined;
@@ -9,7 +9,7 @@ export interface CallTrackerOptions {
 }
 
 /** Keeps the tool calls of one choice apart, however its server numbers them. */
-export interface CallTracker {
+interface CallTracker {
   /** How many calls have begun. */
   readonly count: number;
   /** The entries of one delta in OpenAI's form; the same list where nothing had to be changed. */
@@ -162,7 +162,7 @@ export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallT
       return firstPiece(call, { id, index, text, inner });
     }
     const { type } = entry;
-    const isPlain = entry.id === undefined && inner.name === undefined && (type === undefined || type === "function");
+    const isPlain = !isSaid(entry.id) && !isSaid(inner.name) && (!isSaid(type) || type === "function");
     if (isPlain && entry.index === call.index && inner !== entry && inner.arguments === ready) return entry;
     return ready === "" ? undefined : { index: call.index, function: { arguments: ready } };
   }
@@ -233,6 +233,10 @@ export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallT
       return [...pieces, ...rests];
     },
   };
+}
+
+function isSaid(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "";
 }
 
 function readPiece(entry: Json, inner: Json): Piece {
@@ -433,7 +437,7 @@ const MAX_EMPTY_CHARS = 16;
 const EMPTY_OBJECT = /^\s*\{\s*\}\s*$/;
 
 /** The one object that arguments were meant to be; `undefined` where nobody can tell. */
-export function mendArguments(text: string, isCut = false): string | undefined {
+function mendArguments(text: string, isCut = false): string | undefined {
   const trimmed = text.trim();
   if (isRecord(parseJson(trimmed))) return text;
   if (trimmed === "") return isCut ? undefined : "{}";

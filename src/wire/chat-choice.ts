@@ -28,9 +28,10 @@ export interface OpenChoice {
   meantReason(reason: string): string;
 }
 
-export interface OpenChoiceOptions {
+interface OpenChoiceOptions {
   readonly newId: () => string;
   readonly tools: OfferedTools;
+  readonly thinking?: ChatReadOptions["thinking"];
   readonly isPatient?: ChatReadOptions["isPatient"];
   readonly notice: (text: string) => void;
 }
@@ -44,9 +45,15 @@ interface Spoken {
   isInTags: boolean;
 }
 
-export function openChoice({ newId, tools, isPatient = false, notice }: OpenChoiceOptions): OpenChoice {
-  const text = textReader({ mayThink: true, isPatient, tools, notice });
-  const thought = textReader({ mayThink: false, isPatient, tools, notice });
+export function openChoice({
+  newId,
+  tools,
+  thinking = "apart",
+  isPatient = false,
+  notice,
+}: OpenChoiceOptions): OpenChoice {
+  const text = textReader({ thinking, isPatient, tools, notice });
+  const thought = textReader({ thinking: "none", isPatient, tools, notice });
   const calls = callTracker({ newId, tools, notice });
   let hasFunctionCall = false;
 

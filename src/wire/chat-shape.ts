@@ -1,12 +1,13 @@
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
+import { type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;
 
 /** Why an answer ended, in OpenAI's words. */
-export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
+type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
 
 /** Counts are finite, whole and not negative; one that was not told is absent. */
 export interface ChatUsage {
@@ -16,7 +17,7 @@ export interface ChatUsage {
   [field: string]: unknown;
 }
 
-export interface ChatToolCall {
+interface ChatToolCall {
   id: string;
   type: "function";
   function: { name: string; arguments: string };
@@ -32,7 +33,7 @@ export interface ChatToolCallDelta {
   [field: string]: unknown;
 }
 
-export interface ChatDelta {
+interface ChatDelta {
   role?: "assistant" | null;
   content?: string | null;
   reasoning_content?: string | null;
@@ -69,7 +70,7 @@ export interface ChatMessage {
   [field: string]: unknown;
 }
 
-export interface ChatChoice {
+interface ChatChoice {
   index: number;
   message: ChatMessage;
   finish_reason: FinishReason;
@@ -98,6 +99,11 @@ export interface ChatReadOptions {
   readonly createdSeconds?: number | undefined;
   /** Draws an id for tool calls that came without one, and for answers. Default: random. */
   readonly newId?: (() => string) | undefined;
+  /**
+   * What becomes of thinking between tags in the content: `apart` (default) makes it `reasoning_content`, `kept` leaves it
+   * where it is, for clients that send it back as it came. Thinking that has lost its opening tag is put apart in both.
+   */
+  readonly thinking?: "apart" | "kept" | undefined;
   /** Nobody waits for the first word, so text may be held until it is clear whether it is thinking. */
   readonly isPatient?: boolean | undefined;
 }
@@ -106,40 +112,45 @@ export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-export function parseJson(text: string): unknown {
+/** What a server's JSON says; `undefined` for what is none, and for what would take longer to read than any honest answer. */
+export function parseJson(text: string, limits: JsonLimits = SMALL_ANSWER_LIMITS): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text, limits);
   } catch {
     // Not JSON, or a part of it: whoever asks decides what that means.
     return undefined;
   }
 }
 
-/** Puts `id`, `object`, `created` and `model` right. True when something had to be changed. */
+/**
+ * Puts `id`, `object`, `created` and `model` right. True when something had to be changed that clients may fall over: a
+ * wrong type, not a field that is only missing.
+ */
 export function tidyHead(
   answer: Json,
   object: "chat.completion" | "chat.completion.chunk",
   known: { id: string; model: string; created: number },
 ): boolean {
-  let changed = false;
   const { id, model, created } = answer;
+  let changed = isThere(answer.object) && answer.object !== object;
+  answer.object = object;
   if (typeof id !== "string" || id === "") {
-    answer.id = typeof id === "number" || typeof id === "bigint" ? String(id) : known.id;
-    changed = true;
-  }
-  if (answer.object !== object) {
-    answer.object = object;
-    changed = true;
+    answer.id = typeof id === "number" ? String(id) : known.id;
+    changed ||= isThere(id) && id !== "";
   }
   if (typeof created !== "number" || !Number.isSafeInteger(created) || created < 0) {
     answer.created = readCount(created, Math.floor) ?? known.created;
-    changed = true;
+    changed ||= isThere(created);
   }
   if (typeof model !== "string" || model === "") {
     answer.model = known.model;
-    changed = true;
+    changed ||= isThere(model) && model !== "";
   }
   return changed;
+}
+
+function isThere(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 const COUNTS = ["prompt_tokens", "completion_tokens", "total_tokens"] as const;
@@ -159,9 +170,8 @@ export function tidyUsage(answer: Json): boolean {
   }
   let changed = false;
   for (const [other, name] of OTHER_NAMES) {
-    const count = readCount(usage[other]);
-    if (usage[name] !== undefined || count === undefined) continue;
-    usage[name] = count;
+    if (usage[name] !== undefined || !isCount(usage[other])) continue;
+    usage[name] = usage[other];
     changed = true;
   }
   for (const name of COUNTS) changed = tidyCount(usage, name) || changed;
@@ -180,25 +190,23 @@ export function tidyUsage(answer: Json): boolean {
   const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = usage;
   if (typeof prompt === "number" && typeof completion === "number" && total === undefined) {
     usage.total_tokens = prompt + completion;
-    changed = true;
-  }
-  if (Object.values(usage).every((value) => value === null)) {
-    delete answer.usage;
-    changed = true;
   }
   return changed;
 }
 
+/** Takes away a count that is none. Nothing is guessed: people pay by these numbers. */
 function tidyCount(holder: Json, name: string): boolean {
   const value = holder[name];
-  if (value === undefined || (typeof value === "number" && Number.isSafeInteger(value) && value >= 0)) return false;
-  const count = readCount(value);
-  if (count === undefined) delete holder[name];
-  else holder[name] = count;
+  if (value === undefined || isCount(value)) return false;
+  delete holder[name];
   return true;
 }
 
-/** A count written as a number or as digits; `undefined` for everything else. */
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A whole number written as a number or as digits; `undefined` for everything else. */
 export function readCount(value: unknown, round: (value: number) => number = Math.round): number | undefined {
   const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   if (typeof number !== "number" || !Number.isFinite(number) || number < 0) return undefined;
@@ -253,7 +261,7 @@ const FINISH_REASONS: ReadonlySet<unknown> = new Set<FinishReason>([
   "function_call",
 ]);
 
-export function isFinishReason(value: unknown): value is FinishReason {
+function isFinishReason(value: unknown): value is FinishReason {
   return FINISH_REASONS.has(value);
 }
 
@@ -268,7 +276,7 @@ export function readFinishReason(value: unknown): { reason: FinishReason | "erro
 }
 
 /** What stands in `content`, told apart. */
-export interface ReadContent {
+interface ReadContent {
   content: string;
   reasoning: string;
   refusal: string;

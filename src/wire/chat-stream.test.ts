@@ -430,7 +430,7 @@ describe("odd forms", () => {
     expect(words(text)).toBe(expected);
   });
 
-  it("reads usage written as text, inside a choice, and by other names", () => {
+  it("reads usage inside a choice and by other names, and guesses no count", () => {
     const usageOf = (value: object) => {
       const reader = chatStreamFilter();
       reader.push(Buffer.from(events(value)));
@@ -438,12 +438,12 @@ describe("odd forms", () => {
       return reader.usageChunk?.usage;
     };
     const told = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
-    expect(
-      usageOf(chunk({}, null, { usage: { prompt_tokens: "1", completion_tokens: 2.0, total_tokens: -1 } })),
-    ).toEqual(told);
+    const odd = { prompt_tokens: "1", completion_tokens: 2.5, total_tokens: -1 };
+    expect(usageOf(chunk({}, null, { usage: odd }))).toEqual({});
     expect(usageOf(chunk({}, null, { usage: { input_tokens: 1, output_tokens: 2 } }))).toMatchObject(told);
     expect(usageOf({ id: "c", choices: [{ index: 0, delta: {}, usage: told }] })).toEqual(told);
-    expect(usageOf(chunk({}, null, { usage: { prompt_tokens: null, prompt_tokens_details: [] } }))).toBeUndefined();
+    expect(usageOf(chunk({}, null, { usage: { prompt_tokens: null, prompt_tokens_details: [] } }))).toEqual({});
+    expect(usageOf(chunk({}, null, { usage: [] }))).toBeUndefined();
     expect(usageOf(chunk({}, null, { usage: { cost: 0.1, prompt_tokens: null } }))).toEqual({ cost: 0.1 });
   });
 });
@@ -481,7 +481,11 @@ describe("errors with a good status", () => {
     ["a list", JSON.stringify([{ error: { code: 400, message: "boom" } }]), "!upstream_error: boom"],
     ["a bare line", `${half}http: boom\n`, "Half!stream_error: http: boom"],
     ["bare JSON", `${half}{"error":{"message":"boom"}}\n`, "Half!stream_error: boom"],
-    ["text as data", half + events("Internal error: boom"), "Half!stream_error: Internal error: boom"],
+    [
+      "text as data",
+      half + events("Internal error: boom"),
+      "Half!bad_response: an event of the stream is not JSON: Internal error: boom",
+    ],
     ["broken JSON as data", half + events('{"id":'), "Half!bad_response: an event of the stream is not JSON"],
     [
       "a web page",
@@ -491,7 +495,7 @@ describe("errors with a good status", () => {
     ["a text instead of an answer", "boom", "!bad_response: boom"],
     ["nothing", "", "!bad_response: the answer was empty"],
     ["broken JSON", '{"id":"c1","choices":[{"me', "!bad_response: the answer is not valid JSON"],
-    ["no answer in it", '{"id":"c1"}', "!bad_response: the answer holds no choices"],
+    ["no answer in it", '{"id":"c1","choices":[]}', "!bad_response: the answer holds no choices"],
     [
       "no [DONE] and no usage",
       events(say("a"), chunk({}, "stop")),

@@ -1,6 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { ZephError } from "../errors/zeph-error.ts";
+import { scrub } from "../internal/redact.ts";
 import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
+import { type OrdinaryEvent, ordinaryEvent } from "./chat-ordinary.ts";
 import {
   type ChatChunk,
   type ChatChunkChoice,
@@ -32,15 +33,15 @@ export type ChatStreamEnd =
   | { readonly state: "cut" | "error"; readonly error: ZephError };
 
 /** What a stream brings, piece by piece. `raw` are bytes that may be passed on as they came; absent where they may not. */
-export type ChatPiece =
+type ChatPiece =
   | { readonly type: "chunk"; readonly chunk: ChatChunk; readonly isUnchanged: boolean; readonly raw?: Uint8Array }
   | { readonly type: "done"; readonly isUnchanged: boolean; readonly raw?: Uint8Array };
 
 export interface ChatStreamReader {
   /** Takes bytes as they arrive, cut anywhere. Never throws. */
   push(bytes: Uint8Array): readonly ChatPiece[];
-  /** The bytes have ended. */
-  end(): { readonly pieces: readonly ChatPiece[]; readonly end: ChatStreamEnd };
+  /** The bytes have ended: in order, or broken off. */
+  end(isBroken?: boolean): { readonly pieces: readonly ChatPiece[]; readonly end: ChatStreamEnd };
   /** Set as soon as the stream is known to have failed; nothing comes after it. */
   readonly error: ZephError | undefined;
   /** Whether `[DONE]` has come: everything was said, whatever happens to the connection. */
@@ -71,8 +72,8 @@ export function chatStreamReader(options: ChatStreamOptions = {}): ChatStreamRea
       core.push(bytes);
       return taken();
     },
-    end() {
-      const end = core.end();
+    end(isBroken) {
+      const end = core.end(isBroken);
       return { pieces: taken(), end };
     },
     get error() {
@@ -88,7 +89,7 @@ export function chatStreamReader(options: ChatStreamOptions = {}): ChatStreamRea
 export interface ChatStreamFilter extends Omit<ChatStreamReader, "push" | "end"> {
   /** Bytes to pass on: the very bytes that came where nothing had to change. Whole events only; often none. */
   push(bytes: Uint8Array): Uint8Array | undefined;
-  end(): { readonly bytes: Uint8Array | undefined; readonly end: ChatStreamEnd };
+  end(isBroken?: boolean): { readonly bytes: Uint8Array | undefined; readonly end: ChatStreamEnd };
   /** The last chunk that told what the answer costs. */
   readonly usageChunk: ChatChunk | undefined;
 }
@@ -99,22 +100,30 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
   /** Bytes that follow each other in memory go out as one. */
   let run: { readonly memory: ArrayBufferLike; readonly from: number; to: number } | undefined;
 
+  /** What was written anew and is not bytes yet. */
+  let text = "";
+
+  function endText(): void {
+    if (text !== "") parts.push(encoder.encode(text));
+    text = "";
+  }
   function endRun(): void {
-    if (run !== undefined) parts.push(Buffer.from(run.memory, run.from, run.to - run.from));
+    if (run !== undefined) parts.push(new Uint8Array(run.memory, run.from, run.to - run.from));
     run = undefined;
   }
-  function write(text: string): void {
+  function write(more: string): void {
     endRun();
-    parts.push(Buffer.from(text));
+    text += more;
   }
   function taken(): Uint8Array | undefined {
     endRun();
+    endText();
     const given = parts;
     if (given.length === 0) return undefined;
     parts = [];
-    return given.length === 1 ? given[0] : Buffer.concat(given);
+    return given.length === 1 ? given[0] : concat(given);
   }
-  function pass(buffer: Buffer, start: number, end: number): void {
+  function pass(buffer: Uint8Array, start: number, end: number): void {
     const memory = buffer.buffer;
     const from = buffer.byteOffset + start;
     if (run?.memory === memory && run.to === from) {
@@ -122,6 +131,7 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
       return;
     }
     endRun();
+    endText();
     run = { memory, from, to: from + end - start };
   }
   const core = chatStream(options, {
@@ -135,8 +145,8 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
       core.push(bytes);
       return taken();
     },
-    end() {
-      const end = core.end();
+    end(isBroken) {
+      const end = core.end(isBroken);
       if (end.state === "finishedWithoutDone") write(DONE_EVENT);
       return { bytes: taken(), end };
     },
@@ -160,18 +170,9 @@ interface Sink {
   /** Whether chunks are wanted also where their bytes may be passed on. */
   readonly wantsChunks: boolean;
   /** An event, or what stands between events (without a chunk), that may go on as it came. */
-  pass(buffer: Buffer, start: number, end: number, chunk: ChatChunk | undefined): void;
+  pass(buffer: Uint8Array, start: number, end: number, chunk: ChatChunk | undefined): void;
   write(chunk: ChatChunk): void;
-  done(raw: Buffer | undefined): void;
-}
-
-/** An ordinary event: all that follow with the same bytes around their text mean the same. */
-interface Template {
-  readonly before: Buffer;
-  readonly after: Buffer;
-  readonly chunk: ChatChunk;
-  readonly field: "content" | "reasoning_content" | "reasoning";
-  readonly choice: OpenChoice;
+  done(raw: Uint8Array | undefined): void;
 }
 
 function chatStream(options: ChatStreamOptions, sink: Sink) {
@@ -184,9 +185,9 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   let isDone = false;
   let bare = "";
   let usageChunk: ChatChunk | undefined;
-  let template: Template | undefined;
+  let ordinary: OrdinaryEvent | undefined;
   /** A chunk with a finish reason waits for what comes next: some servers go on speaking. */
-  let waiting: { chunk: ChatChunk; raw: Buffer | undefined; notes: Buffer[] } | undefined;
+  let waiting: { chunk: ChatChunk; raw: Uint8Array | undefined; notes: Uint8Array[] } | undefined;
 
   function notice(text: string): void {
     if (!notices.includes(text) && notices.length < MAX_NOTICES) notices.push(text);
@@ -203,7 +204,11 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   // Events
 
   function onEvent(event: SseEvent): void {
-    if (error !== undefined || isDone) return;
+    if (error !== undefined) return;
+    if (isDone) {
+      if (event.dataLines === 0 && event.isFinished) sink.pass(event.buffer, event.start, event.end, undefined);
+      return;
+    }
     if (event.bare !== "") onBare(event);
     if (event.dataLines === 0) {
       if (event.bare !== "" || !event.isFinished || event.hasLoneReturn) return;
@@ -229,7 +234,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       return;
     }
     const raw =
-      event.isFinished && event.dataLines === 1 && !event.hasLoneReturn && data === text && event.bare === ""
+      event.isFinished && !event.hasLoneReturn && data === text && event.bare === ""
         ? event.buffer.subarray(event.start, event.end)
         : undefined;
     onValue(value, raw, isOwn);
@@ -264,11 +269,12 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   function onText(data: string): void {
     const words = data.trim();
     if (words === "" || IDLE_WORDS.test(words)) return;
-    if (/^[[{]/.test(words)) fail(new ZephError("bad_response", { detail: "an event of the stream is not JSON" }));
-    else fail(serverError(words.startsWith("<") ? pageTitle(words) : words, "stream_error"));
+    const fault = "an event of the stream is not JSON";
+    const said = words.startsWith("<") ? pageTitle(words) : words;
+    fail(new ZephError("bad_response", { detail: /^[[{]/.test(words) ? fault : `${fault}: ${scrub(said)}` }));
   }
 
-  function onValue(value: unknown, raw: Buffer | undefined, isOwn: boolean): void {
+  function onValue(value: unknown, raw: Uint8Array | undefined, isOwn: boolean): void {
     if (Array.isArray(value)) {
       for (const each of value) if (isRecord(each)) onValue(each, undefined, isOwn);
       return;
@@ -286,7 +292,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   // Chunks
 
-  function onChunk(value: Json, raw: Buffer | undefined, told: ZephError | undefined): void {
+  function onChunk(value: Json, raw: Uint8Array | undefined, told: ZephError | undefined): void {
     let isUnchanged = raw !== undefined;
     if (typeof value.id === "string" && known.id === "") known.id = value.id;
     else if (typeof value.id === "number" && known.id === "") known.id = String(value.id);
@@ -307,7 +313,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     const before: Json[] = [];
     const tidied: Json[] = [];
     let waits = false;
-    let simple: { field: Template["field"]; choice: OpenChoice } | undefined;
+    let single: OpenChoice | undefined;
     const list = Array.isArray(value.choices) ? value.choices : [];
     if (list !== value.choices) isUnchanged = false;
     for (const [position, given] of list.entries()) {
@@ -320,8 +326,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       if (result.rest !== undefined) before.push({ index: given.index, delta: result.rest, finish_reason: null });
       if (result.failure !== undefined) failure ??= result.failure;
       if (given.finish_reason !== null || result.choice.isProvisional) waits = true;
-      if (result.isSimple !== undefined && list.length === 1)
-        simple = { field: result.isSimple, choice: result.choice };
+      single = list.length === 1 ? result.choice : undefined;
       tidied.push(given);
     }
     if (!isUnchanged) value.choices = tidied;
@@ -342,7 +347,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     }
     if (waits) waiting = { chunk, raw: isUnchanged ? raw : undefined, notes: [] };
     else if (isUnchanged && raw !== undefined) {
-      if (simple !== undefined && !isRecord(chunk.usage)) template = learn(raw, chunk, simple.field, simple.choice);
+      if (single !== undefined && !isRecord(chunk.usage)) ordinary = ordinaryEvent(raw, chunk, single) ?? ordinary;
       sink.pass(raw, 0, raw.length, chunk);
     } else if (tidied.length > 0 || list.length === 0) sink.write(chunk);
   }
@@ -383,8 +388,6 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     /** What must go out before the finish reason. */
     readonly rest?: Json;
     readonly failure?: ZephError;
-    /** The field, when this is a piece of text and nothing else. */
-    readonly isSimple?: Template["field"];
   }
 
   function tidyChoice(given: Json, position: number): TidiedChoice {
@@ -405,17 +408,14 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     if (choice.tidy(delta)) isChanged = true;
     const { reason, notice: told } = readFinishReason(given.finish_reason);
     if (told !== undefined) notice(told);
-    const isSimple = reason === null && !isChanged ? simpleField(given, delta, choice) : undefined;
     if (reason === null || reason === "error") {
-      if (given.finish_reason !== null) {
-        given.finish_reason = null;
-        isChanged = true;
-      }
+      if (given.finish_reason !== undefined && given.finish_reason !== null) isChanged = true;
+      given.finish_reason = null;
       const failure =
         reason === "error"
           ? new ZephError("stream_error", { detail: "the endpoint gave up in the middle of the answer" })
           : undefined;
-      return { choice, isChanged, ...(failure && { failure }), ...(isSimple && { isSimple }) };
+      return { choice, isChanged, ...(failure && { failure }) };
     }
     const rest = choice.rest(reason === "length");
     const meant = choice.meantReason(reason);
@@ -467,35 +467,30 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     error ??= thrown;
   }
 
-  // The quick way
-
-  function skim(buffer: Buffer, start: number, limit: number): number {
-    if (template === undefined || error !== undefined || isDone || waiting !== undefined) return 0;
-    const { before, after, choice, field } = template;
-    const from = start + before.length;
-    if (from + after.length > limit || before.compare(buffer, start, from) !== 0) return 0;
-    if (!choice.isPlain(field)) return 0;
-    const at = endOfText(buffer, from, limit);
-    if (at === -1) return 0;
-    const end = at + after.length;
-    if (end > limit || after.compare(buffer, at, end) !== 0) return 0;
-    sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, buffer.toString("utf8", from, at)) : undefined);
+  /** The quick way past events like the one before. */
+  function skim(buffer: Uint8Array, start: number, limit: number): number {
+    if (ordinary === undefined || error !== undefined || isDone || waiting !== undefined) return 0;
+    const end = ordinary.match(buffer, start, limit);
+    if (end > 0) sink.pass(buffer, start, end, sink.wantsChunks ? ordinary.chunkOf(buffer, start, end) : undefined);
     return end;
+  }
+
+  function guarded(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
+    }
   }
 
   const events: SseReader = sseReader({ event: onEvent, skim });
 
   return {
     push(bytes: Uint8Array): void {
-      if (error !== undefined || isDone) return;
-      try {
-        events.push(bytes);
-      } catch (thrown) {
-        fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
-      }
+      if (error === undefined) guarded(() => events.push(bytes));
     },
-    end(): ChatStreamEnd {
-      if (error === undefined && !isDone) events.end();
+    end(isBroken = false): ChatStreamEnd {
+      if (error === undefined) guarded(() => events.end());
       if (error !== undefined) return { state: "error", error };
       const isFinished = choices.size > 0 && [...choices.values()].every((choice) => choice.isFinished);
       if (bare !== "" && !isFinished) {
@@ -504,11 +499,11 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       }
       if (isDone) return { state: "complete" };
       finishChoices();
-      if (isFinished && usageChunk !== undefined && options.needsDone === false) {
+      if (!isBroken && isFinished && usageChunk !== undefined && options.needsDone === false) {
         notice("the endpoint did not mark the end of its answer");
         return { state: "finishedWithoutDone" };
       }
-      return { state: "cut", error: new ZephError("stream_cut", { detail: "the stream ended without [DONE]" }) };
+      return { state: "cut", error: streamCut(isBroken) };
     },
     get error() {
       return error;
@@ -526,9 +521,6 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 const MAX_NOTICES = 8;
 /** Comments that wait with a chunk. */
 const MAX_NOTES = 64;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const LESS_THAN = 0x3c;
 
 const DONE = /^\s*"?\[DONE\]"?\s*$/i;
 const ERROR_EVENT = /^(?:.*[._-])?error$/i;
@@ -549,6 +541,11 @@ export function pageTitle(page: string): string {
     : `a web page came instead of an answer: ${title[1].trim()}`;
 }
 
+function streamCut(isBroken: boolean): ZephError {
+  const detail = isBroken ? "the connection was closed" : "the stream ended without [DONE]";
+  return new ZephError("stream_cut", { detail });
+}
+
 /** The model that was asked. */
 export function modelOf({ request }: Pick<ChatReadOptions, "request">): string {
   const model = request?.()?.model;
@@ -556,7 +553,7 @@ export function modelOf({ request }: Pick<ChatReadOptions, "request">): string {
 }
 
 export function drawId(): string {
-  return `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
+  return `call_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`;
 }
 
 function hasWords(choice: unknown): boolean {
@@ -578,61 +575,15 @@ function isText(value: unknown): boolean {
   return typeof value === "string" && value !== "";
 }
 
-/** The one field of a delta that holds text, when nothing else does and the text has left nothing behind. */
-function simpleField(given: Json, delta: Json, choice: OpenChoice): Template["field"] | undefined {
-  if (given.logprobs !== undefined && given.logprobs !== null) return undefined;
-  const filled = Object.keys(delta).filter((name) => isFilled(delta[name]));
-  const [field, other] = filled.filter((name) => name !== "reasoning_content" || delta.reasoning === undefined);
-  if (other !== undefined) return undefined;
-  if (field !== "content" && field !== "reasoning_content" && field !== "reasoning") return undefined;
-  return choice.isPlain(field) ? field : undefined;
-}
+const encoder = new TextEncoder();
 
-function isFilled(value: unknown): boolean {
-  return value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0);
-}
-
-/** The bytes before and behind the text of an ordinary event. */
-function learn(raw: Buffer, chunk: ChatChunk, field: Template["field"], choice: OpenChoice): Template | undefined {
-  const name = Buffer.from(`"${field}"`);
-  const at = raw.indexOf(name);
-  if (at === -1 || raw.indexOf(name, at + 1) !== -1) return undefined;
-  if (field === "reasoning" && raw.includes('"reasoning_content"')) return undefined;
-  let from = at + name.length;
-  while (raw[from] === 0x20) from += 1;
-  if (raw[from] !== 0x3a) return undefined;
-  from += 1;
-  while (raw[from] === 0x20) from += 1;
-  if (raw[from] !== QUOTE) return undefined;
-  from += 1;
-  const end = endOfText(raw, from, raw.length);
-  if (end === -1) return undefined;
-  // Whatever stood in a longer text before the true field has to be the same again, so nothing can be mistaken.
-  return { before: Buffer.from(raw.subarray(0, from)), after: Buffer.from(raw.subarray(end)), chunk, field, choice };
-}
-
-/** Where the JSON text that begins here ends; -1 where it holds what is looked at in full: a possible tag, a fault. */
-function endOfText(bytes: Buffer, from: number, limit: number): number {
-  for (let at = from; at < limit; at += 1) {
-    const byte = bytes[at];
-    if (byte === QUOTE) return at;
-    if (byte === undefined || byte < 0x20 || byte === LESS_THAN) return -1;
-    if (byte !== BACKSLASH) continue;
-    at += 1;
-    // The short escapes; one by number may stand for anything.
-    const escaped = bytes[at];
-    if (escaped === undefined || !SHORT_ESCAPES.includes(escaped)) return -1;
+/** Several pieces as one. */
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
   }
-  return -1;
-}
-
-const SHORT_ESCAPES = Buffer.from('"\\/bfnrt');
-
-function refilled({ chunk, field }: Template, raw: string): ChatChunk {
-  const text: unknown = raw.includes("\\") ? parseJson(`"${raw}"`) : raw;
-  const [choice] = chunk.choices;
-  if (choice === undefined || typeof text !== "string") return chunk;
-  const delta = { ...choice.delta, [field]: text };
-  if (field === "reasoning") delta.reasoning_content = text;
-  return { ...chunk, choices: [{ ...choice, delta }] };
+  return all;
 }

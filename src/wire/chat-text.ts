@@ -2,7 +2,7 @@ import { scrub } from "../internal/redact.ts";
 import { type ChatReadOptions, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
 /** A call that a model wrote into its text, in tokens of its own. */
-export interface WrittenCall {
+interface WrittenCall {
   readonly name: string;
   readonly argumentsText: string;
   readonly id: string | undefined;
@@ -13,7 +13,7 @@ export type TextPiece =
   | { readonly type: "call"; readonly call: WrittenCall };
 
 /** Takes the text of one answer as it arrives and tells apart what stands in it. */
-export interface TextReader {
+interface TextReader {
   /** Nothing waits, and text without `<` needs no look. */
   readonly isPlain: boolean;
   push(text: string): readonly TextPiece[];
@@ -23,9 +23,9 @@ export interface TextReader {
   end(): readonly TextPiece[];
 }
 
-export interface TextReaderOptions {
-  /** False where the text is thinking already. */
-  readonly mayThink: boolean;
+interface TextReaderOptions {
+  /** What becomes of thinking between tags; `none` where the text is thinking already. */
+  readonly thinking: "apart" | "kept" | "none";
   /** Nobody waits for the first word: every beginning may turn out to be thinking. */
   readonly isPatient: boolean;
   readonly tools: OfferedTools;
@@ -125,9 +125,9 @@ const MAX_CALL_CHARS = 1024 * 1024;
  * Tells thinking and written calls from the answer. Thinking counts at the beginning only: models that think in the
  * content do it first, and a tag further on belongs to the text. White space around tags is dropped, but only there.
  */
-export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOptions): TextReader {
+export function textReader({ thinking, isPatient, tools, notice }: TextReaderOptions): TextReader {
   type Phase = "start" | "suspect" | "thinking" | "after" | "plain";
-  let phase: Phase = mayThink ? "start" : "plain";
+  let phase: Phase = thinking === "none" ? "plain" : "start";
   let held = "";
   let closing = "";
   let hasThought = false;
@@ -135,6 +135,8 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
   /** The call that is being written. */
   let open: CallForm | undefined;
   let trimNext = false;
+  /** The first characters of a text that began with a tag, where tags are kept. */
+  let beginning: string | undefined;
   let out: TextPiece[] = [];
   /** The last character of the answer that went out. */
   let lastGiven = "\n";
@@ -164,6 +166,14 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
     const last = out.at(-1);
     if (last?.type === type) out[out.length - 1] = { type, text: last.text + text };
     else out.push({ type, text });
+  }
+
+  /** Tags that are kept: whether the text begins with one decides what its closing tag means. */
+  function noteBeginning(text: string): void {
+    beginning += text.slice(0, MAX_MARK_CHARS);
+    const found = OPENINGS.some((opening) => beginning?.startsWith(opening) === true);
+    if (found) hasThought = true;
+    if (found || !OPENINGS.some((opening) => opening.startsWith(beginning ?? ""))) beginning = undefined;
   }
 
   function wait(marks: readonly string[], maxChars: number): false {
@@ -205,6 +215,12 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
   function start(isEnd: boolean): boolean {
     const begun = held.trimStart();
     if (begun === "" && !isEnd) return false;
+    if (thinking === "kept" && begun.startsWith("<")) {
+      beginning = "";
+      noteBeginning(begun);
+      phase = "plain";
+      return true;
+    }
     const pair = THINKING.find(([opening]) => begun.startsWith(opening));
     if (pair !== undefined) {
       held = begun.slice(pair[0].length);
@@ -218,9 +234,12 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
       return true;
     }
     const lower = begun.slice(0, MAX_THOUGHT_CHARS).toLowerCase();
+    // Models speak in whole words: the beginning of one says nothing, and must not wait.
+    const word = lower.trimEnd();
     const lone = findFirst(held, LONE_CLOSINGS);
     if (lone !== undefined || isPatient || THOUGHTS.some((thought) => lower.startsWith(thought))) phase = "suspect";
-    else if (!isEnd && THOUGHTS.some((thought) => thought.startsWith(lower))) return false;
+    else if (!isEnd && THOUGHTS.some((thought) => thought.startsWith(lower) && isWordEnd(thought, word.length)))
+      return false;
     else phase = "plain";
     return true;
   }
@@ -275,7 +294,7 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
       return false;
     }
     const { marks } = look();
-    const lookFor = hasThought || !mayThink ? marks : [...marks, ...LONE_CLOSINGS];
+    const lookFor = hasThought || thinking === "none" ? marks : [...marks, ...LONE_CLOSINGS];
     const found = findFirst(held, lookFor);
     if (found === undefined) {
       const keep = isEnd ? 0 : unfinishedLength(held, lookFor);
@@ -357,10 +376,11 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
 
   return {
     get isPlain() {
-      return phase === "plain" && held === "" && open === undefined && !trimNext;
+      return phase === "plain" && held === "" && open === undefined && !trimNext && beginning === undefined;
     },
     push(text) {
       held += text;
+      if (beginning !== undefined) noteBeginning(text);
       return goesOnWaiting(text) ? [] : run(false);
     },
     expectAnswer() {
@@ -376,6 +396,10 @@ export function textReader({ mayThink, isPatient, tools, notice }: TextReaderOpt
 /** Longer than every mark. */
 const MAX_MARK_CHARS = 64;
 const MAX_THOUGHT_CHARS = Math.max(...THOUGHTS.map(({ length }) => length));
+
+function isWordEnd(text: string, at: number): boolean {
+  return !/[a-z']/.test(text.charAt(at)) || !/[a-z']/.test(text.charAt(at - 1));
+}
 
 interface Found {
   readonly at: number;
@@ -528,7 +552,13 @@ function readTagged(text: string, tools: ReadonlyMap<string, Json> | undefined):
 /** One JSON call, a list of them, or one a line. */
 function readJsonCalls(text: string): WrittenCall[] {
   const whole = parseJson(text.trim());
-  const values = whole !== undefined ? [whole].flat() : text.trim().split("\n").map(parseJson);
+  const values =
+    whole !== undefined
+      ? [whole].flat()
+      : text
+          .trim()
+          .split("\n")
+          .map((line) => parseJson(line));
   return values.flatMap((value) => {
     const target = isRecord(value) && isRecord(value.function) ? value.function : value;
     if (!isRecord(target) || typeof target.name !== "string") return [];

@@ -11,7 +11,7 @@ function eventsOf(bytes: Uint8Array, cuts: readonly number[] = []) {
         name: event.name,
         data: event.dataLines === 0 ? undefined : event.data(),
         bare: event.bare,
-        raw: event.buffer.toString("latin1", event.start, event.end),
+        raw: Buffer.from(event.buffer.subarray(event.start, event.end)).toString("latin1"),
         isFinished: event.isFinished,
       }),
   });

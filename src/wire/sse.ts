@@ -6,7 +6,7 @@ import { ZephError } from "../errors/zeph-error.ts";
  */
 export interface SseEvent {
   /** Holds the bytes; they are never written to again. */
-  readonly buffer: Buffer;
+  readonly buffer: Uint8Array;
   /** Where the event begins in `buffer`, and where it ends: behind the empty line that closed it. */
   readonly start: number;
   readonly end: number;
@@ -24,13 +24,13 @@ export interface SseEvent {
   data(): string;
 }
 
-export interface SseListener {
+interface SseListener {
   event(event: SseEvent): void;
   /**
    * Asked at the beginning of each event, when the bytes up to `limit` are there: gives the end of the event where it
    * dealt with it by itself, otherwise 0. So the many events that look like the one before need not be taken apart.
    */
-  skim?(buffer: Buffer, start: number, limit: number): number;
+  skim?(buffer: Uint8Array, start: number, limit: number): number;
 }
 
 /** Takes the bytes of one stream as they arrive. */
@@ -60,7 +60,7 @@ export function sseReader(listener: SseListener, maxEventBytes: number = MAX_EVE
   /** Whether `buffer` is our own, so that more may be written behind what is there. */
   let isOwn = false;
   /** What holds the unfinished event, and how much of it is filled. */
-  let buffer: Buffer = EMPTY;
+  let buffer: Uint8Array = EMPTY;
   let limit = 0;
   /** Offsets in `buffer`: of the event, of the line, and of the first byte that has not been looked at. */
   let start = 0;
@@ -70,7 +70,7 @@ export function sseReader(listener: SseListener, maxEventBytes: number = MAX_EVE
 
   function take(bytes: Uint8Array): void {
     if (start === limit) {
-      buffer = asBuffer(bytes);
+      buffer = bytes;
       limit = buffer.length;
       start = 0;
       line = 0;
@@ -81,8 +81,8 @@ export function sseReader(listener: SseListener, maxEventBytes: number = MAX_EVE
     const needed = limit + bytes.length;
     if (buffer.length < needed || !isOwn) {
       // Twice as much as is needed: an event in thousands of pieces is copied a few times, not thousands of times.
-      const wider = Buffer.allocUnsafeSlow(2 * (rest + bytes.length));
-      buffer.copy(wider, 0, start, limit);
+      const wider = new Uint8Array(2 * (rest + bytes.length));
+      wider.set(buffer.subarray(start, limit));
       buffer = wider;
       isOwn = true;
       line -= start;
@@ -131,7 +131,7 @@ export function sseReader(listener: SseListener, maxEventBytes: number = MAX_EVE
     }
   }
 
-  function close(bytes: Buffer, end: number, isFinished: boolean): void {
+  function close(bytes: Uint8Array, end: number, isFinished: boolean): void {
     open.close(bytes, start, end, isFinished);
     listener.event(open);
     open.clear();
@@ -169,15 +169,18 @@ export function sseReader(listener: SseListener, maxEventBytes: number = MAX_EVE
   };
 }
 
-const EMPTY = Buffer.alloc(0);
+const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
+/** Keeps byte order marks inside: only the one in front of a stream is none of its characters. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const MARK = [0xef, 0xbb, 0xbf];
-const DATA = Buffer.from("data");
-const NAME = Buffer.from("event");
-const IGNORED = ["id", "retry"].map((name) => Buffer.from(name));
+const DATA = encoder.encode("data");
+const NAME = encoder.encode("event");
+const IGNORED = ["id", "retry"].map((name) => encoder.encode(name));
 
 /** The event that is being read. Offsets of its lines are kept relative to its beginning: its bytes may move. */
 class OpenEvent implements SseEvent {
-  buffer: Buffer = EMPTY;
+  buffer: Uint8Array = EMPTY;
   start = 0;
   end = 0;
   name = "";
@@ -189,7 +192,7 @@ class OpenEvent implements SseEvent {
   private firstEnd = 0;
   private more: number[] | undefined;
 
-  line(bytes: Buffer, start: number, from: number, to: number): void {
+  line(bytes: Uint8Array, start: number, from: number, to: number): void {
     if (bytes[from] === COLON) return;
     if (isField(bytes, DATA, from, to)) {
       let value = Math.min(from + DATA.length + 1, to);
@@ -203,21 +206,21 @@ class OpenEvent implements SseEvent {
         this.more.push(value - start, to - start);
       }
     } else if (isField(bytes, NAME, from, to)) {
-      this.name = bytes.toString("utf8", Math.min(from + NAME.length + 1, to), to).trim();
+      this.name = decode(bytes, Math.min(from + NAME.length + 1, to), to).trim();
     } else if (!IGNORED.some((field) => isField(bytes, field, from, to)) && this.bare.length < MAX_BARE_CHARS) {
-      const text = bytes.toString("utf8", from, Math.min(to, from + MAX_BARE_CHARS));
+      const text = decode(bytes, from, Math.min(to, from + MAX_BARE_CHARS));
       this.bare = this.bare === "" ? text : `${this.bare}\n${text}`;
     }
   }
   data(): string {
     const { buffer, start, firstStart, firstEnd, more } = this;
-    let text = this.dataLines === 0 ? "" : buffer.toString("utf8", start + firstStart, start + firstEnd);
+    let text = this.dataLines === 0 ? "" : decode(buffer, start + firstStart, start + firstEnd);
     for (let at = 0; more !== undefined && at < more.length; at += 2) {
-      text += `\n${buffer.toString("utf8", start + (more[at] ?? 0), start + (more[at + 1] ?? 0))}`;
+      text += `\n${decode(buffer, start + (more[at] ?? 0), start + (more[at + 1] ?? 0))}`;
     }
     return text;
   }
-  close(bytes: Buffer, start: number, end: number, isFinished: boolean): void {
+  close(bytes: Uint8Array, start: number, end: number, isFinished: boolean): void {
     this.buffer = bytes;
     this.start = start;
     this.end = end;
@@ -233,15 +236,16 @@ class OpenEvent implements SseEvent {
 }
 
 /** Whether a line is this field, with or without a colon behind its name. */
-function isField(bytes: Buffer, field: Buffer, from: number, to: number): boolean {
+function isField(bytes: Uint8Array, field: Uint8Array, from: number, to: number): boolean {
   const behind = from + field.length;
   if (behind > to || (behind < to && bytes[behind] !== COLON)) return false;
   for (let at = 0; at < field.length; at += 1) if (bytes[from + at] !== field[at]) return false;
   return true;
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** A part of the bytes as text. */
+export function decode(bytes: Uint8Array, from = 0, to: number = bytes.length): string {
+  return decoder.decode(bytes.subarray(from, to));
 }
 
 function tooLarge(): ZephError {

@@ -9,7 +9,7 @@ import type { ServeFlags } from "../../src/cli/serve-choices.ts";
 import { LOCAL_KEY_NAME } from "../../src/gateway/local-key.ts";
 import { systemClock } from "../../src/internal/clock.ts";
 import { Secret } from "../../src/internal/secret.ts";
-import { localDay } from "../../src/journal/spending.ts";
+import { localDay, parseSpending } from "../../src/journal/spending.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { type TestCli, testCli } from "../support/cli-context.ts";
@@ -99,6 +99,16 @@ describe("zeph serve", () => {
       requestId: answer._request_id,
     });
     expect(await first.stop()).toBe(0);
+    const ledger = await readFile(join(home, ".local/state/zeph/spent.jsonl"), "utf8");
+    expect(parseSpending(ledger)).toMatchObject([
+      {
+        provider: "box",
+        model: CHAT,
+        answers: 1,
+        outputTokens: answer.usage?.completion_tokens,
+        usd: expect.any(Number),
+      },
+    ]);
     await expect(client.models.list()).rejects.toThrow();
     expect(first.stderr()).not.toContain(key);
 
@@ -319,8 +329,8 @@ describe("the command line", () => {
     const cli = testCli({ homeDir: home, env: { [KEY_NAME]: sandbox.broker.keys.good } });
     const world = { ...cli.context, fetch: globalThis.fetch, signal: controller.signal, clock: systemClock };
     const running = runCli(["serve", "-p", "0", "--no-auth", "--alias", "a=x", "--alias", "b=y", "--quiet"], world);
-    await until(() => cli.stdout().includes("Aliases") || cli.stderr() !== "");
-    expect(cli.stdout()).toContain("a = x, b = y");
+    await until(() => cli.stdout().includes("Aliases") || cli.stderr().includes("✗"));
+    expect(cli.stdout(), cli.stderr()).toContain("a = x, b = y");
     controller.abort();
     expect(await running).toBe(0);
   });

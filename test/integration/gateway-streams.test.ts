@@ -53,12 +53,28 @@ describe("bytes", () => {
     expect(own.records[0]).toMatchObject({ outcome: "complete", usage: { promptTokens: 3, completionTokens: 4 } });
   });
 
-  it("of every known form of chunk pass as they come", async () => {
-    for (const name of ["text", "tool-call", "tool-call-double", "reasoning", "think-tags", "usage-only"]) {
+  it("of every form of chunk that clients can read pass as they come", async () => {
+    for (const name of ["text", "tool-call", "reasoning", "reasoning-content", "think-tags"]) {
       const frames = [...fixtureFrames(name), DONE];
       await using endpoint = await scriptedEndpoint((_request, response) => sendEvents(response, frames));
       await using own = await startGateway({ baseURL: endpoint.baseURL });
       expect(await (await own.ask("/chat/completions", chat)).text()).toBe(frames.join(""));
+    }
+  });
+
+  it("of forms that clients fall over are put right", async () => {
+    for (const [name, shown, gone] of [
+      ["tool-call-double", '"arguments":"{\\"city\\": \\"Tōkyō\\", \\"unit\\": \\"C\\"}"', '"index":1'],
+      ["tool-call-object", '"arguments":"{\\"city\\":\\"Tōkyō\\"}"', '"id":""'],
+      ["usage-only", '"choices":[]', "nothing"],
+    ] as const) {
+      const frames = [...fixtureFrames(name), DONE];
+      await using endpoint = await scriptedEndpoint((_request, response) => sendEvents(response, frames));
+      await using own = await startGateway({ baseURL: endpoint.baseURL });
+      const text = await (await own.ask("/chat/completions", chat)).text();
+      expect(text).toContain(shown);
+      expect(text).not.toContain(gone);
+      expect(text.endsWith(DONE)).toBe(true);
     }
   });
 
@@ -409,15 +425,16 @@ describe("always-stream", () => {
   });
 
   it("passes whole answers and refusals of an upstream that does not stream", async () => {
+    const message = { role: "assistant", content: "hi" };
+    const choices = [{ index: 0, message, finish_reason: "stop" }];
+    const whole = { id: "c1", object: "chat.completion", created: 1, model: "m", choices };
     await using endpoint = await scriptedEndpoint((_request, response, count) =>
       count === 1
-        ? sendJson(response, 200, { object: "chat.completion" })
+        ? sendJson(response, 200, whole)
         : sendJson(response, 429, { error: { message: "slow down" } }, { "retry-after": "3" }),
     );
     await using own = await startGateway({ baseURL: endpoint.baseURL }, { upstreamMode: "always-stream" });
-    expect(await (await own.ask("/chat/completions", { model: "m", messages: HELLO })).json()).toEqual({
-      object: "chat.completion",
-    });
+    expect(await (await own.ask("/chat/completions", { model: "m", messages: HELLO })).json()).toEqual(whole);
     const refused = await own.ask("/chat/completions", { model: "m", messages: HELLO });
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "3"]);
   });

@@ -6,7 +6,7 @@ import { logLine } from "../../gateway/log-line.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { openUpstream } from "../local-endpoint.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
-import { escapeUnseen } from "../render/json.ts";
+import { escapeUnseen, toSafeJson } from "../render/json.ts";
 import { serveIntroduction } from "../render/serve-introduction.ts";
 import { isLoopbackHost, type ServeChoices, type ServeFlags, serveChoices } from "../serve-choices.ts";
 import { setupOf } from "../setup.ts";
@@ -28,6 +28,11 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
     key: localKey?.key ?? "none",
+    onNotice(text) {
+      if (flags.quiet === true) return;
+      const time = new Date(context.clock.nowMs()).toISOString();
+      context.stderr.write(`${toSafeJson({ time, event: "notice", text })}\n`);
+    },
     onRequest(record) {
       if (flags.quiet === true) return;
       context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`);
@@ -52,6 +57,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening);
+  await upstream.flush();
   return EXIT.ok;
 };
 

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { AskFlags } from "../commands/ask.ts";
 import type { ModelsFlags } from "../commands/models.ts";
 import type { ProvidersFlags } from "../commands/providers.ts";
+import type { UsageFlags } from "../commands/usage.ts";
 import type { Binding } from "./bind.ts";
 
 export function addChatCommands(program: Command, { bind }: Binding): void {
@@ -9,10 +10,12 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
     withChatOptions(program.command("chat").description("talk in the terminal; with words, as ask does")),
     ["prompt"],
     async (context, flags) => {
-      const [{ isConversation, runChat }, { chatDependencies }] = await Promise.all([
+      const [{ isConversation, runChat, setUpFirst }, { chatDependencies }] = await Promise.all([
         import("../commands/chat.ts"),
         import("../chat-dependencies.ts"),
       ]);
+      const ended = await setUpFirst(context, flags);
+      if (ended !== undefined) return ended;
       const kind = isConversation(context, flags) ? "conversation" : "question";
       return runChat(context, flags, await chatDependencies(context, flags, kind));
     },
@@ -27,6 +30,15 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
       ]);
       return runAsk(context, flags, await chatDependencies(context, flags, "question"));
     },
+  );
+  bind<UsageFlags>(
+    program
+      .command("usage")
+      .description("tokens and cost by day, provider and model, from this computer's own ledger")
+      .option("--days <number>", "how many days, today included; default 30")
+      .option("--csv", "a line for each day, provider and model, for a spreadsheet"),
+    [],
+    async (context, flags) => (await import("../commands/usage.ts")).runUsage(context, flags),
   );
   bind<ModelsFlags>(
     program

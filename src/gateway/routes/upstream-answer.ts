@@ -37,7 +37,7 @@ export function noteUpstream({ exchange }: RouteContext, upstream: Headers): Rec
 }
 
 export function isEventStream(response: Response): boolean {
-  return response.headers.get("content-type")?.startsWith("text/event-stream") === true;
+  return /^\s*text\/event-stream\b/i.test(response.headers.get("content-type") ?? "");
 }
 
 /** Proxies on the way (nginx and others) must not hold a stream back. */

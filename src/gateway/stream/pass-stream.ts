@@ -80,7 +80,11 @@ export function passStream(
 
 /** An error inside a stream, in the form OpenAI clients look for. The empty line ends an event that was left open. */
 export function errorEvent(error: unknown): string {
-  return `\ndata: ${JSON.stringify(errorObject(toZephError(error)))}\n\n`;
+  const { code, detail } = toZephError(error);
+  const told = errorObject(toZephError(error));
+  // What the endpoint said about itself is passed on in its own words.
+  const shown = code === "stream_error" && detail !== undefined ? { error: { ...told.error, message: detail } } : told;
+  return `\ndata: ${JSON.stringify(shown)}\n\n`;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
