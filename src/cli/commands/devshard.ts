@@ -297,11 +297,9 @@ async function tellClosed(context: CliContext, world: DevshardWorld, escrowId: s
 }
 
 /** The chain may have settled or removed it meanwhile: another computer, or time. */
-async function refuseOver(world: DevshardWorld, { chainId, escrowId }: OpenEscrow): Promise<void> {
+async function isSettled(world: DevshardWorld, { chainId, escrowId }: OpenEscrow): Promise<boolean> {
   const row = await world.chain.escrow(escrowId, world.signal);
-  if (row?.settled === false) return;
-  // A settlement that this computer sent is looked up and told below.
-  if (row !== undefined) return;
+  if (row !== undefined) return row.settled;
   await updateOpenEscrow(world.stateFolder, { chainId, escrowId }, undefined, world.clock);
   throw new ZephError("devshard_not_found", {
     detail: `escrow ${escrowId} was removed from the chain; it is taken off the list`,
@@ -315,19 +313,26 @@ async function closeAndTell(
   world: DevshardWorld,
   escrow: OpenEscrow,
 ): Promise<number> {
-  await refuseOver(world, escrow);
+  const isOver = await isSettled(world, escrow);
   const session = await openSession(world, escrow);
   try {
     const { ledger, journal } = session;
     const spent = ledger.hostStats.reduce((sum, { cost }) => sum + cost, 0n);
     const question = `Settle escrow ${escrow.escrowId}? Its hosts get about ${formatGnk(spent + ledger.fees)}, about ${formatGnk(ledger.config.amount - spent - ledger.fees)} come back.`;
-    if (context.interactive && flags.yes !== true && !(await promptConfirm(context, question, { initial: true }))) {
+    if (
+      !isOver &&
+      context.interactive &&
+      flags.yes !== true &&
+      !(await promptConfirm(context, question, { initial: true }))
+    ) {
       throw new ZephError("cancelled");
     }
-    const settlement = await finalizeDevshard(session, {
-      signal: context.signal,
-      onStep: (step) => tellStep(context, step),
-    });
+    const settlement = isOver
+      ? settlementOf(ledger, new Map())
+      : await finalizeDevshard(session, {
+          signal: context.signal,
+          onStep: (step) => tellStep(context, step),
+        });
     const txHash = await settleEscrow(world, settlement, journal);
     return accountOf(context, escrow, settlement, txHash, session.ledger.config.group);
   } finally {
