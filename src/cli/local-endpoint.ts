@@ -26,20 +26,22 @@ export interface Upstream {
   flush(): Promise<void>;
 }
 
+type Cost = Pick<Spent, "usd" | "ngonka">;
+
 interface EndpointOptions
   extends Omit<LocalGatewayOptions, "upstream" | "key" | "secrets" | "checkBudget" | "onRequest"> {
   readonly key: Secret | "none";
-  /** Called when a request has ended. `costUsd` is what it cost, told or by the known prices. */
-  readonly onRequest: (record: ExchangeRecord, costUsd: number | undefined) => void;
+  /** Called when a request has ended. `cost`, where a model was asked: told, or by the known prices. */
+  readonly onRequest: (record: ExchangeRecord, cost: Cost | undefined) => void;
   /** Called with what a person should know about an answer. */
   readonly onNotice?: ((text: string) => void) | undefined;
 }
 
 /**
- * Opens what the local endpoint stands in front of; says what the user should know about it.
- * @param tell default: on standard error
- * Who names
+ * Opens what the local endpoint stands in front of; says what the user should know about it. Who names
  * a provider wants that one; only the default may be stood in for by `[llm] fallback`.
+ *
+ * @param tell default: on standard error
  */
 export async function openUpstream(
   context: CliContext,
@@ -108,7 +110,7 @@ async function dailyLimit(
   let isToldUnknown = false;
 
   /** By the provider's own price where the answer did not tell what it cost. */
-  function priced({ usage, model = "", fallbackProvider: standIn }: ExchangeRecord): Pick<Spent, "usd" | "ngonka"> {
+  function priced({ usage, model = "", fallbackProvider: standIn }: ExchangeRecord): Cost {
     if (usage?.costUsd !== undefined || standIn !== undefined) return { usd: usage?.costUsd };
     const known = findListed(models, model);
     const { promptUsdPer1M, completionUsdPer1M } = opened.config.pricing ?? known ?? {};
@@ -128,7 +130,7 @@ async function dailyLimit(
       return budget.check();
     },
     /** Writes down what a request took, where a model was asked and began to answer; gives back what it cost. */
-    count(record: ExchangeRecord): number | undefined {
+    count(record: ExchangeRecord): Cost | undefined {
       const { status, model, usage, fallbackProvider: standIn } = record;
       if (status < 200 || status >= 300 || model === undefined) return undefined;
       const cost = priced(record);
@@ -141,7 +143,7 @@ async function dailyLimit(
         isToldUnknown = true;
         tell("The cost of an answer is unknown, so the daily limit cannot count it; set pricing in the config\n");
       }
-      return cost.usd;
+      return cost;
     },
   };
 }

@@ -112,9 +112,11 @@ function readFiles(found: readonly ConfigFile[]) {
   let rest: ReturnType<typeof restrictLayer> = {};
   for (const { file, layer } of read) {
     if (file.trust !== "trusted") {
-      rest = isFault(layer)
-        ? { untrusted: unusable(file, describeFault(layer)) }
-        : restrictLayer(file, layer, own === undefined || isFault(own) ? undefined : own);
+      const fault = file.fault ?? (isFault(layer) ? describeFault(layer) : undefined);
+      rest =
+        fault !== undefined || isFault(layer)
+          ? { untrusted: unusable(file, fault ?? "") }
+          : restrictLayer(file, layer, own === undefined || isFault(own) ? undefined : own);
       continue;
     }
     if (isFault(layer)) {

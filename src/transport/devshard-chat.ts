@@ -1,4 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
+import { parseForeignJson } from "../internal/scan-json.ts";
 import { canonicalJson, promptHash } from "../wire/devshard/canonical-json.ts";
 import { STATUS } from "../wire/devshard/ledger.ts";
 import { reasonOf } from "./devshard-audit.ts";
@@ -297,7 +298,7 @@ interface Chunk {
 
 function parseObject(text: string): Json | undefined {
   try {
-    const json: unknown = JSON.parse(text);
+    const json = parseForeignJson(text);
     return typeof json === "object" && json !== null && !Array.isArray(json) ? (json as Json) : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,7 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
+import { jsonFault, parseForeignJson } from "../internal/scan-json.ts";
 import { type HostRefusal, readHostRefusal } from "../wire/devshard/host-answers.ts";
 import { type DevshardTx, type DiffJson, decodeTx, fromDiffJson, type SignedDiff } from "../wire/devshard/messages.ts";
 import { type DevshardSigner, requestDigest } from "../wire/devshard/signing.ts";
@@ -201,9 +202,9 @@ function malformed(what: string): ZephError {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseForeignJson(text);
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: "the host's answer is not JSON", cause });
+    throw new ZephError("bad_response", { detail: `the host's answer ${jsonFault(cause)}`, cause });
   }
 }
 
@@ -251,7 +252,7 @@ function readEnvelope(line: string): HostReply | undefined {
   if (!/^\s*\{\s*"devshard_/.test(line)) return undefined;
   let json: { devshard_receipt?: unknown; devshard_meta?: { mempool?: unknown } | null };
   try {
-    json = JSON.parse(line);
+    json = parseForeignJson(line) as typeof json;
   } catch {
     return undefined;
   }

@@ -96,7 +96,7 @@ export class DevshardJournal {
   #offset = 0;
   #lastSnapshotNonce = 0;
   readonly #queue: { readonly run: (lock: HeldLock) => Promise<void>; readonly fail: (error: unknown) => void }[] = [];
-  #isDraining = false;
+  #draining: Promise<void> | undefined;
 
   private constructor(folder: string, facts: DevshardFacts, file: FileHandle, inode: number, clock: Clock) {
     this.folder = folder;
@@ -147,7 +147,9 @@ export class DevshardJournal {
     }
   }
 
+  /** What was begun is ended before. */
   async close(): Promise<void> {
+    await this.#draining;
     await this.#file.close();
   }
 
@@ -172,7 +174,7 @@ export class DevshardJournal {
         },
         fail: reject,
       });
-      if (!this.#isDraining) void this.#drain();
+      this.#draining ??= this.#drain();
     });
   }
 
@@ -221,7 +223,6 @@ export class DevshardJournal {
   }
 
   async #drain(): Promise<void> {
-    this.#isDraining = true;
     try {
       while (this.#queue.length > 0) {
         const busy = (detail: string) => new ZephError("devshard_busy", { detail });
@@ -238,7 +239,8 @@ export class DevshardJournal {
     } catch (error) {
       for (const { fail } of this.#queue.splice(0)) fail(error);
     } finally {
-      this.#isDraining = false;
+      // At once: a call that comes in later must find nobody who would have served it.
+      this.#draining = undefined;
     }
   }
 

@@ -1,7 +1,7 @@
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
-import { type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { jsonFault, type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;
@@ -120,9 +120,28 @@ export function parseJson(text: string, limits: JsonLimits = SMALL_ANSWER_LIMITS
   try {
     return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text, limits);
   } catch {
-    // Not JSON, or a part of it: whoever asks decides what that means.
+    // Not JSON, a part of it, or more than anybody reads: whoever asks decides what that means.
     return undefined;
   }
+}
+
+/** As {@link parseJson}, for an answer or event: one that is beyond all measure throws `bad_response`, in its own words. */
+export function parseAnswer(text: string): unknown {
+  try {
+    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) return undefined;
+    throw new ZephError("bad_response", { detail: `the answer ${jsonFault(cause)}` });
+  }
+}
+
+/** Nobody asks for more answers at once (128 is OpenAI's limit of `n`), and each costs time of its own. */
+const MAX_CHOICES = 256;
+
+/** Throws `bad_response` for a number of choices, or of chunks in one event, that no request asks for. */
+export function refuseMany(count: number): void {
+  if (count > MAX_CHOICES)
+    throw new ZephError("bad_response", { detail: `the answer holds more than ${MAX_CHOICES} choices` });
 }
 
 /**

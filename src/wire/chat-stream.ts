@@ -9,9 +9,11 @@ import {
   errorIn,
   isRecord,
   type Json,
+  parseAnswer,
   parseJson,
   readCount,
   readFinishReason,
+  refuseMany,
   serverError,
   tidyHead,
   tidyUsage,
@@ -196,6 +198,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   function choiceAt(index: number): OpenChoice {
     const found = choices.get(index);
     if (found !== undefined) return found;
+    refuseMany(choices.size + 1);
     const choice = openChoice({ ...options, newId, tools, notice });
     choices.set(index, choice);
     return choice;
@@ -227,7 +230,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       onErrorEvent(data);
       return;
     }
-    const value = parseJson(data);
+    const value = parseAnswer(data);
     const isOwn = event.name === "" || !OTHER_EVENT.test(event.name);
     if (value === undefined) {
       if (event.isFinished && isOwn) onText(data);
@@ -276,6 +279,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   function onValue(value: unknown, raw: Uint8Array | undefined, isOwn: boolean): void {
     if (Array.isArray(value)) {
+      refuseMany(value.length);
       for (const each of value) if (isRecord(each)) onValue(each, undefined, isOwn);
       return;
     }
@@ -315,6 +319,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     let waits = false;
     let single: OpenChoice | undefined;
     const list = Array.isArray(value.choices) ? value.choices : [];
+    refuseMany(list.length);
     if (list !== value.choices) isUnchanged = false;
     for (const [position, given] of list.entries()) {
       if (!isRecord(given)) {
@@ -518,7 +523,8 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   };
 }
 
-const MAX_NOTICES = 8;
+/** What is odd about one answer, as far as anybody reads it. */
+export const MAX_NOTICES = 8;
 /** Comments that wait with a chunk. */
 const MAX_NOTES = 64;
 
@@ -533,9 +539,13 @@ function withoutPrefix(text: string): string {
   return text.startsWith("data:") ? text.replace(/^(?:data:\s*)+/, "") : text;
 }
 
+/** A page's title stands at its beginning. */
+const MAX_TITLE_CHARS = 4096;
+
 /** The words of a web page that are worth a line. */
 export function pageTitle(page: string): string {
-  const title = /<title[^>]*>([\s\S]*?)<\/title>/i.exec(page) ?? /<h1[^>]*>([\s\S]*?)<\/h1>/i.exec(page);
+  const begin = page.slice(0, MAX_TITLE_CHARS);
+  const title = /<title[^>]*>([\s\S]*?)<\/title>/i.exec(begin) ?? /<h1[^>]*>([\s\S]*?)<\/h1>/i.exec(begin);
   return title?.[1] === undefined || title[1].trim() === ""
     ? "a web page came instead of an answer"
     : `a web page came instead of an answer: ${title[1].trim()}`;

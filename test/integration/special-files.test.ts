@@ -98,8 +98,8 @@ async function put(home: string, name: string, text: string): Promise<void> {
 
 const PLACES: Readonly<Record<string, Place>> = {
   "the user's config": { at: CONFIG, args: ["providers"] },
-  "the config of a project": { at: "config.toml", args: ["providers"] },
-  "the other config of a project": { at: "config/default.toml", args: ["config", "show"] },
+  "the config of a project, to be trusted": { at: "config.toml", args: ["config", "trust"] },
+  "the other config of a project, to be trusted": { at: "config/default.toml", args: ["config", "trust"] },
   "--config": { at: "x.toml", args: ["--config", "x.toml", "config", "show"] },
   "a config to migrate": { at: CONFIG, args: ["config", "migrate"] },
   "a config to be written": { at: "x.toml", args: ["init", "--yes", "-o", "x.toml", "--broker", "gonkagate"] },

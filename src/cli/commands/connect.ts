@@ -16,7 +16,7 @@ import { checkConnection } from "../launch/check-connection.ts";
 import { type ConnectPlan, connectPlan } from "../launch/connect.ts";
 import { editSettings, type FileEdit, undoSettings } from "../launch/edit-settings.ts";
 import { launchModel } from "../launch/launch-model.ts";
-import { openUpstream, type Upstream } from "../local-endpoint.ts";
+import { openUpstream } from "../local-endpoint.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
 import { promptConfirm } from "../prompt.ts";
 import { unifiedDiff } from "../render/unified-diff.ts";
@@ -138,8 +138,12 @@ async function check(
 ): Promise<string> {
   const { upstream, choices, url, model, localKey } = given;
   const key = localKey?.key ?? new Secret("");
-  const gateway = await (upstream as Upstream).gateway({ key, onRequest: () => {} });
-  return checkConnection(context, { agentId: agent.id, url, model: model.id, key, gateway, choices });
+  const gateway = await upstream.gateway({ key, onRequest: () => {} });
+  try {
+    return await checkConnection(context, { agentId: agent.id, url, model: model.id, key, gateway, choices });
+  } finally {
+    await upstream.flush();
+  }
 }
 
 // -- writing and taking back ---------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ import {
 } from "../../transport/devshard-open.ts";
 import { rescueJournal } from "../../transport/devshard-rescue.ts";
 import { sessionTerms } from "../../wire/devshard/rules.ts";
-import { payoutOf, type Settlement } from "../../wire/devshard/settlement.ts";
+import { payoutOf, type Settlement, settlementOf } from "../../wire/devshard/settlement.ts";
 import { devshardSigner } from "../../wire/devshard/signing.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { type NetworkFlags, nativeProvider } from "../network-source.ts";
@@ -253,13 +253,7 @@ export const runDevshardClose: RunCommand<CloseFlags> = async (context, flags) =
       hint: "Say which: `zeph devshard close ID`.",
     });
   }
-  if (escrow === undefined) {
-    const hint =
-      flags.id === undefined
-        ? "There is nothing to close."
-        : `If it is yours, \`zeph devshard rescue ${flags.id}\` settles it from what its hosts have.`;
-    throw new ZephError("devshard_none_open", { detail: flags.id ?? "none is open on this computer", hint });
-  }
+  if (escrow === undefined) return tellClosed(context, world, flags.id);
   return closeAndTell(context, flags, world, escrow);
 };
 
@@ -279,12 +273,33 @@ export const runDevshardRescue: RunCommand<DevshardFlags & { readonly id: string
   return closeAndTell(context, flags, world, escrow);
 };
 
+/** A run that was killed after its last step is asked for again: what it would have said, or that nothing is left to do. */
+async function tellClosed(context: CliContext, world: DevshardWorld, escrowId: string | undefined): Promise<number> {
+  if (escrowId === undefined) return writeResult(context, { data: { escrowId: null }, answer: "No escrow is open.\n" });
+  const { chain, stateFolder, clock, signal } = world;
+  const folder = escrowFolder(stateFolder, await chain.chainId(signal), escrowNumber(escrowId));
+  const hint = `If it is yours, \`zeph devshard rescue ${escrowId}\` settles it from what its hosts have.`;
+  const journal = await DevshardJournal.open(folder, clock).catch((error: unknown) => {
+    if (!ZephError.is(error) || error.code !== "devshard_none_open") throw error;
+    throw new ZephError("devshard_none_open", { detail: escrowId, hint });
+  });
+  await journal.close();
+  const { ledger, settled, facts } = journal;
+  if (settled === undefined) throw new ZephError("devshard_none_open", { detail: escrowId, hint });
+  const { amount, group } = facts.config;
+  return accountOf(
+    context,
+    { escrowId, amount: amount.toString() },
+    settlementOf(ledger, new Map()),
+    settled.txHash,
+    group,
+  );
+}
+
 /** The chain may have settled or removed it meanwhile: another computer, or time. */
-async function refuseOver(world: DevshardWorld, { chainId, escrowId }: OpenEscrow): Promise<void> {
+async function isSettled(world: DevshardWorld, { chainId, escrowId }: OpenEscrow): Promise<boolean> {
   const row = await world.chain.escrow(escrowId, world.signal);
-  if (row?.settled === false) return;
-  // A settlement that this computer sent is looked up and told below.
-  if (row !== undefined) return;
+  if (row !== undefined) return row.settled;
   await updateOpenEscrow(world.stateFolder, { chainId, escrowId }, undefined, world.clock);
   throw new ZephError("devshard_not_found", {
     detail: `escrow ${escrowId} was removed from the chain; it is taken off the list`,
@@ -298,19 +313,26 @@ async function closeAndTell(
   world: DevshardWorld,
   escrow: OpenEscrow,
 ): Promise<number> {
-  await refuseOver(world, escrow);
+  const isOver = await isSettled(world, escrow);
   const session = await openSession(world, escrow);
   try {
     const { ledger, journal } = session;
     const spent = ledger.hostStats.reduce((sum, { cost }) => sum + cost, 0n);
     const question = `Settle escrow ${escrow.escrowId}? Its hosts get about ${formatGnk(spent + ledger.fees)}, about ${formatGnk(ledger.config.amount - spent - ledger.fees)} come back.`;
-    if (context.interactive && flags.yes !== true && !(await promptConfirm(context, question, { initial: true }))) {
+    if (
+      !isOver &&
+      context.interactive &&
+      flags.yes !== true &&
+      !(await promptConfirm(context, question, { initial: true }))
+    ) {
       throw new ZephError("cancelled");
     }
-    const settlement = await finalizeDevshard(session, {
-      signal: context.signal,
-      onStep: (step) => tellStep(context, step),
-    });
+    const settlement = isOver
+      ? settlementOf(ledger, new Map())
+      : await finalizeDevshard(session, {
+          signal: context.signal,
+          onStep: (step) => tellStep(context, step),
+        });
     const txHash = await settleEscrow(world, settlement, journal);
     return accountOf(context, escrow, settlement, txHash, session.ledger.config.group);
   } finally {
@@ -320,7 +342,7 @@ async function closeAndTell(
 
 function accountOf(
   context: CliContext,
-  escrow: OpenEscrow,
+  escrow: Pick<OpenEscrow, "escrowId" | "amount">,
   settlement: Settlement,
   txHash: string | undefined,
   group: readonly string[],

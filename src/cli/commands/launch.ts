@@ -5,7 +5,7 @@ import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { addToTotal, EMPTY_TOTAL, UNKNOWN_USAGE, type UsageTotal } from "../../chat/usage.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
-import { type ExchangeRecord, listen } from "../../gateway/index.ts";
+import { listen } from "../../gateway/index.ts";
 import { makeLocalKey } from "../../gateway/local-key.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import {
@@ -15,7 +15,7 @@ import {
   type CodingAgent,
   type LaunchModel,
 } from "../launch/agents.ts";
-import { type KnownModel, launchModel } from "../launch/launch-model.ts";
+import { launchModel } from "../launch/launch-model.ts";
 import { openUpstream } from "../local-endpoint.ts";
 import { promptSelect } from "../prompt.ts";
 import { renderTotal } from "../render/usage-line.ts";
@@ -53,9 +53,11 @@ export const runLaunch: RunCommand<LaunchFlags> = async (context, flags) => {
     // Agents name models of their own for work beside the conversation.
     aliases: { ...settings.aliases, ...Object.fromEntries((agent.modelNames ?? []).map((name) => [name, model.id])) },
     key,
-    onRequest(record, costUsd) {
-      if (record.model !== undefined && record.status === 200)
-        total = addToTotal(total, priced(record, costUsd, model));
+    onNotice: (text) => tell(`${text}\n`),
+    onRequest({ usage }, cost) {
+      if (cost === undefined) return;
+      const tokens = { ...UNKNOWN_USAGE, input: usage?.promptTokens, output: usage?.completionTokens };
+      total = addToTotal(total, { usage: tokens, costUsd: cost.usd, costNgonka: cost.ngonka });
     },
   });
   const listening = await listen(gateway, { port: 0, clock: context.clock });
@@ -89,16 +91,6 @@ export const runLaunch: RunCommand<LaunchFlags> = async (context, flags) => {
 function introduce({ stderr }: CliContext, agent: CodingAgent, model: LaunchModel, provider: string): void {
   show(stderr, `${agent.name} on ${model.id} (${provider})\n`);
   if (agent.extraRequests !== undefined) show(stderr, `${agent.extraRequests}; that is paid for as well.\n`);
-}
-
-function priced({ usage }: ExchangeRecord, costUsd: number | undefined, { ngonkaPerToken }: KnownModel) {
-  const { promptTokens: input, completionTokens: output } = usage ?? {};
-  const tokens = (input ?? 0) + (output ?? 0);
-  return {
-    usage: { ...UNKNOWN_USAGE, input, output },
-    costUsd,
-    costNgonka: ngonkaPerToken === undefined ? undefined : ngonkaPerToken * BigInt(tokens),
-  };
 }
 
 // -- the agent -------------------------------------------------------------------------------------------------------

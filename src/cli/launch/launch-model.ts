@@ -8,16 +8,11 @@ import type { Upstream } from "../local-endpoint.ts";
 import { promptSelect } from "../prompt.ts";
 import type { LaunchModel } from "./agents.ts";
 
-/** The model of a coding agent, with what it costs where the network says so. */
-export interface KnownModel extends LaunchModel {
-  readonly ngonkaPerToken?: bigint | undefined;
-}
-
 /** A look at the list must not hold up the agent. */
 const LIST_WAIT_MS = 3_000;
 
 /** The model, with what the provider's list says of it. Without one configured it is asked for. */
-export async function launchModel(context: CliContext, { opened, setup }: Upstream): Promise<KnownModel> {
+export async function launchModel(context: CliContext, { opened, setup }: Upstream): Promise<LaunchModel> {
   const listed = await listedModels(context, opened, setup);
   const { config } = opened;
   const wanted = config.model ?? (await chooseModel(context, config.name, listed));
@@ -26,7 +21,6 @@ export async function launchModel(context: CliContext, { opened, setup }: Upstre
     id: known?.id ?? wanted,
     contextTokens: config.contextLength ?? known?.contextLengthTokens,
     outputTokens: known?.maxOutputTokens,
-    ngonkaPerToken: known?.pricePerTokenNgonka,
   };
 }
 

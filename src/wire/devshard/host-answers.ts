@@ -1,3 +1,4 @@
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 import { DEVSHARD_REFUSALS, type DevshardRefusalCode } from "./refusals.ts";
 
 /**
@@ -74,7 +75,7 @@ const MAX_TEXT = 400;
 function messageOf(body: string): string {
   let text = body;
   try {
-    const json: unknown = JSON.parse(body);
+    const json: unknown = parseForeignJson(body, SMALL_ANSWER_LIMITS);
     if (typeof json === "object" && json !== null && "message" in json) text = String(json.message);
   } catch {
     // Plain words, or a page of something in between.
