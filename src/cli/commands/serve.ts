@@ -2,7 +2,7 @@ import { EXIT } from "../../errors/catalogue.ts";
 import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
 import { type Listening, type LocalGateway, listen, localGateway } from "../../gateway/index.ts";
 import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
-import { logLine } from "../../gateway/log-line.ts";
+import { gatheredLines, logLine } from "../../gateway/log-line.ts";
 import { fallbackProvider } from "../../provider/fallback-provider.ts";
 import { type OpenedProvider, openProvider } from "../../provider/open-provider.ts";
 import type { Setup } from "../../provider/setup.ts";
@@ -31,6 +31,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const { name, model, embeddingModel } = opened.config;
   for (const notice of [...opened.notices, ...opened.remarks]) show(context.stderr, `${notice}\n`);
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
+  const log = gatheredLines((text) => context.stderr.write(text), context.clock);
   const gateway = localGateway({
     ...choices,
     upstream: opened.gonka,
@@ -42,7 +43,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     clock: context.clock,
     ...(flags.quiet === true
       ? {}
-      : { onRequest: (record) => context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`) }),
+      : { onRequest: (record) => log.add(escapeUnseen(logLine(record, context.clock.nowMs()))) }),
   });
   observer.observe = (event) => gateway.observe(event);
   const { port, host: hostname } = choices;
@@ -63,7 +64,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     usesVault: setup.vaultBackend.backend === "age",
   });
   await untilInterrupted(context.signal);
-  await stop(context, gateway, listening);
+  await stop(context, gateway, listening).finally(() => log.flush());
   return EXIT.ok;
 };
 
