@@ -29,6 +29,11 @@ async function serve() {
   const { RequestSigner } = await import("../dist/signer/index.js");
   const { publicKey } = RequestSigner.fromHex(KEY_HEX);
   const key = Buffer.from(publicKey);
+  // gonka-openai 0.2.2 signs the body itself, as networks before v0.2.6 took it; its own work is what is measured.
+  const signedText = (phase, parts) =>
+    phase === 1
+      ? Buffer.concat([parts.body, Buffer.from(`${parts.timestampNanos}${parts.transferAddress}`)])
+      : signingInput(parts);
   const seen = new Map();
   const completion = JSON.stringify({
     id: "x",
@@ -52,7 +57,7 @@ async function serve() {
         transferAddress: NODE,
       });
       const fault = mustVerify
-        ? verifySignature(key, signingInput(Number(phase), parts()), request.headers.authorization)
+        ? verifySignature(key, signedText(Number(phase), parts()), request.headers.authorization)
         : undefined;
       response.writeHead(fault === undefined ? 200 : 401, { "content-type": "application/json" });
       response.end(fault === undefined ? completion : JSON.stringify({ error: fault }));

@@ -1,8 +1,8 @@
-// Shows zeph at work without an account: starts the sandbox, sets zeph up as a user would, and asks by both paths.
+// Shows zeph at work without an account: starts the sandbox, sets zeph up as a user would, and asks by every path.
 // Everything happens in a temporary home folder; nothing of yours is read or written.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,15 +19,16 @@ const env = {
 };
 for (const name of Object.keys(env)) if (env[name] === undefined) delete env[name];
 
-const sandbox = spawn(process.execPath, [cli, "sandbox", "--network", "--json", "--pace", "60"], {
+const sandbox = spawn(process.execPath, [cli, "sandbox", "--network", "--devshard", "--json", "--pace", "60"], {
   env,
   stdio: ["ignore", "pipe", "ignore"],
 });
 try {
-  heading("A sandbox broker and a sandbox network start on this computer");
-  const { broker, network } = await firstJson(sandbox.stdout);
+  heading("A sandbox broker, network and devshard start on this computer");
+  const { broker, network, devshard } = await firstJson(sandbox.stdout);
   say(`broker    ${broker.baseURL}`);
   for (const node of network.nodes) say(`node      ${node.baseURL}  ${node.address}`);
+  for (const host of devshard.hosts) say(`host      ${host.url}     ${host.address}`);
 
   heading("Gateway: a broker's key");
   await zeph(
@@ -68,14 +69,26 @@ try {
   );
   await zeph(["ask", "--provider", "gonka", "Count to 12."]);
 
-  heading("Both work. For the real network");
+  heading("Devshard: chats paid from an escrow of your own, as the network is today");
+  const config = join(home, "devshard.toml");
+  writeFileSync(config, devshard.configToml);
+  env.ZEPH_GONKA_PRIVATE_KEY = devshard.account.privateKeyHex;
+  const escrow = (...args) => zeph(["--config", config, "--vault", "env", ...args]);
+  await escrow("devshard", "check");
+  await escrow("devshard", "open", "--amount", "5", "--yes");
+  await escrow("ask", "Count to 12.");
+  await escrow("devshard", "audit", "1");
+  await escrow("devshard", "close", "--yes");
+
+  heading("All three work. For the real network");
   say("npm link        once, so that `zeph` is on your path (or use: node dist/cli/main.js)");
   say("zeph init       choose Gonka via GonkaGate and paste your gp-… key; keys: https://gonkagate.com/en/register");
   say("zeph            chat");
   say("");
   say(
-    "Gonka's main network closed directly signed requests on 2026-07-23; the native path is for private and test networks.",
+    "Gonka's main network closed directly signed requests on 2026-07-23; what is signed directly is for private and test networks,",
   );
+  say("and escrows are for accounts that the network has listed (docs/guides/devshard.md).");
 } finally {
   sandbox.kill();
   await once(sandbox, "exit");

@@ -25,6 +25,8 @@ const random = seededRandom(seed);
 const root = mkdtempSync(join(tmpdir(), "zeph-soak-vault-"));
 const counts = {};
 let trials = 0;
+/** Some changes are over before they are killed; those do not count. */
+let killed = 0;
 
 console.log(`${kills} kills, seed ${seed}, in ${root}`);
 const home = await newHome(join(root, "home"));
@@ -40,14 +42,14 @@ const CHANGES = [
   ["config set", () => ({ args: ["config", "set", "model", `m${trials}`], allow: () => {} })],
 ];
 
-while (trials < kills) {
+while (killed < kills) {
   const [name, plan] = CHANGES[trials % CHANGES.length];
   await trial(name, plan());
 }
 await fullDisk();
 rmSync(root, { recursive: true, force: true });
 console.log(counts);
-console.log(`well: ${trials} kills, nothing lost, nothing removed by hand`);
+console.log(`well: ${killed} kills in ${trials} changes, nothing lost, nothing removed by hand`);
 
 /** One change that is killed, and everything after it. */
 async function trial(name, { args, stdin, allow }) {
@@ -56,6 +58,8 @@ async function trial(name, { args, stdin, allow }) {
   const env = how === "random" ? {} : { TRIAL_AT: String(1 + pick(24)), TRIAL_KIND: how };
   const killAfterMs = how === "random" ? 50 + pick(500) : undefined;
   const { signal } = await zeph(args, { stdin, env, killAfterMs });
+  if (signal === "SIGKILL") killed += 1;
+  if (signal === "SIGKILL" && killed % 20 === 0) console.log(`${killed} kills`);
   const label = `${name}: ${signal === "SIGKILL" ? `killed (${how})` : "was through"}`;
   counts[label] = (counts[label] ?? 0) + 1;
   allow();

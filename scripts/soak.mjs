@@ -1,4 +1,4 @@
-// `npm run soak -- vault` kills changes of a vault instead: see soak-vault.mjs.
+// `npm run soak -- vault` kills changes of a vault instead, `-- devshard` the life of an escrow: see soak-vault.mjs, soak-devshard.mjs.
 //
 // Runs the local endpoint and both kinds of connection for a long time against a sandbox that misbehaves, and fails when
 // memory grows. `SOAK_SECONDS=3600 npm run soak`; default 120. Loopback only.
@@ -9,6 +9,10 @@ import { fileURLToPath } from "node:url";
 import { listen, localGateway } from "../dist/gateway/index.js";
 import { gonkaFetch, RequestSigner } from "../dist/index.js";
 
+if (process.argv[2] === "devshard") {
+  await import("./soak-devshard.mjs");
+  process.exit();
+}
 if (process.argv[2] === "vault") {
   await import("./soak-vault.mjs");
   process.exit();

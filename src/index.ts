@@ -2,6 +2,7 @@ export type {
   BrokerConnection,
   Connection,
   ConnectionOptions,
+  DevshardConnection,
   NativeConnection,
   NativeConnectionOptions,
   NodeAddress,

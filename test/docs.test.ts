@@ -41,6 +41,16 @@ it("reads the pages there are", () => {
   expect(written.flatMap(({ codeBlocks }) => codeBlocks).length).toBeGreaterThan(25);
 });
 
+it("tells nobody to fetch a package of this name, which anybody could register while zeph is not on npm", () => {
+  const FETCHED =
+    /\b(?:npx|bunx|dlx|npm exec|npm create|(?:npm|pnpm|yarn|bun) (?:i|install|add))\b(?: -\S+)* zeph(?![\w./-]*\.tgz)\b/;
+  const guilty = (text: string) => text.split("\n").filter((line) => FETCHED.test(line));
+  expect(guilty("npx zeph init\nnpm i -g zeph\nnpm install path/to/zeph-0.1.0.tgz ai")).toHaveLength(2);
+  expect(pages.flatMap(({ path }) => guilty(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
+  for (const folder of ["src", "scripts", "examples"])
+    expect(guilty(textOf(folder, /\.(?:ts|mjs|md|json)$/))).toEqual([]);
+});
+
 describe("commands and flags in the documents", () => {
   const { program } = buildProgram({
     stdout: new PassThrough(),
@@ -77,6 +87,10 @@ describe("commands and flags in the documents", () => {
       const previous = words[index - 1] ?? "";
       // The value of a flag is not a command; nor is anything after a command that takes words.
       if (previous.startsWith("-") || !isNaming) continue;
+      if (command === program && /^["'].*\s/.test(word)) {
+        isNaming = false;
+        continue;
+      }
       const next = named(command, word);
       if (next !== undefined) command = next;
       else if (command === program || command.commands.length > 0) return `no command: zeph ${words.join(" ")}`;

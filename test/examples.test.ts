@@ -20,6 +20,7 @@ const PRINTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   "from-gonka-openai.js": ["sandbox/echo-1: 1, 2, 3, 4, 5\n"],
   "next-route/call-route.js": ["200 text/event-stream\n1, 2, 3, 4, 5\n"],
   "openai-sdk.js": ["6 * 7 = 42\n1, 2, 3, 4, 5\n5 tokens\n404 model_not_found\n"],
+  "sandbox-engine.js": ["1, 2, 3, 4, 5 (12 tokens)\n503, 200\n"],
   "sign-by-hand.js": ["200 signed\n"],
   "signed-fetch.js": ["3 nodes, self-consistent\n", "attempt 1 at", /gonka1\w{38} got: 1, 2, 3, 4, 5\n/],
 };

@@ -3,7 +3,7 @@ import { errorBehind } from "../client/error-response.ts";
 import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { readChatAnswer } from "../wire/chat-answer.ts";
-import { type ChatReadOptions, isRecord, parseJson, toErrorObject } from "../wire/chat-shape.ts";
+import { type ChatReadOptions, isRecord, parseAnswer, parseJson, toErrorObject } from "../wire/chat-shape.ts";
 import { chatStreamFilter, concat } from "../wire/chat-stream.ts";
 
 /**
@@ -74,7 +74,7 @@ type Asked = NonNullable<ChatReadOptions["request"]>;
 
 async function wholeAnswer(response: Response, request: Asked): Promise<string> {
   const text = await response.text();
-  const { answer, isUnchanged } = readChatAnswer(parseJson(text), { request });
+  const { answer, isUnchanged } = readChatAnswer(parseAnswer(text), { request });
   if (answer === undefined) throw new ZephError("bad_response", { detail: "the answer holds no choices" });
   return isUnchanged ? text : JSON.stringify(answer);
 }

@@ -4,7 +4,7 @@ import { type Thinking, thinkingOptions } from "./thinking.ts";
 
 /** What a user may say about every answer of a conversation. */
 export interface AnswerSettings {
-  readonly system?: string;
+  readonly system?: string | undefined;
   readonly maxOutputTokens?: number;
   readonly temperature?: number;
   readonly topP?: number;

@@ -30,8 +30,6 @@ export interface FinishedEvent {
   readonly costUsd: number | undefined;
   /** What signed requests cost by the network's price; `undefined` means unknown. Never a part of `costUsd`. */
   readonly costNgonka?: bigint | undefined;
-  /** Given again from the answer cache; nothing was asked and nothing charged. */
-  readonly fromCache?: true;
   readonly elapsedMs: number;
   readonly firstByteMs: number | undefined;
   /** `stop`, `length`, `tool-calls`, `content-filter`, `error` or `other`. */

@@ -13,6 +13,7 @@ import {
 } from "../../test/support/mock-chat-session.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { manualClock } from "../internal/manual-clock.ts";
+import type { Spent } from "./budget.ts";
 import { type ConversationOptions, startConversation } from "./conversation.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
 
@@ -36,6 +37,18 @@ function lastOf<Type extends ConversationEvent["type"]>(events: readonly Convers
   const last = events.at(-1);
   if (last?.type !== type) throw new Error(`the last event is ${JSON.stringify(last)}`);
   return last as Extract<ConversationEvent, { type: Type }>;
+}
+
+/** A budget that keeps what it is told. */
+function watchedBudget() {
+  const spent: Spent[] = [];
+  const budget = {
+    isLimited: true,
+    check: async () => {},
+    add: async (each: Spent) => void spent.push(each),
+    spentTodayUsd: async () => 0,
+  };
+  return { budget, spent };
 }
 
 describe("an answer", () => {
@@ -187,13 +200,7 @@ describe("cost", () => {
 
   it("is exact in ngonka where the network's price is known, and never dollars", async () => {
     const model = mockModel([answerOf("x", { input: 20, output: 7 }), answerOf("y", { input: 1, output: 1 })]);
-    const spent: number[] = [];
-    const budget = {
-      isLimited: true,
-      check: async () => {},
-      add: async (costUsd: number) => void spent.push(costUsd),
-      spentTodayUsd: async () => 0,
-    };
+    const { budget, spent } = watchedBudget();
     const pricePerTokenNgonka = 9_007_199_254_740_993n;
     const chat = converse({ session: { ...mockSession({ model }), pricePerTokenNgonka }, budget });
     const events = await collect(chat.ask("?"));
@@ -202,7 +209,10 @@ describe("cost", () => {
     await collect(chat.ask("?"));
     const total = { costUsd: undefined, costNgonka: 29n * pricePerTokenNgonka, answersOfUnknownCost: 0 };
     expect(chat.total).toMatchObject(total);
-    expect(spent).toEqual([]);
+    expect(spent).toMatchObject([
+      { ngonka: 27n * pricePerTokenNgonka, usd: undefined, inputTokens: 20, outputTokens: 7, answersOfUnknownCost: 0 },
+      { ngonka: 2n * pricePerTokenNgonka, provider: "testbroker", model: "owner/model-a" },
+    ]);
   });
 
   it("stays unknown when the tokens are", async () => {
@@ -317,20 +327,17 @@ describe("before anything is sent", () => {
   });
 
   it("writes down what was spent, an estimate for an answer that was cancelled", async () => {
-    const spent: number[] = [];
-    const budget = {
-      isLimited: true,
-      check: async () => {},
-      add: async (costUsd: number) => void spent.push(costUsd),
-      spentTodayUsd: async () => 0,
-    };
+    const { budget, spent } = watchedBudget();
     const pricing = { promptUsdPer1M: 1_000_000, completionUsdPer1M: 1_000_000 };
     const model = mockModel([answerOf("x", { input: 3, output: 4 }), streamOf(textParts("12345678"), "hang")]);
     const chat = converse({ session: mockSession({ model, pricing }), budget });
     await collect(chat.ask("?"));
     chat.clear();
     for await (const event of chat.ask("1234")) if (event.type === "text") break;
-    expect(spent).toEqual([7, 3]);
+    expect(spent).toMatchObject([
+      { usd: 7, answersOfUnknownCost: 0 },
+      { usd: 3, answersOfUnknownCost: 1 },
+    ]);
   });
 });
 

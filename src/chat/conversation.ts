@@ -1,6 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { AnswerCache, CachedAnswer } from "./answer-cache.ts";
 import { type AnswerSettings, settingsOf } from "./answer-settings.ts";
 import type { Budget } from "./budget.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
@@ -13,23 +12,20 @@ import {
   describeExcess,
   emptyDraft,
   estimateCostUsd,
-  isWorthCaching,
   toFinished,
 } from "./draft.ts";
-import { countCharacters, type Exchange, toModelMessages } from "./exchange.ts";
+import { countCharacters, type Exchange, type ImageAttachment, toModelMessages, toUserMessage } from "./exchange.ts";
 import type { ChatSession } from "./session.ts";
 import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
 import type { Thinking } from "./thinking.ts";
 import { untilAborted } from "./until-aborted.ts";
-import { addToTotal, EMPTY_TOTAL, estimateTokens, NO_USAGE, type UsageTotal } from "./usage.ts";
+import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
 
 export interface ConversationOptions extends AnswerSettings {
   readonly session: ChatSession;
   readonly clock: Pick<Clock, "nowMs">;
   /** Default true. */
   readonly stream?: boolean;
-  /** Looked into before every question that asks for a whole answer and brings no tools. Streams go past it. */
-  readonly cache?: AnswerCache;
   /** Asked before every question, told after every answer. */
   readonly budget?: Budget;
 }
@@ -41,39 +37,48 @@ export interface Conversation {
   readonly total: UsageTotal;
   /** What the user wants of the model's thinking; the same for every model. */
   thinking: Thinking;
+  /** The instruction to the model; may be changed between questions. */
+  system: string | undefined;
   /**
    * Asks, and tells what happens; never throws. Aborting `signal`, and leaving the loop early, cancel the answer; its
    * text so far stays in the history.
    */
-  ask(question: string, signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
+  ask(question: string, signal?: AbortSignal, more?: AskOptions): AsyncGenerator<ConversationEvent, void>;
   /**
-   * Asks the last question again, without its answer in the prompt and never from the cache. The new answer takes the
-   * place of the old one in the history; a whole answer stays where the new one does not come to its end.
+   * Asks the last question again, without its answer in the prompt. The new answer takes the place of the old one in
+   * the history; a whole answer stays where the new one does not come to its end.
    */
   askAgain(signal?: AbortSignal): AsyncGenerator<ConversationEvent, void>;
   /** Goes on with another provider or model. */
   use(session: ChatSession): void;
   /** Forgets what was said; the total stays. */
   clear(): void;
+  /** Takes the last question and its answer back, and gives them. What they cost stays in the total. */
+  undo(): Exchange | undefined;
+  /** Goes on where an earlier conversation stopped, in the place of what was said so far. */
+  restore(exchanges: readonly Exchange[]): void;
 }
 
 /** One question under way. */
 interface Turn {
   readonly question: string;
+  readonly images: readonly ImageAttachment[] | undefined;
   readonly draft: Draft;
   readonly startMs: number;
   readonly signal: AbortSignal;
   readonly promptTokensEstimate: number;
-  /** What the answer is kept under. */
-  readonly key: object;
+}
+
+interface AskOptions {
+  readonly images?: readonly ImageAttachment[] | undefined;
 }
 
 type Steps = AsyncGenerator<ConversationEvent, ZephError | undefined>;
 
 /** Starts a conversation. One question at a time. */
 export function startConversation(options: ConversationOptions): Conversation {
-  const { clock, budget, system } = options;
-  const cache = options.stream === false && options.tools === undefined ? options.cache : undefined;
+  const { clock, budget } = options;
+  let { system } = options;
   let session = options.session;
   let exchanges: readonly Exchange[] = [];
   let total = EMPTY_TOTAL;
@@ -81,32 +86,19 @@ export function startConversation(options: ConversationOptions): Conversation {
   let toldUnknownCost = false;
   let thinking: Thinking = {};
 
-  const messagesFor = (question: string) => [
+  const messagesFor = ({ question, images }: Pick<Turn, "question" | "images">) => [
     ...toModelMessages(exchanges),
-    { role: "user" as const, content: question },
+    toUserMessage(question, images),
   ];
-
-  function cacheKey(question: string): object {
-    const { providerName, modelId } = session;
-    return { providerName, modelId, messages: messagesFor(question), ...settingsOf(options, session, thinking) };
-  }
-
-  /** An answer that was paid for before: no request, no cost, and a part of the conversation like any other. */
-  async function* giveAgain(turn: Turn, { text, reasoning }: CachedAnswer): AsyncGenerator<ConversationEvent, void> {
-    const { draft, startMs } = turn;
-    Object.assign(draft, { text, reasoning, usage: NO_USAGE, costUsd: 0, finishReason: "stop" });
-    await remember(turn, "finished");
-    if (reasoning !== "") yield { type: "reasoning", text: reasoning };
-    yield { type: "text", text };
-    yield { ...toFinished(draft, session, clock.nowMs() - startMs), fromCache: true };
-  }
+  const settings = () => settingsOf({ ...options, system }, session, thinking);
 
   /** One call of the model. Returns the error it ended with, if it did. */
-  async function* attempt({ question, draft, startMs, signal }: Turn): Steps {
+  async function* attempt(turn: Turn): Steps {
+    const { draft, startMs, signal } = turn;
     const request: AnswerRequest = {
-      ...settingsOf(options, session, thinking),
+      ...settings(),
       model: session.model,
-      messages: messagesFor(question),
+      messages: messagesFor(turn),
       signal,
       stream,
     };
@@ -141,15 +133,27 @@ export function startConversation(options: ConversationOptions): Conversation {
   }
 
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
-    const { question, draft } = turn;
-    const { text, reasoning, usage, costUsd, toolMessages } = draft;
+    const { question, images, draft } = turn;
+    const { text, reasoning, usage, costUsd, costNgonka, toolMessages } = draft;
     const { providerName, modelId } = answererOf(draft, session);
-    const exchange = { question, answer: text, reasoning, state, providerName, modelId, usage, costUsd };
+    const facts = { providerName, modelId, usage, costUsd, costNgonka, atMs: clock.nowMs(), images };
+    const exchange = { question, answer: text, reasoning, state, ...facts };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
-    const spentUsd = costUsd ?? estimateCostUsd(turn.promptTokensEstimate, draft, session);
+    // What came from the cache was asked of nobody.
+    if (draft.firstByteMs === undefined && draft.steps === 0) return;
+    const spent = {
+      provider: providerName,
+      model: modelId,
+      inputTokens: usage.input,
+      outputTokens: usage.output,
+      usd:
+        costUsd ?? (costNgonka === undefined ? estimateCostUsd(turn.promptTokensEstimate, draft, session) : undefined),
+      ngonka: costNgonka,
+      answersOfUnknownCost: costUsd === undefined && costNgonka === undefined ? 1 : 0,
+    };
     // A ledger that cannot be written must not take away an answer that is there and paid for.
-    if (spentUsd !== undefined) await budget?.add(spentUsd).catch(() => {});
+    await budget?.add(spent).catch(() => {});
   }
 
   function closingNotices(draft: Draft): readonly string[] {
@@ -170,7 +174,6 @@ export function startConversation(options: ConversationOptions): Conversation {
       const elapsedMs = clock.nowMs() - startMs;
       state = signal.aborted ? "cancelled" : error === undefined ? "finished" : "failed";
       await remember(turn, state);
-      if (state === "finished" && isWorthCaching(draft)) await cache?.put(turn.key, draft);
       if (state === "finished") for (const text of closingNotices(draft)) yield { type: "notice", text };
       if (state === "cancelled") yield { type: "cancelled", partialText: draft.text, elapsedMs };
       else if (error === undefined) yield toFinished(draft, session, elapsedMs);
@@ -187,7 +190,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     const before = exchanges.slice(0, -1);
     exchanges = before;
     try {
-      yield* ask(replaced.question, signal, { isAgain: true });
+      yield* ask(replaced.question, signal, { images: replaced.images });
     } finally {
       const next = exchanges.at(before.length);
       const isBetter = next !== undefined && (next.state === "finished" || replaced.state !== "finished");
@@ -198,10 +201,11 @@ export function startConversation(options: ConversationOptions): Conversation {
   async function* ask(
     question: string,
     outerSignal?: AbortSignal,
-    { isAgain = false } = {},
+    { images }: AskOptions = {},
   ): AsyncGenerator<ConversationEvent, void> {
     const startMs = clock.nowMs();
-    const characters = (system ?? "").length + countCharacters(messagesFor(question));
+    const asked = { question, images };
+    const characters = (system ?? "").length + countCharacters(messagesFor(asked));
     const promptTokensEstimate = estimateTokens(characters);
     const controller = new AbortController();
     const onAbort = () => controller.abort(outerSignal?.reason);
@@ -209,10 +213,7 @@ export function startConversation(options: ConversationOptions): Conversation {
     else outerSignal?.addEventListener("abort", onAbort, { once: true });
     try {
       const excess = describeExcess(promptTokensEstimate, session);
-      const key = cacheKey(question);
-      const turn = { question, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate, key };
-      const cached = isAgain ? undefined : await cache?.get(key);
-      if (cached !== undefined) return yield* giveAgain(turn, cached);
+      const turn = { ...asked, draft: emptyDraft(), startMs, signal: controller.signal, promptTokensEstimate };
       if (excess !== undefined) yield { type: "notice", text: excess };
       await budget?.check();
       yield* send(turn);
@@ -241,7 +242,13 @@ export function startConversation(options: ConversationOptions): Conversation {
     set thinking(wanted) {
       thinking = wanted;
     },
-    ask: (question, signal) => ask(question, signal),
+    get system() {
+      return system;
+    },
+    set system(wanted) {
+      system = wanted;
+    },
+    ask,
     askAgain,
     use(next) {
       session = next;
@@ -249,6 +256,14 @@ export function startConversation(options: ConversationOptions): Conversation {
     },
     clear() {
       exchanges = [];
+    },
+    undo() {
+      const last = exchanges.at(-1);
+      exchanges = exchanges.slice(0, -1);
+      return last;
+    },
+    restore(earlier) {
+      exchanges = [...earlier];
     },
   };
 }

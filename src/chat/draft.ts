@@ -89,11 +89,6 @@ export function couldNotStream(draft: Draft, error: ZephError | undefined): bool
   return refusals.includes(error.code) && /\bstream/i.test(error.detail ?? "");
 }
 
-/** Whole, ended by the model itself, and by the model that was asked. */
-export function isWorthCaching({ text, finishReason, ended, standIn }: Draft): boolean {
-  return text !== "" && finishReason === "stop" && ended && standIn === undefined;
-}
-
 /** What the user should know about the way an answer ended; mostly nothing. */
 export function describeEnd(draft: Draft): readonly string[] {
   const { text, reasoning, finishReason, ended } = draft;

@@ -54,6 +54,8 @@ export interface ChatSession {
   readonly parameters?: readonly string[];
   /** `reasoning_effort` of the config. */
   readonly reasoningEffort?: string;
+  /** A text without secrets of the user's own and without what looks like one: for what is kept. Absent: as it is. */
+  readonly mask?: ((text: string) => string) | undefined;
   /** Names any failure of the model: cause, hint, exit code. */
   toZephError(error: unknown): ZephError;
   /** Follows what goes on below the model; the returned function ends it. */

@@ -30,8 +30,8 @@ describe("a file of the state folder", () => {
     const budgets = Array.from({ length: 8 }, () =>
       openBudget({ maxDailyCents: 100, file: stateFile(path), clock: { nowMs: () => nowMs } }),
     );
-    await Promise.all(budgets.map((budget) => budget.add(0.01)));
-    expect((await readFile(path, "utf8")).trim().split("\n")).toHaveLength(8);
+    await Promise.all(budgets.map((budget) => budget.add({ usd: 0.01, answersOfUnknownCost: 0 })));
+    expect((await readFile(path, "utf8")).trim().split("\n")).toHaveLength(1 + 8);
     expect(await budgets[0]?.spentTodayUsd()).toBeCloseTo(0.08);
     expect(await readdir(join(folder, "deep"))).toEqual(["spent.jsonl"]);
   });

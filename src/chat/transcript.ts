@@ -2,12 +2,13 @@ import type { Exchange } from "./exchange.ts";
 
 export interface TranscriptOptions {
   readonly savedAtMs: number;
-  readonly system?: string;
+  readonly system?: string | undefined;
+  readonly title?: string | undefined;
 }
 
 /** The conversation as a Markdown document: who said what, which model, where an answer was cut. */
-export function toTranscript(exchanges: readonly Exchange[], { savedAtMs, system }: TranscriptOptions): string {
-  const parts = [`# Conversation\n\nSaved ${new Date(savedAtMs).toISOString()} by zeph.`];
+export function toTranscript(exchanges: readonly Exchange[], { savedAtMs, system, title }: TranscriptOptions): string {
+  const parts = [`# ${title ?? "Conversation"}\n\nSaved ${new Date(savedAtMs).toISOString()} by zeph.`];
   if (system !== undefined) parts.push(`## System\n\n${system.trim()}`);
   for (const exchange of exchanges) {
     parts.push(`## You\n\n${exchange.question.trim()}`, `## ${exchange.modelId}\n\n${toAnswer(exchange)}`);

@@ -19,9 +19,6 @@ export const UNKNOWN_USAGE: TokenUsage = {
   reasoning: undefined,
 };
 
-/** Of an answer from the cache. */
-export const NO_USAGE: TokenUsage = { input: 0, output: 0, cached: undefined, reasoning: undefined };
-
 /** Numbers that cannot be true are unknown ones. */
 export function toTokenUsage({ inputTokens, outputTokens }: LanguageModelV3Usage): TokenUsage {
   return {

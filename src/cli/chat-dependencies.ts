@@ -1,8 +1,9 @@
 import { join } from "node:path";
-import { type AnswerCache, openAnswerCache } from "../chat/answer-cache.ts";
+import { conversationStore, conversationsFolder } from "../chat/conversations.ts";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import { readRegularText } from "../internal/regular-file.ts";
+import type { AskFlags } from "./commands/ask.ts";
 import type { CliContext } from "./context.ts";
 import type { ReplDependencies } from "./repl/repl-dependencies.ts";
 import { sessionOpener } from "./session.ts";
@@ -14,7 +15,7 @@ import { setupOf } from "./setup.ts";
  */
 export async function chatDependencies(
   context: CliContext,
-  choice: { readonly provider?: string; readonly model?: string; readonly debugDump?: string },
+  choice: Pick<AskFlags, "provider" | "model" | "debugDump" | "continue" | "load" | "private">,
   kind: "conversation" | "question",
 ): Promise<ReplDependencies> {
   const { loaded } = await setupOf(context, { provider: choice.provider, model: choice.model });
@@ -25,24 +26,25 @@ export async function chatDependencies(
   const { debugDump } = choice;
   const remarks = kind === "conversation" && context.interactive;
   const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
-  const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined;
+  const isResumed = choice.continue === true || choice.load !== undefined;
+  const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
   const last = follows ? await readName(lastProvider) : undefined;
   const remembered = runnable.find(({ name }) => name === last)?.name;
   return {
     openSession: (wanted) =>
       open(wanted.provider === undefined && remembered !== undefined ? { ...wanted, provider: remembered } : wanted),
     stateFolder,
-    ...(config.responseCache.enabled ? { cache: openCache(context, config.responseCache.ttlMs) } : {}),
+    conversations:
+      config.keepConversations && choice.private !== true
+        ? conversationStore({ folder: conversationsFolder(stateFolder), clock: context.clock, random: context.random })
+        : undefined,
+    defaultProvider: runnable.find(({ isDefault }) => isDefault)?.name,
     maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
     listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
     rememberProvider: async (name) => {
       if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
     },
   };
-}
-
-function openCache(context: CliContext, ttlMs: number): AnswerCache {
-  return openAnswerCache({ folder: join(zephFolders(context).cache, "answers"), ttlMs, clock: context.clock });
 }
 
 async function readName(path: string): Promise<string | undefined> {

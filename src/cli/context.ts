@@ -1,6 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../internal/clock.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
+import type { RunAgent } from "./launch/run-agent.ts";
 
 /** What only `cli/main` knows to fill in: the outside world. Tests bring their own. */
 export interface World {
@@ -18,6 +19,8 @@ export interface World {
   readonly fetch: FetchFunction;
   /** For `zeph serve`: as `fetch`, with less work per request. Absent: `fetch` itself. */
   readonly openServerFetch?: () => Promise<FetchFunction>;
+  /** For `zeph launch`: how an agent is run. Absent: on this terminal. */
+  readonly runAgent?: RunAgent;
   /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -11,10 +11,11 @@ import { addGlobalOptions, binding } from "./program/bind.ts";
 import { addChatCommands } from "./program/chat-commands.ts";
 import { addCompletionCommand } from "./program/completion-command.ts";
 import { addConfigCommands } from "./program/config-commands.ts";
+import { addDevshardCommands } from "./program/devshard-commands.ts";
 import { addDoctorCommands } from "./program/doctor-commands.ts";
 import { addGonkaCommands } from "./program/gonka-commands.ts";
 import { addInitCommand } from "./program/init-command.ts";
-import { addRouterCommand } from "./program/router-command.ts";
+import { addLaunchCommands } from "./program/launch-commands.ts";
 import { addSandboxCommand } from "./program/sandbox-command.ts";
 import { addServeCommand } from "./program/serve-command.ts";
 import { addVaultCommands } from "./program/vault-commands.ts";
@@ -23,8 +24,9 @@ const EXAMPLES = `
 Examples:
   zeph init                       set up: access, key, model, first reply
   zeph                            chat in the terminal
-  zeph ask "why is the sky blue?" one answer on standard output
+  zeph "why is the sky blue?"     one answer on standard output, as zeph ask gives it
   zeph models                     what your provider offers now
+  zeph launch claude              a coding agent on your provider
 `;
 
 /** The whole command tree. Commands load their code when they are chosen, not before. */
@@ -45,10 +47,11 @@ export function buildProgram(world: World): {
   addVaultCommands(program, bound);
   addDoctorCommands(program, bound);
   addGonkaCommands(program, bound);
+  addDevshardCommands(program, bound);
   addCompletionCommand(program, bound);
   addServeCommand(program, bound);
+  addLaunchCommands(program, bound);
   addSandboxCommand(program, bound);
-  addRouterCommand(program, bound);
   for (const command of [program, ...descendants(program)]) {
     command
       .exitOverride()

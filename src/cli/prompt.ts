@@ -62,6 +62,20 @@ export async function promptConfirm(
   return unlessCancelled(await confirm({ ...streams(context), message, initialValue: initial }));
 }
 
+/** Lets the user choose one of several. Throws as {@link promptHidden} does. */
+export async function promptSelect<Value>(
+  context: CliContext,
+  message: string,
+  choices: readonly { readonly value: Value; readonly label: string; readonly hint?: string | undefined }[],
+): Promise<Value> {
+  const { select } = await loadClack(context);
+  // Numbers stand for the values: clack's own types tell values apart by what they are made of.
+  const options = choices.map(({ label, hint }, value) => ({ value, label, ...(hint === undefined ? {} : { hint }) }));
+  const chosen = choices[unlessCancelled(await select({ ...streams(context), message, options }))];
+  if (chosen === undefined) throw new ZephError("cancelled");
+  return chosen.value;
+}
+
 /** Loaded only when something is asked: most runs of most commands ask nothing. */
 async function loadClack(context: CliContext): Promise<typeof import("@clack/prompts")> {
   if (!context.interactive) throw new ZephError("not_interactive");

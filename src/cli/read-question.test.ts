@@ -1,12 +1,17 @@
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { manualClock } from "../internal/manual-clock.ts";
-import { readQuestion } from "./read-question.ts";
+import { readQuestion as readParts } from "./read-question.ts";
 
 function context(stdin: PassThrough & { isTTY?: boolean }) {
   const controller = new AbortController();
   const { signal } = controller;
   return { stdin, stderr: new PassThrough(), clock: manualClock(0, "manual"), signal, controller };
+}
+
+async function readQuestion(given: Parameters<typeof readParts>[0], words: readonly string[]): Promise<string> {
+  const { typed, piped } = await readParts(given, words);
+  return [typed, piped].filter((part) => part !== "").join("\n\n");
 }
 
 describe("readQuestion", () => {

@@ -15,15 +15,18 @@ const NOTICE_AFTER_MS = 1_000;
 type QuestionContext = Pick<CliContext, "stdin" | "stderr" | "clock" | "signal">;
 
 /**
- * The question of a one-shot command: the words of the command line, what comes on standard input, or both, words first
- * (`zeph ask "summarise" < report.txt`). Throws `missing_input` when there is neither, `request_too_large` above 10 MiB,
- * `cancelled` for Ctrl-C while it waits.
+ * The question of a one-shot command: the words of the command line, what comes on standard input, or both
+ * (`zeph ask "summarise" < report.txt`). Throws `missing_input` when there is neither, unless something else makes the
+ * question complete, `request_too_large` above 10 MiB, `cancelled` for Ctrl-C while it waits.
  */
-export async function readQuestion(context: QuestionContext, words: readonly string[]): Promise<string> {
+export async function readQuestion(
+  context: QuestionContext,
+  words: readonly string[],
+  { isOptional = false } = {},
+): Promise<{ readonly typed: string; readonly piped: string }> {
   const typed = words.join(" ").trim();
-  const piped = context.stdin.isTTY === true ? "" : (await readPiped(context, typed !== "")).trim();
-  const question = [typed, piped].filter((part) => part !== "").join("\n\n");
-  if (question !== "") return question;
+  const piped = context.stdin.isTTY === true ? "" : (await readPiped(context, typed !== "" || isOptional)).trim();
+  if (isOptional || typed !== "" || piped !== "") return { typed, piped };
   throw new ZephError("missing_input", {
     detail: "the question",
     hint: 'Type it behind the command, as in `zeph ask "why is the sky blue?"`, or pipe it in.',

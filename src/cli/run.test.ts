@@ -110,6 +110,24 @@ describe("the command line", () => {
     expect((await cli(["--provider", "models"])).err).toContain("zeph ask");
   });
 
+  it.each([
+    ["why is the sky blue?"],
+    ["explain quantum physics"],
+    ["hello?"],
+    ["привет"],
+    ["what does `vault list` do"],
+  ])("asks what can only be a question: %j", async (question) => {
+    for (const argv of [[question], ["--json", question], [question, "--no-stream"]]) {
+      const { exitCode, out, err } = await cli(argv);
+      expect(exitCode).toBe(17);
+      expect(out + err).not.toContain("unknown command");
+    }
+  });
+
+  it.each([["hello"], ["vault list"], ["./notes.txt"]])("does not take %j for one", async (word) => {
+    expect(await cli([word])).toMatchObject({ exitCode: 2, err: expect.stringContaining("unknown command") });
+  });
+
   it("names the commands of a group that stands alone, and what help does not know", async () => {
     expect((await cli(["vault"])).err).toMatch(/`zeph vault` needs one of: init, set, get,/);
     const json = JSON.parse((await cli(["config", "--json"])).out);

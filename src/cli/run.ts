@@ -1,8 +1,11 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { zephFolders } from "../config/paths.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import type { World } from "./context.ts";
 import { toContext } from "./global-flags.ts";
-import { noticesTold } from "./notices.ts";
+import { noticesTold, tellOnce } from "./notices.ts";
 import { buildProgram } from "./program.ts";
 import { renderError } from "./render/error.ts";
 import { renderJson } from "./render/json.ts";
@@ -14,6 +17,7 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
   const asksForJson = argv.includes("--json");
   try {
     await refuseSecretArguments(argv);
+    await remindOfEscrows(argv, world);
     return await buildProgram(world).run(argv);
   } catch (thrown) {
     const error = toZephError(thrown, world);
@@ -25,6 +29,15 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     }
     return error.exitCode;
   }
+}
+
+/** Money that is lost when nobody settles in time is spoken of at every start. Without a folder nothing is loaded. */
+async function remindOfEscrows([command]: readonly string[], world: World): Promise<void> {
+  if (command === "completion" || command === "devshard") return;
+  const stateFolder = zephFolders(world).state;
+  if (!existsSync(join(stateFolder, "devshard"))) return;
+  const { deadlineNotices } = await import("../transport/devshard-index.ts");
+  for (const notice of deadlineNotices(stateFolder, world.clock.nowMs())) tellOnce(world, notice);
 }
 
 function toZephError(thrown: unknown, world: World): ZephError {

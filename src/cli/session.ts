@@ -22,7 +22,7 @@ import { answerLimitTokens, findListed } from "../provider/known-model.ts";
 import { refreshModels, rememberedModels } from "../provider/model-cache.ts";
 import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
-import { withoutSecrets } from "../provider/without-secrets.ts";
+import { maskOf, withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { CliContext } from "./context.ts";
 import { foldFor } from "./render/fold-text.ts";
@@ -74,15 +74,21 @@ export function sessionOpener(
             clock: context.clock,
           });
     // Outermost: what is written down is what leaves.
-    const gonka = withoutSecrets(dumping, await setup.knownSecrets(), () => tell(SECRET_REMOVED));
-    return toSession(
+    const secrets = await setup.knownSecrets();
+    const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
+    const session = toSession(
       setup,
       { ...opened, gonka },
       listeners,
       await rememberedModels(opened, setup.world),
       model ?? opened.config.model,
     );
+    return withMask(session, maskOf(secrets));
   };
+}
+
+function withMask(session: ChatSession, mask: (text: string) => string): ChatSession {
+  return { ...session, mask, withModel: (id) => withMask(session.withModel(id), mask) };
 }
 
 const SECRET_REMOVED: SessionEvent = {
@@ -104,16 +110,13 @@ async function describeFallback(
   { world }: Setup,
 ): Promise<SessionEvent> {
   if (to === undefined || modelId === undefined || provider === undefined) {
-    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error?.summary ?? "no model"}` };
+    return { type: "notice", text: `${passedOver ?? from} could not take over: ${error.summary}` };
   }
   const known = findListed(await rememberedModels(provider, world), modelId);
   const pricing = pricingOf(provider.config.pricing ?? known);
   return {
     type: "notice",
-    text:
-      error === undefined
-        ? `Asking ${to} (${modelId}), which has been faster than ${from}`
-        : `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
+    text: `${from}: ${error.summary}. Asking ${to} (${modelId}) instead`,
     standIn: {
       providerName: to,
       modelId,

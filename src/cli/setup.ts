@@ -36,7 +36,8 @@ export async function setupOf(
   const { untrusted, files } = setup.loaded;
   if (untrusted === undefined || manner === "silent") return setup;
   const file = files.found.find(({ path }) => path === untrusted.path);
-  if (file !== undefined && context.interactive && !untrusted.isRefused) {
+  const isAsked = context.interactive && !untrusted.isRefused && untrusted.fault === undefined;
+  if (file !== undefined && isAsked) {
     const agreed = await promptConfirm(context, trustQuestion(untrusted));
     await rememberTrust(context, readTextFile, file, agreed ? "trusted" : "refused");
     if (agreed) return load();

@@ -3,7 +3,6 @@ import type { Deadlines } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { Secret } from "../internal/secret.ts";
 import type { Endpoint } from "../protocol/endpoint.ts";
-import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
@@ -77,8 +76,6 @@ export interface NativeConnectionOptions extends ConnectionOptions {
   readonly sourceUrl?: string;
   /** Where nodes come from otherwise, asked before each request: `endpointSource` keeps what it found. */
   readonly discover?: (signal: AbortSignal) => Promise<Nodes>;
-  /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */
-  readonly phase?: SigningPhase;
   /** Order of nodes: in turn, or fastest first. Default `round-robin`. */
   readonly order?: "round-robin" | "latency";
 }
@@ -86,5 +83,31 @@ export interface NativeConnectionOptions extends ConnectionOptions {
 /** Requests signed with the user's own key, over a pool of Gonka nodes. */
 export type NativeConnection = NativeConnectionOptions & SignerChoice;
 
-/** How to reach the network. Whether it is a broker or signed requests changes nothing for the caller. */
-export type Connection = BrokerConnection | NativeConnection;
+/**
+ * Chat completions paid from an escrow of one's own: native access on networks since v0.2.14. For Node only; the journals
+ * of the escrows lie in a folder.
+ */
+export interface DevshardConnection extends ConnectionOptions {
+  readonly kind: "devshard";
+  /** The key of the escrows' creator: 64 hex digits. Without any, the first request fails: `secret_missing`. */
+  readonly privateKey: string | Secret | undefined;
+  /** A node of the network, or its REST interface. */
+  readonly sourceUrl: string;
+  /** Folder of the journals; `zeph` uses `~/.local/state/zeph`. */
+  readonly stateFolder: string;
+  /** Longest answer where a request says none, tokens. Default 4096. */
+  readonly maxTokens?: number | undefined;
+  /** Opens an escrow by itself when none has room. Absent: it never does, and `devshard_none_open` is thrown. */
+  readonly autoOpen?:
+    | {
+        readonly model: string;
+        /** ngonka for each escrow. */
+        readonly amount: bigint;
+        /** Escrows in 24 hours. */
+        readonly maxPerDay: number;
+      }
+    | undefined;
+}
+
+/** How to reach the network. Which of the three it is changes nothing for the caller. */
+export type Connection = BrokerConnection | NativeConnection | DevshardConnection;

@@ -1,5 +1,7 @@
 import { topUpPage } from "../brokers/broker.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { once } from "../internal/once.ts";
 import { Secret } from "../internal/secret.ts";
 import { normalizeBaseURL } from "../protocol/endpoint.ts";
 import { readBrokerRefusal } from "../protocol/refusals/broker.ts";
@@ -8,9 +10,9 @@ import { type FailoverOptions, failover } from "../transport/failover.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
 import type { Hints } from "../transport/give-up.ts";
 import { sendBearer } from "../transport/send-bearer.ts";
-import type { BrokerConnection, Connection } from "./connection.ts";
+import type { BrokerConnection, Connection, DevshardConnection } from "./connection.ts";
 import { connectionDefaults } from "./connection-defaults.ts";
-import { nativeOptions } from "./native-options.ts";
+import { NATIVE_BASE_URL, nativeOptions } from "./native-options.ts";
 
 /** What the registry knows to do about this broker's refusals. */
 function brokerHints(baseURL: string): Hints {
@@ -44,11 +46,46 @@ export interface GonkaFetch extends FetchFunction {
  * ```
  */
 export function gonkaFetch(connection: Connection): GonkaFetch {
-  const { baseURL, options } = connection.kind === "broker" ? brokerOptions(connection) : nativeOptions(connection);
+  const { baseURL, options } = optionsOf(connection);
   return Object.assign(failover(options), {
     baseURL,
     endpoints: () => options.pool.status(options.clock.nowMs()),
   });
+}
+
+function optionsOf(connection: Connection): { readonly baseURL: string; readonly options: FailoverOptions } {
+  if (connection.kind === "broker") return brokerOptions(connection);
+  return connection.kind === "native" ? nativeOptions(connection) : devshardOptions(connection);
+}
+
+/** An order is never repeated by the loop: the session goes from host to host by itself, and knows what was paid. */
+function devshardOptions(connection: DevshardConnection): {
+  readonly baseURL: string;
+  readonly options: FailoverOptions;
+} {
+  const { name = "devshard", privateKey, sourceUrl, stateFolder, maxTokens, autoOpen } = connection;
+  const common = connectionDefaults(connection);
+  // Loaded when it is used: a state machine and a curve that no other connection needs.
+  const send = once(async () => {
+    const key = Secret.from(privateKey ?? "").reveal();
+    if (key.trim() === "") throw new ZephError("secret_missing", { detail: "no private key was given" });
+    const { sendDevshard } = await import("../transport/devshard-connection.ts");
+    const { fetch, clock } = common;
+    return sendDevshard({ privateKey: key, sourceUrl, stateFolder, maxTokens, autoOpen, fetch, clock });
+  });
+  return {
+    baseURL: NATIVE_BASE_URL,
+    options: {
+      ...common,
+      maxAttempts: 1,
+      path: "native",
+      needsDone: true,
+      pool: new EndpointPool([{ baseURL: NATIVE_BASE_URL, name }]),
+      send: async (endpoint, request, signal) => (await send())(endpoint, request, signal),
+      readRefusal: readBrokerRefusal,
+      baseURLs: () => [NATIVE_BASE_URL],
+    },
+  };
 }
 
 function brokerOptions(connection: BrokerConnection): { readonly baseURL: string; readonly options: FailoverOptions } {

@@ -43,11 +43,7 @@ export function nativeOptions(connection: NativeConnection): {
       path: "native",
       needsDone: true,
       pool,
-      send: sendSigned({
-        signing: signing.open,
-        fetch: common.fetch,
-        ...(connection.phase === undefined ? {} : { phase: connection.phase }),
-      }),
+      send: sendSigned({ signing: signing.open, fetch: common.fetch }),
       readRefusal: readNativeRefusal,
       baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
       async prepare(request, signal) {

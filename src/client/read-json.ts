@@ -1,6 +1,6 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
-import { parseForeignJson } from "../internal/scan-json.ts";
+import { jsonFault, parseForeignJson } from "../internal/scan-json.ts";
 import { errorBehind } from "../transport/give-up.ts";
 import type { GonkaFetch } from "./gonka-fetch.ts";
 
@@ -14,6 +14,6 @@ export async function readJson(gonka: GonkaFetch, path: string, signal?: AbortSi
   try {
     return parseForeignJson(text);
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: `${path} is not JSON`, cause });
+    throw new ZephError("bad_response", { detail: `${path} ${jsonFault(cause)}`, cause });
   }
 }

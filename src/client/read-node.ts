@@ -3,6 +3,7 @@ import { deadlineSignal } from "../internal/abort.ts";
 import type { Clock } from "../internal/clock.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
 import { redactUrl, scrub } from "../internal/redact.ts";
+import { jsonFault } from "../internal/scan-json.ts";
 import { parseExactJson } from "../protocol/json/parse-exact-json.ts";
 import { parseErrorBody } from "../protocol/refusals/error-body.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
@@ -71,6 +72,10 @@ function parseJson(url: string, text: string): unknown {
     // Nodes write balances and heights as bare numbers, which JSON.parse rounds above 2^53.
     return parseExactJson(text);
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: `${redactUrl(url)} is not JSON`, status: 200, cause });
+    throw new ZephError("bad_response", {
+      detail: `${redactUrl(url)} ${jsonFault(ZephError.is(cause) ? cause.cause : cause)}`,
+      status: 200,
+      cause,
+    });
   }
 }

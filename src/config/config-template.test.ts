@@ -36,7 +36,7 @@ describe("docs/config-template.toml (E4)", () => {
 
   it("shows the defaults as they are", async () => {
     const [template, none] = [(await load(uncommented)).config, (await load("")).config];
-    for (const key of ["timeouts", "responseCache", "providerPersistence"] as const) {
+    for (const key of ["timeouts", "providerPersistence", "keepConversations"] as const) {
       expect(template[key]).toEqual(none[key]);
     }
   });

@@ -12,11 +12,8 @@ export interface Config {
   readonly selectedProvider: string | undefined;
   /** Names of the providers to go on with when the first cannot answer, in order. */
   readonly fallback: readonly string[];
-  /** Who of them is asked first: as listed, or who has been fastest (`routing = "ema"`, Zeph's word). Default `order`. */
-  readonly routing: "order" | "latency";
   /** `[llm] embedding_model`, which Zeph's other parts use. Kept, and never sent to Gonka (B31). */
   readonly embeddingModel: string | undefined;
-  readonly responseCache: { readonly enabled: boolean; readonly ttlMs: number };
   readonly timeouts: {
     /** From the first attempt to the last byte. Default 600 000. */
     readonly totalMs: number;
@@ -24,6 +21,8 @@ export interface Config {
   };
   /** Whether the provider chosen in a chat is remembered. Default true. */
   readonly providerPersistence: boolean;
+  /** Whether conversations at the terminal are kept, for `zeph chats`. Default true. */
+  readonly keepConversations: boolean;
   /** `maxDailyCents` 0 is no limit. */
   readonly cost: { readonly enabled: boolean; readonly maxDailyCents: number };
   /** `[vault] backend` or what overrides it; see `decideVaultBackend`. */

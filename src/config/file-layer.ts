@@ -16,6 +16,10 @@ export function readFileLayer(path: string, text: string): Layer | Fault {
     const [reason = "not valid TOML"] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
     return { origin: { kind: "file", path, line: error.line }, place: "", message: `is not valid TOML: ${reason}` };
   }
+  // Dotted keys nest as deep as a file is long; whoever walks or shows such values would run out of stack.
+  if (nestsBeyond(values, MAX_DEPTH)) {
+    return { origin: { kind: "file", path }, place: "", message: `nests more than ${MAX_DEPTH} levels` };
+  }
   let outline: readonly OutlineBlock[] | undefined;
   const originOf = (address: readonly PropertyKey[]): Origin => {
     outline ??= outlineOrNothing(text);
@@ -23,6 +27,14 @@ export function readFileLayer(path: string, text: string): Layer | Fault {
     return line === undefined ? { kind: "file", path } : { kind: "file", path, line };
   };
   return { values, originOf };
+}
+
+/** Far more than any program's config has. */
+const MAX_DEPTH = 64;
+
+function nestsBeyond(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return depth === 0 || Object.values(value).some((each) => nestsBeyond(each, depth - 1));
 }
 
 /** The two parsers agree on all TOML that we know of; should they not, messages lose their line numbers and no more. */

@@ -111,18 +111,35 @@ describe("loadConfig: a whole file of Zeph", () => {
       ["tiny", "other", false],
     ]);
     expect(config).toMatchObject({
-      responseCache: { enabled: true, ttlMs: 600_000 },
       timeouts: { totalMs: 900_000, embeddingMs: 30_000 },
       cost: { enabled: true, maxDailyCents: 500 },
       vaultBackend: "age",
       localGateway: {},
     });
     expect((chooseProvider(config) as CompatibleProvider).requestTimeoutMs).toBe(90_000);
-    expect(warnings.map((warning) => warning.kind)).toEqual(["irrelevant_field", "irrelevant_field"]);
+    expect(new Set(warnings.map((warning) => warning.kind))).toEqual(new Set(["irrelevant_field"]));
     expect(warnings[0]?.message).toContain("stt_model");
-    expect(warnings[1]?.message).toBe(
+    expect(warnings.slice(1).map(({ message }) => message)).toEqual([
       "[llm] embedding_model is kept and not used by zeph; a provider's own embedding_model is",
-    );
+      "[llm] response_cache_enabled is kept and not used by zeph; every question is asked",
+      "[llm] response_cache_ttl_secs is kept and not used by zeph; every question is asked",
+      "[llm] routing is kept and not used by zeph; providers are asked in the order of [llm] fallback",
+    ]);
+  });
+
+  it("says of a choice by speed that the listed order is what counts", async () => {
+    const { warnings } = await load({ [USER]: `[llm]\nrouting = "ema"\n${broker("b", "")}` });
+    expect(warnings.map(({ message }) => message)).toEqual([
+      "[llm] routing is kept and not used by zeph; providers are asked in the order of [llm] fallback",
+    ]);
+  });
+
+  it("says of the generation of the signed text that it is not chosen any more", async () => {
+    const record = '[[llm.providers]]\ntype = "gonka"\nname = "g"\ngonka_source_url = "https://n.example"\n';
+    const { warnings } = await load({ [USER]: `${record}gonka_signing_phase = 1\n` });
+    expect(warnings.map(({ message }) => message)).toEqual([
+      'provider "g", gonka_signing_phase is kept and not used by zeph; requests are signed as networks since v0.2.6 take them',
+    ]);
   });
 
   it("says of Zeph's roles that they are kept and not used", async () => {
@@ -450,8 +467,7 @@ describe("loadConfig: layers", () => {
         "cost.enabled = true (file /work/project/config/default.toml:3)",
         "cost.max_daily_cents = 0 (default)",
         "llm.fallback = [] (default)",
-        "llm.response_cache_enabled = false (default)",
-        "llm.response_cache_ttl_secs = 3600 (default)",
+        "session.keep_conversations = true (default)",
         "session.provider_persistence = true (default)",
         "timeouts.embedding_seconds = 30 (default)",
         "timeouts.llm_request_timeout_secs = 600 (default)",

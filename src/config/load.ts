@@ -96,7 +96,7 @@ function readConfig(files: ConfigFiles, { env, flags = {}, checks }: LoadConfigO
     config: toConfig(sections, built.providers, flags, untrusted),
     settings,
     origins: new Map(settings.map(({ key, origin }) => [key, origin])),
-    warnings: [...built.warnings, ...warnings, ...unusedSections(layered("llm"))],
+    warnings: [...built.warnings, ...warnings, ...unusedFields(layered("llm"))],
     files,
     untrusted,
   };
@@ -112,9 +112,11 @@ function readFiles(found: readonly ConfigFile[]) {
   let rest: ReturnType<typeof restrictLayer> = {};
   for (const { file, layer } of read) {
     if (file.trust !== "trusted") {
-      rest = isFault(layer)
-        ? { untrusted: unusable(file, describeFault(layer)) }
-        : restrictLayer(file, layer, own === undefined || isFault(own) ? undefined : own);
+      const fault = file.fault ?? (isFault(layer) ? describeFault(layer) : undefined);
+      rest =
+        fault !== undefined || isFault(layer)
+          ? { untrusted: unusable(file, fault ?? "") }
+          : restrictLayer(file, layer, own === undefined || isFault(own) ? undefined : own);
       continue;
     }
     if (isFault(layer)) {
@@ -147,12 +149,21 @@ function fallbackFaults(
   }));
 }
 
-/** Zeph's memory and skills use it; no Gonka provider has that model (B31). */
-function unusedSections(llm: LayeredTable): readonly ConfigWarning[] {
-  const origin = llm.originOf(["embedding_model"]);
-  if (origin === undefined) return [];
-  const message = "[llm] embedding_model is kept and not used by zeph; a provider's own embedding_model is";
-  return [{ kind: "irrelevant_field", message, origin }];
+/** Fields of `[llm]` that Zeph has and zeph does not use, and what happens instead. */
+const UNUSED_FIELDS: Readonly<Record<string, string>> = {
+  // Zeph's memory and skills use it; no Gonka provider has that model (B31).
+  embedding_model: "a provider's own embedding_model is",
+  response_cache_enabled: "every question is asked",
+  response_cache_ttl_secs: "every question is asked",
+  routing: "providers are asked in the order of [llm] fallback",
+};
+
+function unusedFields(llm: LayeredTable): readonly ConfigWarning[] {
+  return Object.entries(UNUSED_FIELDS).flatMap(([field, instead]): ConfigWarning[] => {
+    const origin = llm.originOf([field]);
+    const message = `[llm] ${field} is kept and not used by zeph; ${instead}`;
+    return origin === undefined ? [] : [{ kind: "irrelevant_field", message, origin }];
+  });
 }
 
 function toConfig(
@@ -167,15 +178,13 @@ function toConfig(
     untrusted,
     selectedProvider: flags.provider,
     fallback: llm.fallback,
-    // Zeph's other strategies learn; their words are kept, and mean the listed order here.
-    routing: llm.routing === "ema" ? "latency" : "order",
     embeddingModel: llm.embedding_model,
-    responseCache: { enabled: llm.response_cache_enabled, ttlMs: llm.response_cache_ttl_secs * 1000 },
     timeouts: {
       totalMs: timeouts.llm_request_timeout_secs * 1000,
       embeddingMs: timeouts.embedding_seconds * 1000,
     },
     providerPersistence: session.provider_persistence,
+    keepConversations: session.keep_conversations,
     cost: { enabled: cost.enabled, maxDailyCents: cost.max_daily_cents },
     vaultBackend: vault.backend,
     brokers: sections.brokers.map(toConfiguredBroker),

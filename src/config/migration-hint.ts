@@ -30,5 +30,5 @@ export async function migrationHint(
 
 /** The file that set-up would write, or the only one that there is. */
 export function fileToMigrate({ found, writePath }: ConfigFiles): ConfigFiles["found"][number] | undefined {
-  return found.find(({ path }) => path === writePath) ?? found[0];
+  return found.find(({ path }) => path === writePath) ?? found.find(({ fault }) => fault === undefined);
 }

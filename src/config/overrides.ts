@@ -24,8 +24,6 @@ interface Override {
 const SECTION_VARIABLES: readonly (readonly [string, readonly [string, string], (text: string) => unknown])[] = [
   ["ZEPH_VAULT_BACKEND", ["vault", "backend"], String],
   ["ZEPH_LLM_EMBEDDING_MODEL", ["llm", "embedding_model"], String],
-  ["ZEPH_LLM_RESPONSE_CACHE_ENABLED", ["llm", "response_cache_enabled"], toBoolean],
-  ["ZEPH_LLM_RESPONSE_CACHE_TTL_SECS", ["llm", "response_cache_ttl_secs"], toNumber],
   ["ZEPH_TIMEOUT_LLM", ["timeouts", "llm_seconds"], toNumber],
   ["ZEPH_TIMEOUT_LLM_REQUEST", ["timeouts", "llm_request_timeout_secs"], toNumber],
   ["ZEPH_TIMEOUT_EMBEDDING", ["timeouts", "embedding_seconds"], toNumber],

@@ -59,8 +59,6 @@ export interface GonkaProvider extends RunnableProvider {
   readonly sourceUrl: string | undefined;
   /** Address prefix of the network. Default `gonka`. */
   readonly chainPrefix: string;
-  /** Generation of the signed text. Default 3; 1 only where the network is older than v0.2.6 and the file says so. */
-  readonly signingPhase: 1 | 3;
   /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
   readonly trust: {
     readonly chainId?: string;
@@ -69,6 +67,12 @@ export interface GonkaProvider extends RunnableProvider {
     /** `gonka_verify_proof`: true is `required`, false is `none`; absent, a proof that is offered must hold. */
     readonly proof?: "required" | "none";
   };
+  /** `signed`: signed requests, as networks before v0.2.14 take them. Default. `devshard`: paid from an escrow. */
+  readonly access: "signed" | "devshard";
+  /** Of each escrow, ngonka; the network's least where nothing is said. */
+  readonly devshardAmount: bigint | undefined;
+  /** Escrows that may be opened in 24 hours without asking. Absent: none. */
+  readonly devshardAutoOpen: number | undefined;
   readonly privateKeyNames: SecretNames;
   readonly addressNames: SecretNames;
 }
@@ -117,7 +121,6 @@ export function toGonkaProvider(record: GonkaRecord, context: ProviderContext): 
     nodes: (record.gonka_nodes ?? []).map(({ url, address, name }) => ({ url, address, name })),
     sourceUrl: record.gonka_source_url,
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
-    signingPhase: record.gonka_signing_phase ?? 3,
     trust: {
       ...(record.gonka_verify_proof === undefined ? {} : { proof: record.gonka_verify_proof ? "required" : "none" }),
       ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),
@@ -126,6 +129,9 @@ export function toGonkaProvider(record: GonkaRecord, context: ProviderContext): 
         ? {}
         : { validatorsHash: record.gonka_trusted_validators_hash }),
     },
+    access: record.access ?? "signed",
+    devshardAmount: record.devshard_amount,
+    devshardAutoOpen: record.devshard_auto_open,
     privateKeyNames: nativeSecretNames(record.api_key_env ?? GONKA_PRIVATE_KEY),
     addressNames: nativeSecretNames(GONKA_ADDRESS),
   };

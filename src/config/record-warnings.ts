@@ -31,8 +31,9 @@ export function recordWarnings(
     const words = `is none of ${REASONING_EFFORTS.join(", ")}; it is not sent`;
     if (effort.trim() !== "") warnings.push(warn("irrelevant_field", "reasoning_effort", words));
   }
-  for (const field of UNUSED_FIELDS.filter((each) => kind !== "other" && table.values[each] !== undefined)) {
-    if (!isIrrelevantField(kind, field)) warnings.push(warn("irrelevant_field", field, "is kept and not used by zeph"));
+  for (const [field, more] of Object.entries(UNUSED_FIELDS)) {
+    if (kind === "other" || table.values[field] === undefined || isIrrelevantField(kind, field)) continue;
+    warnings.push(warn("irrelevant_field", field, `is kept and not used by zeph${more}`));
   }
   for (const field of Object.keys(table.values).filter((each) => isIrrelevantField(kind, each))) {
     warnings.push(warn("irrelevant_field", field, `means nothing for type ${kind}; it is kept and not used`));
@@ -40,8 +41,12 @@ export function recordWarnings(
   return [...warnings, ...insecureFields.map((field) => warn("insecure_url", field, INSECURE_WORDS[kind]))];
 }
 
-/** Roles and overrides that Zeph knows. */
-const UNUSED_FIELDS: readonly string[] = ["embed", "vision"];
+/** Roles and overrides that Zeph knows, and what zeph knew before. */
+const UNUSED_FIELDS: Readonly<Record<string, string>> = {
+  embed: "",
+  vision: "",
+  gonka_signing_phase: "; requests are signed as networks since v0.2.6 take them",
+};
 
 const INSECURE_WORDS = {
   compatible: "is plain http to another computer: zeph does not send the key there; use https",

@@ -48,6 +48,21 @@ const durationMs = changed(
   },
 );
 
+/** GNK as people write it, as ngonka: 9 decimals at most. */
+const gnk = changed(
+  valueShape(
+    (value): value is number | string => typeof value === "string" || typeof value === "number",
+    "must be an amount of GNK, such as 5 or 2.5",
+  ),
+  (value, fault) => {
+    const match = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim());
+    const ngonka =
+      match === null ? 0n : BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
+    if (ngonka <= 0n) fault("must be an amount of GNK, such as 5 or 2.5");
+    return ngonka;
+  },
+);
+
 const httpUrl = checked(text, httpUrlFault);
 
 function httpUrlFault(value: string): string | undefined {
@@ -109,12 +124,14 @@ export const gonkaRecord = table({
   ...sharedFields,
   gonka_nodes: optional(list(node, "must be tables [[llm.providers.gonka_nodes]]")),
   gonka_chain_prefix: optional(textLike(CHAIN_PREFIX, "must be an address prefix in lower case, such as gonka")),
-  gonka_signing_phase: optional(oneOf([1, 3], "must be 3, or 1 for networks before v0.2.6")),
   gonka_source_url: optional(httpUrl),
   gonka_verify_proof: optional(flag),
   gonka_chain_id: optional(text),
   gonka_trusted_header_hash: optional(hash),
   gonka_trusted_validators_hash: optional(hash),
+  access: optional(oneOf(["signed", "devshard"], "must be signed or devshard")),
+  devshard_amount: optional(gnk),
+  devshard_auto_open: optional(count),
 });
 
 /** A record zeph keeps and does not run: whatever Zeph says is in it is right. */
@@ -153,6 +170,9 @@ const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
     "gonka_chain_id",
     "gonka_trusted_header_hash",
     "gonka_trusted_validators_hash",
+    "access",
+    "devshard_amount",
+    "devshard_auto_open",
     ...ZEPH_ONLY_FIELDS,
   ]),
   gonka: new Set(["base_url", "vision", "api_key", ...ZEPH_ONLY_FIELDS]),
@@ -188,10 +208,7 @@ export const sectionsSchema = table({
   llm: withDefault(
     table({
       fallback: withDefault(texts, []),
-      routing: optionalText,
       embedding_model: optionalText,
-      response_cache_enabled: withDefault(flag, false),
-      response_cache_ttl_secs: withDefault(seconds, 3600),
     }),
     {},
   ),
@@ -203,7 +220,10 @@ export const sectionsSchema = table({
     }),
     {},
   ),
-  session: withDefault(table({ provider_persistence: withDefault(flag, true) }), {}),
+  session: withDefault(
+    table({ provider_persistence: withDefault(flag, true), keep_conversations: withDefault(flag, true) }),
+    {},
+  ),
   cost: withDefault(table({ enabled: withDefault(flag, false), max_daily_cents: withDefault(amount, 0) }), {}),
   vault: withDefault(table({ backend: optionalText }), {}),
   // Zeph's own [gateway] and [serve] mean something else, hence the longer name.

@@ -18,7 +18,7 @@ const SECRET_FIELD = /(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i
 /** What a record has when it says nothing else; see `RunnableProvider`. */
 const RECORD_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   compatible: { max_tokens: 4096, max_retries: 3 },
-  gonka: { max_tokens: 4096, max_retries: 3, gonka_chain_prefix: "gonka", gonka_signing_phase: 3 },
+  gonka: { max_tokens: 4096, max_retries: 3, gonka_chain_prefix: "gonka" },
 };
 
 /** The settings of a provider record: the fields zeph knows, and the defaults of those that are not there. */
@@ -44,13 +44,7 @@ export function recordSettings(record: MergedRecord, requestTimeout: Setting | u
 }
 
 const SHOWN_SECTIONS = ["llm", "timeouts", "session", "cost", "vault", "local_gateway"] as const;
-const SHOWN_LLM_FIELDS = new Set([
-  "fallback",
-  "routing",
-  "embedding_model",
-  "response_cache_enabled",
-  "response_cache_ttl_secs",
-]);
+const SHOWN_LLM_FIELDS = new Set(["fallback", "embedding_model"]);
 
 /** The settings outside provider records, defaults included. */
 export function sectionSettings(sections: Sections, layered: (section: string) => LayeredTable): readonly Setting[] {

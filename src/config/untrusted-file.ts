@@ -18,6 +18,8 @@ export interface UntrustedFile {
   readonly ignored: readonly IgnoredField[];
   /** Names of the providers that it would add. */
   readonly providerNames: readonly string[];
+  /** Why it cannot even be read, as "is a named pipe, not a file": there is nothing to agree to. */
+  readonly fault?: string | undefined;
 }
 
 interface IgnoredField {
@@ -84,7 +86,10 @@ export function unusable(file: ConfigFile, reason: string): UntrustedFile {
 }
 
 /** One sentence for the user, with the command that agrees. */
-export function describeUntrusted({ path, ignored }: UntrustedFile): string {
+export function describeUntrusted({ path, ignored, fault }: UntrustedFile): string {
+  if (fault !== undefined) {
+    return `${clean(path)} is not trusted, and nothing of it is used: it ${clean(fault)}. If it is yours, mend it, then run: ${trustCommand(path)}`;
+  }
   const places = ignored.map(({ place }) => place);
   const listed = places.length > 6 ? [...places.slice(0, 5), `${places.length - 5} more`] : places;
   return `${clean(path)} is not trusted: of a file that comes with a folder, only models and answer sizes are used. Left out: ${listed.join(", ")}. If it is yours, run: ${trustCommand(path)}`;
@@ -95,8 +100,8 @@ export function trustCommand(path: string): string {
   return /^[\w./\\:@+-]+$/.test(path) ? `zeph config trust ${path}` : "zeph config trust";
 }
 
-function about({ path, trust }: ConfigFile) {
-  return { path, isRefused: trust === "refused" };
+function about({ path, trust, fault }: ConfigFile) {
+  return { path, isRefused: trust === "refused", fault };
 }
 
 /** Of the sections zeph reads; what is for other programs is nobody's business. */
@@ -118,12 +123,7 @@ function ignoredSections(values: Table, own: Table): IgnoredField[] {
   });
 }
 
-const LLM_FIELDS: ReadonlySet<string> = new Set([
-  "fallback",
-  "routing",
-  "response_cache_enabled",
-  "response_cache_ttl_secs",
-]);
+const LLM_FIELDS: ReadonlySet<string> = new Set(["fallback"]);
 
 function shown(field: string, value: unknown): string {
   if (/(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i.test(field)) return "[redacted]";

@@ -4,7 +4,7 @@ import type { ProviderConfig } from "../config/provider.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
-import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 import { openProvider } from "../provider/open-provider.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { Check } from "./check.ts";
@@ -56,7 +56,7 @@ function readUsage(text: string, headers: Headers) {
   try {
     body = parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: "the reply is not JSON", cause });
+    throw new ZephError("bad_response", { detail: `the reply ${jsonFault(cause)}`, cause });
   }
   const usage = typeof body === "object" && body !== null ? Reflect.get(body, "usage") : undefined;
   const total: unknown = typeof usage === "object" && usage !== null ? Reflect.get(usage, "total_tokens") : undefined;

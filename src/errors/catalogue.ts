@@ -73,6 +73,13 @@ export const CATALOGUE = {
     "Use the hidden prompt, or pipe the secret in with --stdin or --key-stdin. Replace the one that was shown.",
   ),
   cancelled: entry(EXIT.interrupted, 499, "final", "Cancelled", "Run the command again when you are ready."),
+  agent_not_found: entry(
+    EXIT.failure,
+    404,
+    "final",
+    "The coding agent is not installed on this computer",
+    "Install it; `zeph launch NAME` says how.",
+  ),
   file_unwritable: entry(
     EXIT.failure,
     500,
@@ -274,6 +281,14 @@ export const CATALOGUE = {
     "final",
     "The local endpoint has this path, but not with this method",
     "Use the method that the Allow header names.",
+  ),
+
+  response_not_found: entry(
+    EXIT.failure,
+    404,
+    "final",
+    "The local endpoint does not keep this response",
+    "Only the latest responses are kept, and none across restarts: send the whole conversation as input.",
   ),
 
   // -- model and request -------------------------------------------------------------------------------------------
@@ -674,6 +689,91 @@ export const CATALOGUE = {
     "final",
     "This vault backend is not known",
     "Use age (default) or env; keyring is not supported yet.",
+  ),
+  // -- devshards ---------------------------------------------------------------------------------------------------
+  devshard_not_allowed: entry(
+    EXIT.authentication,
+    403,
+    "final",
+    "The network lets only listed accounts open escrows, and this one is not listed",
+    "Use a broker: `zeph init`. Accounts are listed by a governance vote of the network (docs/guides/devshard.md).",
+  ),
+  devshard_none_open: entry(
+    EXIT.billing,
+    402,
+    "final",
+    "There is no open escrow to pay from",
+    "Open one with `zeph devshard open`; `zeph devshard check` says whether your key may.",
+  ),
+  devshard_exhausted: entry(
+    EXIT.billing,
+    402,
+    "final",
+    "The escrow has no room left for this request",
+    "Settle it with `zeph devshard close` and open another with `zeph devshard open`.",
+  ),
+  devshard_not_found: entry(
+    EXIT.usage,
+    404,
+    "final",
+    "The network has no such escrow",
+    "Check the number; escrows that were not settled in time are removed after two epochs.",
+  ),
+  devshard_no_hosts: entry(
+    EXIT.unreachable,
+    502,
+    "retryable",
+    "None of the escrow's hosts could be reached",
+    "Try again; `zeph devshard status` shows each host.",
+  ),
+  devshard_version_unknown: entry(
+    EXIT.nativeClosed,
+    501,
+    "final",
+    "This version of the devshard protocol is not known here",
+    "Update zeph; do not use the escrow with another version than its own.",
+  ),
+  devshard_diverged: entry(
+    EXIT.failure,
+    502,
+    "final",
+    "The hosts compute another state of this escrow than zeph; nothing more was ordered",
+    "Close it with `zeph devshard close`, and look at it with `zeph devshard audit`, which compares all hosts.",
+  ),
+  devshard_busy: entry(
+    EXIT.configOrVault,
+    503,
+    "retryable",
+    "Another zeph is using this escrow",
+    "Try again in a moment. A lock that nobody holds any more is taken over by itself.",
+  ),
+  devshard_journal_damaged: entry(
+    EXIT.configOrVault,
+    500,
+    "final",
+    "The journal of this escrow cannot be used",
+    "Rebuild it from the hosts with `zeph devshard rescue`; the old file is kept.",
+  ),
+  devshard_no_quorum: entry(
+    EXIT.unreachable,
+    503,
+    "retryable",
+    "Too few hosts have signed the final state to settle the escrow",
+    "Run `zeph devshard close` again: it goes on where it stopped. Settle before the date it shows.",
+  ),
+  transaction_refused: entry(
+    EXIT.failure,
+    502,
+    "final",
+    "The chain refused the transaction; nothing was spent but its fee",
+    "See the chain's words above; `zeph devshard check` looks at the usual reasons.",
+  ),
+  transaction_unclear: entry(
+    EXIT.unreachable,
+    503,
+    "retryable",
+    "It is not known yet whether the chain took the transaction",
+    "Run the same command again: it goes on with the same transaction and sends nothing twice.",
   ),
 } as const satisfies Record<string, CatalogueEntry>;
 

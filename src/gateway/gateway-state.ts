@@ -1,8 +1,13 @@
+import { randomBytes } from "node:crypto";
 import { brokerForBaseURL } from "../brokers/registry.ts";
 import { type Clock, systemClock } from "../internal/clock.ts";
 import { NETWORK_LIMITS } from "../protocol/network-parameters.ts";
+import { type SecretMask, secretMask } from "../provider/without-secrets.ts";
+import { responseMemory } from "./dialects/response-memory.ts";
+import type { ResponsesOptions } from "./dialects/responses.ts";
 import { type EmbeddingCheck, embeddingCheck } from "./embedding-models.ts";
 import type { Exchange, ExchangeRecord } from "./exchange.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 import { type HostCheck, hostCheck } from "./guard/host-check.ts";
 import { type KeyCheck, keyCheck } from "./guard/key-check.ts";
 import { type OriginCheck, originCheck } from "./guard/origin-check.ts";
@@ -21,6 +26,10 @@ export interface GatewayState {
   readonly checkEmbeddings: EmbeddingCheck;
   /** Kinds of tools besides functions that the broker serves before the network sees the request. */
   readonly keepToolType: (type: string) => boolean;
+  /** What the other APIs share: kept responses, time and ids, tools of the broker. */
+  readonly dialects: ResponsesOptions;
+  /** Takes the user's own secrets out of what is sent. */
+  readonly mask: SecretMask;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
   readonly held: { bytes: number };
@@ -32,7 +41,7 @@ export interface GatewayState {
 export interface RouteContext {
   readonly state: GatewayState;
   readonly exchange: Exchange;
-  readonly request: Request;
+  readonly request: GatewayRequest;
 }
 
 const DEFAULT_HEARTBEAT_MS = 10_000;
@@ -40,6 +49,7 @@ const DEFAULT_HEARTBEAT_MS = 10_000;
 export function gatewayState(options: LocalGatewayOptions): GatewayState {
   const metrics = gatewayMetrics(options.providerName ?? "gonka", configuredModels(options));
   const clock = options.clock ?? systemClock;
+  const keepToolType = toolTypesOf(options.upstream.baseURL);
   const state: GatewayState = {
     options,
     clock,
@@ -49,7 +59,13 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     checkHost: hostCheck(options.allowedHosts),
     origins: originCheck(options.allowedOrigins),
     checkEmbeddings: embeddingCheck(options.upstream, clock),
-    keepToolType: toolTypesOf(options.upstream.baseURL),
+    keepToolType,
+    dialects: {
+      memory: responseMemory(),
+      stamps: { nowMs: () => clock.nowMs(), newId: () => randomBytes(18).toString("hex") },
+      keepsToolType: keepToolType,
+    },
+    mask: secretMask(options.secrets ?? []),
     metrics,
     onEnd(record) {
       state.inFlight -= 1;

@@ -14,7 +14,7 @@ export interface LocalGatewayOptions {
   readonly allowedHosts?: readonly string[];
   /** Web origins whose pages may call, such as `http://localhost:3000`. Default none: CORS is off. */
   readonly allowedOrigins?: readonly string[];
-  /** Names that callers may use for models, and what they stand for. */
+  /** Names that callers may use for models, and what they stand for. `claude-*` stands for every name that begins so. */
   readonly aliases?: Readonly<Record<string, string>>;
   /** Used when a request names no model. */
   readonly defaultModel?: string;
@@ -33,6 +33,10 @@ export interface LocalGatewayOptions {
   readonly heartbeatMs?: number;
   /** Largest request body taken, bytes. Default 10 MiB, the network's own limit. */
   readonly maxBodyBytes?: number;
+  /** Never sent on: where one of these stands in a request, `[redacted]` goes out in its place. */
+  readonly secrets?: readonly Secret[];
+  /** Called before anything leaves that may cost money. What it throws is the answer: `budget_reached`, as a rule. */
+  readonly checkBudget?: () => Promise<void>;
   /** Called when a request has ended: for a log. The record holds no body and no secret. */
   readonly onRequest?: (record: ExchangeRecord) => void;
   readonly clock?: Clock;

@@ -1,23 +1,27 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { TransportEvent } from "../transport/events.ts";
 import { type Answer, isByteSource, toResponse } from "./answer.ts";
-import { errorAnswer, toZephError } from "./error-answer.ts";
+import { toZephError } from "./error-answer.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 import { type GatewayState, gatewayState, type RouteContext } from "./gateway-state.ts";
 import type { LocalGatewayOptions } from "./local-gateway-options.ts";
 import { localKeyWeakness } from "./local-key.ts";
 import { findRoute, type Route } from "./route.ts";
 import { chatRoute } from "./routes/chat-route.ts";
+import { dialectRefusal } from "./routes/dialect-refusal.ts";
+import { dialectRoute } from "./routes/dialect-route.ts";
 import { embeddingsRoute } from "./routes/embeddings-route.ts";
 import { healthRoute, readyRoute } from "./routes/health-routes.ts";
 import { modelRoute, modelsRoute } from "./routes/model-routes.ts";
+import { countRoute, responseRoute } from "./routes/response-routes.ts";
 import { joinNames } from "./shown-names.ts";
 
 /** The local endpoint: a function from request to response, with what a server around it needs. */
 export interface LocalGateway {
   (request: Request): Promise<Response>;
   /** As the function itself, for a server that writes to a socket and has no use for a `Response`. */
-  answer(request: Request): Promise<Answer>;
+  answer(request: GatewayRequest): Promise<Answer>;
   /** Takes what the connection tells (`onEvent`) into the metrics. */
   observe(event: TransportEvent): void;
   /** Why the key must not be used where other computers can reach the endpoint; `undefined` when it is strong enough. */
@@ -30,8 +34,8 @@ export interface LocalGateway {
 }
 
 /**
- * An OpenAI-compatible endpoint in front of a connection: chat completions (JSON and streams, bytes as they came),
- * embeddings, models, `/health`, `/ready` and `/metrics`. Requests are made to fit the Gonka network's rules first, and
+ * An endpoint in front of a connection: chat completions (JSON and streams, bytes as they came), the Responses API, the
+ * Messages API of Anthropic, text completions, embeddings, models, `/health`, `/ready` and `/metrics`. Requests are made to fit the Gonka network's rules first, and
  * what was taken out of them is named in `x-zeph-removed-params`. Never rejects: every failure is an answer.
  *
  * @example
@@ -45,7 +49,7 @@ export interface LocalGateway {
  */
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
-  const answer = (request: Request) => answerRequest(state, request);
+  const answer = (request: GatewayRequest) => answerRequest(state, request);
   const handler = async (request: Request) => toResponse(await answer(request), state.clock);
   Object.defineProperties(handler, {
     keyWeakness: { value: localKeyWeakness(options.key) },
@@ -61,7 +65,7 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   }) as LocalGateway;
 }
 
-async function answerRequest(state: GatewayState, request: Request): Promise<Answer> {
+async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
   const { pathname, host: urlHost } = new URL(request.url);
   const { method } = request;
   const route = findRoute(method, pathname);
@@ -85,7 +89,7 @@ async function answerRequest(state: GatewayState, request: Request): Promise<Ans
     }
     const error = toZephError(thrown);
     exchange.record.errorCode = error.code;
-    return finish(exchange, errorAnswer(error, { param: fieldIn(error) }), cors);
+    return finish(exchange, dialectRefusal({ exchange, request }, route.kind, error), cors);
   }
 }
 
@@ -101,7 +105,7 @@ async function runRoute(route: OpenRoute | KeyedRoute, context: RouteContext): P
       return readyRoute(state);
     case "none":
       exchange.record.errorCode = route.error.code;
-      return errorAnswer(route.error, route.allow === undefined ? {} : { headers: { allow: route.allow } });
+      return noRoute(route, context);
     default:
       state.checkKey(request.headers);
       if (state.draining) throw new ZephError("service_unavailable", { detail: "the local endpoint is stopping" });
@@ -115,6 +119,17 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
       return chatRoute(context);
     case "embeddings":
       return embeddingsRoute(context);
+    case "responses":
+    case "compact":
+    case "messages":
+    case "completions":
+      return dialectRoute(context, route.kind);
+    case "count-tokens":
+      return countRoute(context, "messages");
+    case "input-tokens":
+      return countRoute(context, "responses");
+    case "response":
+      return responseRoute(context, route.id);
     case "models":
       return modelsRoute(context);
     case "model":
@@ -127,9 +142,11 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
   }
 }
 
-/** The field an error is about: details of refused fields begin with its path. */
-function fieldIn({ detail = "" }: ZephError): string | undefined {
-  return /^((?:messages|tools|model|body)[\w.[\]]*): /.exec(detail)?.[1];
+function noRoute({ error, allow }: Extract<Route, { readonly kind: "none" }>, context: RouteContext): Answer {
+  const { request } = context;
+  const answer = dialectRefusal(context, "none", error, allow === undefined ? {} : { allow });
+  // Codex asks for a WebSocket first; of all refusals it takes this one for the end of that.
+  return allow !== undefined && request.headers.has("upgrade") ? { ...answer, status: 426 } : answer;
 }
 
 /** Adds what every answer carries. A streamed answer ends its exchange by itself; others end here. */
@@ -145,6 +162,8 @@ function finish({ record, ...exchange }: Exchange, answer: Answer, cors: Readonl
       ...answer.headers,
       ...cors,
       "x-request-id": record.requestId,
+      // The name that Anthropic's clients look for.
+      ...(record.route === "messages" || record.route === "count-tokens" ? { "request-id": record.requestId } : {}),
       ...(record.removed.length === 0 ? {} : { "x-zeph-removed-params": joinNames(record.removed) }),
       ...(record.changed.length === 0 ? {} : { "x-zeph-changed-params": joinNames(record.changed) }),
     },

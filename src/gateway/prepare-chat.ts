@@ -49,8 +49,16 @@ async function inTurns<Result>(steps: Generator<undefined, Result>, text: string
   }
 }
 
-function chooseModel(given: unknown, { aliases = {}, defaultModel }: LocalGatewayOptions): string {
+function chooseModel(given: unknown, { aliases, defaultModel }: LocalGatewayOptions): string {
   const named = typeof given === "string" && given.trim() !== "" ? given : defaultModel;
   if (named === undefined) throw new ZephError("model_missing", { detail: "the request names none" });
-  return Object.hasOwn(aliases, named) ? (aliases[named] ?? named) : named;
+  return meantModel(named, aliases);
+}
+
+/** What a caller's name for a model stands for: by an alias of just this name, else by the longest `prefix*` it begins with. */
+export function meantModel(named: string, aliases: LocalGatewayOptions["aliases"] = {}): string {
+  if (Object.hasOwn(aliases, named)) return aliases[named] ?? named;
+  const prefixes = Object.keys(aliases).filter((alias) => alias.endsWith("*") && named.startsWith(alias.slice(0, -1)));
+  const longest = prefixes.sort((a, b) => b.length - a.length)[0];
+  return longest === undefined ? named : (aliases[longest] ?? named);
 }

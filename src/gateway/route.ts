@@ -2,18 +2,35 @@ import { ZephError } from "../errors/zeph-error.ts";
 
 /** Where a request goes inside the gateway. */
 export type Route =
-  | { readonly kind: "chat" | "embeddings" | "models" | "metrics" }
+  | { readonly kind: Exclude<FixedKind, "health" | "ready"> }
   | { readonly kind: "health" | "ready" }
   | { readonly kind: "preflight" }
-  | { readonly kind: "model"; readonly id: string }
+  | { readonly kind: "model" | "response"; readonly id: string }
   /** Answered with a refusal that says what to do. */
   | { readonly kind: "none"; readonly error: ZephError; readonly allow?: string };
 
-const FIXED: ReadonlyMap<
-  string,
-  { readonly kind: "chat" | "embeddings" | "models" | "health" | "ready" | "metrics"; readonly method: "GET" | "POST" }
-> = new Map([
+type FixedKind =
+  | "chat"
+  | "responses"
+  | "compact"
+  | "input-tokens"
+  | "messages"
+  | "count-tokens"
+  | "completions"
+  | "embeddings"
+  | "models"
+  | "health"
+  | "ready"
+  | "metrics";
+
+const FIXED: ReadonlyMap<string, { readonly kind: FixedKind; readonly method: "GET" | "POST" }> = new Map([
   ["/v1/chat/completions", { kind: "chat", method: "POST" }],
+  ["/v1/responses", { kind: "responses", method: "POST" }],
+  ["/v1/responses/compact", { kind: "compact", method: "POST" }],
+  ["/v1/responses/input_tokens", { kind: "input-tokens", method: "POST" }],
+  ["/v1/messages", { kind: "messages", method: "POST" }],
+  ["/v1/messages/count_tokens", { kind: "count-tokens", method: "POST" }],
+  ["/v1/completions", { kind: "completions", method: "POST" }],
   ["/v1/embeddings", { kind: "embeddings", method: "POST" }],
   ["/v1/models", { kind: "models", method: "GET" }],
   ["/health", { kind: "health", method: "GET" }],
@@ -22,6 +39,7 @@ const FIXED: ReadonlyMap<
 ]);
 
 const MODEL_PREFIX = "/v1/models/";
+const RESPONSE_PREFIX = "/v1/responses/";
 
 /** Finds the route of a path as it stands in the request line, without its query. */
 export function findRoute(method: string, path: string): Route {
@@ -33,6 +51,11 @@ export function findRoute(method: string, path: string): Route {
     return hasMethod(method, fixed.method) ? { kind: fixed.kind } : wrongMethod(method, fixed.method);
   if (trimmed.startsWith(MODEL_PREFIX)) {
     return hasMethod(method, "GET") ? modelRoute(trimmed.slice(MODEL_PREFIX.length)) : wrongMethod(method, "GET");
+  }
+  const responseId = trimmed.startsWith(RESPONSE_PREFIX) ? trimmed.slice(RESPONSE_PREFIX.length) : "";
+  if (/^\w[\w-]*$/.test(responseId)) {
+    const isKnown = hasMethod(method, "GET") || method === "DELETE";
+    return isKnown ? { kind: "response", id: responseId } : wrongMethod(method, "GET, DELETE");
   }
   return { kind: "none", error: new ZephError("route_not_found", notFoundHelp(trimmed)) };
 }
@@ -66,20 +89,11 @@ function notFoundHelp(path: string): { readonly detail?: string; readonly hint?:
   if (FIXED.has(`/v1${path}`) || path.startsWith("/models/")) {
     return { detail: "/v1 is missing", hint: "Let the client's base URL end in /v1." };
   }
-  if (/^(?:\/v1)?\/responses(?:\/|$)/.test(path)) {
+  if (/^\/v1(?:alpha|beta)?\d*\/models\/[^/]+:\w+$/.test(path)) {
     return {
-      detail: "the Responses API is not offered here",
-      hint: "Let the client use Chat Completions: in the AI SDK `.chat(id)`, in LangChain use_responses_api=False, in n8n switch “Use Responses API” off.",
+      detail: "this is a path of Google's Gemini API",
+      hint: "Let the client use an OpenAI-compatible or Anthropic endpoint, with the base URL that `zeph serve` prints.",
     };
-  }
-  if (/^(?:\/v1)?\/messages(?:\/|$)/.test(path)) {
-    return {
-      detail: "the Messages API is not offered here",
-      hint: "Use a client that speaks Chat Completions, or give this one a broker that offers the Messages API: `zeph providers --brokers`.",
-    };
-  }
-  if (/^(?:\/v1)?\/completions$/.test(path)) {
-    return { detail: "plain completions are not offered", hint: "Use /v1/chat/completions." };
   }
   if (/^\/api\/(?:tags|chat|generate|show|version)$/.test(path)) {
     return {
@@ -90,7 +104,7 @@ function notFoundHelp(path: string): { readonly detail?: string; readonly hint?:
   if (/^\/v1\/(?:images|audio|files|batches|fine_tuning|moderations|assistants|threads)(?:\/|$)/.test(path)) {
     return {
       detail: "the Gonka network has text models only",
-      hint: "Offered: chat completions, models and, at some brokers, embeddings.",
+      hint: "Offered: chat completions, responses, messages, completions, models and, at some brokers, embeddings.",
     };
   }
   return {};

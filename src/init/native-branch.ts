@@ -1,8 +1,10 @@
 import { gonkaFetch } from "../client/gonka-fetch.ts";
 import { listModels } from "../client/list-models.ts";
+import { readPricing } from "../client/read-pricing.ts";
 import { GONKA_ADDRESS, GONKA_PRIVATE_KEY } from "../config/secret-names.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { Secret } from "../internal/secret.ts";
+import { chainClient, type DevshardParams } from "../network/chain.ts";
 import { endpointLabel } from "../protocol/endpoint.ts";
 import type { Model } from "../protocol/models.ts";
 import type { BranchOutcome } from "./branch-outcome.ts";
@@ -38,7 +40,8 @@ export async function nativeBranch(
 
   const nodes = network.retired ? [] : await chooseNodes(session, network);
   await checkAccount(session, native, network.anyNode);
-  const chat = network.retired ? { model: undefined } : await firstReply(session, native, nodes);
+  const escrow = network.retired ? await chooseEscrow(session, network.anyNode, address) : undefined;
+  const chat = network.retired ? { model: escrow?.model } : await firstReply(session, native, nodes);
 
   const name = recordName(session);
   const answers = {
@@ -46,7 +49,11 @@ export async function nativeBranch(
     name,
     ...{ model: chat.model, chainPrefix: network.prefix, sourceUrl: sourceUrl(network) },
     // A record that cannot chat must not become the one that chats.
-    makeDefault: network.retired ? (session.request.makeDefault ?? false) : await confirmDefault(session, name),
+    makeDefault:
+      network.retired && escrow === undefined
+        ? (session.request.makeDefault ?? false)
+        : await confirmDefault(session, name),
+    access: escrow === undefined ? undefined : "devshard",
     nodes: nodes.map((node) => ({ url: node.baseURL, address: node.address, name: endpointLabel(node) })),
   } as const;
   return {
@@ -58,14 +65,54 @@ export async function nativeBranch(
   };
 }
 
+/**
+ * On today's network chats are paid from escrows, which only listed accounts may open. Whether this one is listed is looked
+ * up without a word, and only then is it offered.
+ */
+async function chooseEscrow(
+  session: InitSession,
+  node: string,
+  address: string,
+): Promise<{ readonly model: string } | undefined> {
+  const { world, tell, ask, facts } = session;
+  const { fetch, clock, signal } = world;
+  const chain = chainClient(node, { fetch, clock });
+  let params: DevshardParams;
+  try {
+    params = await chain.params(signal);
+  } catch (error) {
+    if (!ZephError.is(error)) throw error;
+    // A node without the chain's interface: then nothing can be offered, and nothing is missing that was promised.
+    return undefined;
+  }
+  if (!params.allowedCreators.includes(address)) {
+    tell.info(
+      "Today's network takes chats only from escrows, and only accounts that it has listed by vote may open them; this one is not listed. A gateway's API key works for everybody: `zeph init` again, and choose a gateway.",
+    );
+    return undefined;
+  }
+  const isWanted =
+    ask !== undefined &&
+    (await ask.confirm({
+      message: "Your account may open escrows. Pay for chats from an escrow of your own?",
+      initial: true,
+    }));
+  if (!isWanted) return undefined;
+  const models = await readPricing(node, { fetch, clock, signal }).catch(() => undefined);
+  const listed = models?.models.map(({ id }) => ({ id, kind: "chat" }) as const);
+  const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
+  const previous = existing?.type === "gonka" ? existing.model : undefined;
+  const model = await chooseModel(session, { models: listed, previous });
+  tell.info("Nothing was paid. To begin: `zeph devshard check`, then `zeph devshard open`.");
+  return { model };
+}
+
 async function firstReply(session: InitSession, { signer }: NativeKey, nodes: readonly CompleteNode[]) {
   const { world, tell, facts } = session;
   const { fetch, clock, random, signal } = world;
   const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
   const recorded = existing?.type === "gonka" ? existing : undefined;
-  // A network before v0.2.6 signs otherwise; nothing on the wire tells, so only the record can.
-  const phase = recorded === undefined ? {} : { phase: recorded.signingPhase };
-  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random, ...phase });
+  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random });
   const models = await tell.work("Reading the list of models", () =>
     readModels(session, () => listModels(gonka, signal)),
   );

@@ -151,7 +151,11 @@ async function afterRetirement(
     choices: [
       { value: "gateway", label: "Use a gateway instead", hint: "API key, works today" },
       { value: "another", label: "Another network" },
-      { value: "go-on", label: "Go on all the same", hint: "for address, balance and discovery only" },
+      {
+        value: "go-on",
+        label: "Go on all the same",
+        hint: "address, balance, discovery; escrows, for accounts that may",
+      },
     ],
   });
 }

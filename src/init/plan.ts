@@ -28,6 +28,8 @@ export interface NativeAnswers extends CommonAnswers {
   readonly path: "native";
   readonly chainPrefix: string;
   readonly sourceUrl: string | undefined;
+  /** `devshard`: chats are paid from escrows. Absent: signed requests. */
+  readonly access?: "devshard" | undefined;
   /** URLs end in `/v1`: Zeph appends `/chat/completions` to them as they stand. */
   readonly nodes: readonly { readonly url: string; readonly address: string; readonly name: string }[];
 }
@@ -82,13 +84,14 @@ function toRecord(answers: InitAnswers, isDefault: boolean | undefined): Provide
       ...toFields(answers.more),
     };
   }
-  const { chainPrefix, sourceUrl, nodes } = answers;
+  const { chainPrefix, sourceUrl, nodes, access } = answers;
   return {
     type: "gonka",
     name,
     ...chosen,
     gonka_chain_prefix: chainPrefix,
     gonka_source_url: sourceUrl,
+    ...(access === undefined ? {} : { access }),
     default: isDefault,
     ...toFields(answers.more),
     gonka_nodes: nodes.length === 0 ? undefined : nodes,

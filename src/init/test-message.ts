@@ -5,7 +5,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
 import { plausibleTokens } from "../internal/plausible.ts";
 import { readBoundedText } from "../internal/read-bounded.ts";
-import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** The user's first reply. */
 export interface TestReply {
@@ -55,7 +55,7 @@ function parseJson(text: string): unknown {
   try {
     return parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: "the reply to the test message is not JSON", cause });
+    throw new ZephError("bad_response", { detail: `the reply to the test message ${jsonFault(cause)}`, cause });
   }
 }
 

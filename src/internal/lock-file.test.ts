@@ -156,6 +156,11 @@ describe("what is left behind", () => {
     },
     "a claim without its lock": async () =>
       writeFile(`${path}.0123456789ab`, await ownerText({ pid: deadPid(), ticket: "aaaaaaaaaaaa" })),
+    "a claim that never got its name": async () =>
+      writeFile(
+        join(folder, ".secrets.age.lock.0123456789ab.cccccccccccc.tmp"),
+        await ownerText({ pid: deadPid(), ticket: "aaaaaaaaaaaa" }),
+      ),
     "a lock that never got its name": async () =>
       writeFile(join(folder, ".secrets.age.lock.0123456789ab.tmp"), await ownerText({ pid: deadPid() })),
   };
@@ -187,8 +192,10 @@ describe("what is left behind", () => {
 
   it.runIf(isLinux)("by a process that its parent has not buried yet, is taken over at once", async () => {
     // The shell starts a child, becomes a program that buries nobody, and tells the child's id.
-    const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 30"]);
+    const parent = spawn("sh", ["-c", "sleep 60 & echo $!; exec sleep 60"]);
     const pid = Number(String((await once(parent.stdout, "data"))[0]));
+    while (!(await readFile(`/proc/${parent.pid}/comm`, "utf8")).startsWith("sleep")) await readdir(folder);
+    process.kill(pid, "SIGKILL");
     let state = "";
     while (state !== "Z") state = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.[0] ?? "";
     await writeFile(path, await ownerText({ pid, startTicks: await startOf(pid) }));

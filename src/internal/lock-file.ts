@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
 import type { ZephError } from "../errors/zeph-error.ts";
-import { listTemporaries, placeNew, siblings, unwritable, writeTemporary } from "./atomic-file.ts";
+import { placeNew, siblings, unwritable, writeTemporary } from "./atomic-file.ts";
 import type { Clock } from "./clock.ts";
 import { fileErrorCode, readRegularFile } from "./regular-file.ts";
 
@@ -64,17 +64,22 @@ export async function lockState(path: string, nowMs: number): Promise<LockState>
 
 /** What killed processes left of taking this lock, besides the lock itself: claims, and locks that never got their name. */
 export async function listLockLeftovers(path: string, nowMs: number): Promise<string[]> {
-  const start = `${basename(path)}.`;
-  const claims = (await siblings(path))
-    .filter((name) => name.startsWith(start) && /^[0-9a-f-]+(?:\.[0-9a-f-]+)*$/.test(name.slice(start.length)))
-    .map((name) => join(dirname(path), name));
+  const name = basename(path);
+  const ours = (await siblings(path)).filter((each) => {
+    if (each.startsWith(`${name}.`)) return CLAIM.test(each.slice(name.length));
+    return each.startsWith(`.${name}.`) && UNNAMED.test(each.slice(name.length + 1));
+  });
   const left: string[] = [];
-  for (const each of [...claims, ...(await listTemporaries(path))]) {
+  for (const each of ours.map((sibling) => join(dirname(path), sibling))) {
     const seen = await lookAt(each);
     if (seen !== undefined && (await isStale(seen, nowMs))) left.push(each);
   }
   return left;
 }
+
+/** What stands behind the name of a lock: the tickets of claims on it; and behind those, a mark of the moment. */
+const CLAIM = /^(?:\.[0-9a-f-]+)+$/;
+const UNNAMED = /^(?:\.[0-9a-f-]+)+\.tmp$/;
 
 const POLL_MS = 20;
 /** A change takes milliseconds, with a passphrase a few seconds; a process that was stopped asks before its last step. */

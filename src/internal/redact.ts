@@ -38,6 +38,11 @@ const SECRET_SHAPES: readonly RegExp[] = [
   /[A-Za-z0-9+/]{86}==/g,
 ];
 
+/** A text of any length, with `[redacted]` where something has the shape of a secret. */
+export function maskSecretShapes(text: string): string {
+  return SECRET_SHAPES.reduce((masked, shape) => masked.replace(shape, "[redacted]"), text);
+}
+
 /** Longest piece of a server's own words that is shown. */
 const MAX_DETAIL_CHARS = 300;
 

@@ -66,6 +66,21 @@ export function readRegularFileSync(path: string, { maxBytes }: ReadLimit): Buff
   }
 }
 
+/** The beginning of a file, however long it is. `undefined` when there is none; throws as {@link readRegularFile} does. */
+export async function readRegularHead(path: string, { maxBytes }: ReadLimit): Promise<Buffer | undefined> {
+  const file = await opened(path, READ_FLAGS);
+  if (file === undefined) return undefined;
+  try {
+    regular(path, await file.stat());
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw toUnusable(path, error);
+  } finally {
+    await file.close();
+  }
+}
+
 /** A file's text, with its byte order mark if it has one. What is not UTF-8 throws, and UTF-16 is named as such. */
 export async function readRegularText(path: string, limit: ReadLimit): Promise<string | undefined> {
   const bytes = await readRegularFile(path, limit);

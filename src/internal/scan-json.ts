@@ -59,9 +59,31 @@ export function jsonExcess(text: string | Uint8Array, limits: JsonLimits): JsonE
  * longer to read than any honest answer.
  */
 export function parseForeignJson(text: string, limits: JsonLimits = ANSWER_LIMITS): unknown {
-  const excess = text.length > HARMLESS_CHARS ? jsonExcess(text, limits) : undefined;
-  if (excess !== undefined) throw new RangeError(`more than ${excessWords(excess)}`);
+  refuseExcess(text, limits);
   return JSON.parse(text);
+}
+
+/** Throws the `RangeError` of {@link parseForeignJson} alone, for those who do something else to the text before. */
+export function refuseExcess(text: string, limits: JsonLimits = ANSWER_LIMITS): void {
+  const excess = isHarmless(text, limits) ? undefined : jsonExcess(text, limits);
+  if (excess !== undefined) throw new RangeError(`more than ${excessWords(excess)}`);
+}
+
+/** Short, and it cannot nest deeper than is allowed, whatever it is: a level takes two characters, and one of them opens it. */
+function isHarmless(text: string, { maxDepth }: JsonLimits): boolean {
+  if (text.length > HARMLESS_CHARS) return false;
+  if (text.length <= 2 * maxDepth) return true;
+  let opened = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === OPEN_LIST || code === OPEN_OBJECT) opened += 1;
+  }
+  return opened <= maxDepth;
+}
+
+/** What was wrong where {@link parseForeignJson} threw this, in words that go on from "the answer" … */
+export function jsonFault(thrown: unknown): string {
+  return thrown instanceof RangeError ? `holds ${thrown.message}` : "is not JSON";
 }
 
 /** In words that go on from "more than" … */
@@ -232,6 +254,6 @@ const MAX_NAME_CHARS = 16;
 const PLAIN_LOOK = 64;
 const MOST_LOOK = 4096;
 const WORTH_A_SEARCH = 256;
-/** Texts up to this hold too little to cost anything, whatever it is. */
+/** Texts up to this hold too little to cost anything but depth. */
 const HARMLESS_CHARS = 16 * 1024;
 const encoder = new TextEncoder();

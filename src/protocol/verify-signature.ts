@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { ZephError } from "../errors/zeph-error.ts";
 import { decodeBase64 } from "./decode-base64.ts";
-import { type SigningPhase, signingInput } from "./signing-input/signing-input.ts";
+import { signingInput } from "./signing-input/signing-input.ts";
 
 export interface SignatureToVerify {
   /** Of the account that signs: compressed secp256k1 point, 33 bytes. */
@@ -14,8 +14,6 @@ export interface SignatureToVerify {
   readonly transferAddress: string;
   /** `Authorization` as received: base64, no scheme word. */
   readonly authorization: string;
-  /** Default 3. */
-  readonly phase?: SigningPhase;
 }
 
 /** `reason` is what a node writes after `Unable to validate request against PubKey:`. */
@@ -36,14 +34,8 @@ export function verifySignature(request: SignatureToVerify): SignatureVerdict {
   const decoded = decodeBase64(request.authorization);
   if (!decoded.ok) return { valid: false, reason: `illegal base64 data at input byte ${decoded.errorAt}` };
   const signature = decoded.bytes;
-  const input = signingInput(
-    {
-      body: request.body,
-      timestamp: timestampText(request.timestamp),
-      transferAddress: request.transferAddress,
-    },
-    request.phase,
-  );
+  const { body, transferAddress } = request;
+  const input = signingInput({ body, timestamp: timestampText(request.timestamp), transferAddress });
   const valid =
     signature.length === SIGNATURE_BYTES &&
     hasLowS(signature) &&

@@ -3,10 +3,9 @@ import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { once } from "../internal/once.ts";
 import type { OnTransportEvent } from "../transport/events.ts";
-import { fastestFirst, latencyMemory } from "./latencies.ts";
 import { mayFallBack } from "./may-fall-back.ts";
 import { type OpenedProvider, openProvider } from "./open-provider.ts";
-import { modelOf, moveBelow, rewriteModel } from "./rewrite-model.ts";
+import { moveBelow, rewriteModel } from "./rewrite-model.ts";
 import type { Setup } from "./setup.ts";
 
 /** What the user must see: a question went to another provider, which may cost other money. */
@@ -18,8 +17,7 @@ export interface FallbackEvent {
   readonly model: string | undefined;
   /** The provider behind `to`, with its own prices. */
   readonly provider?: OpenedProvider;
-  /** Absent when nothing failed: `to` has been faster, and `[llm] routing` says that this counts. */
-  readonly error: ZephError | undefined;
+  readonly error: ZephError;
 }
 
 export interface FallbackOptions {
@@ -38,7 +36,7 @@ export const FALLBACK_HEADER = "x-zeph-fallback-provider";
 /**
  * The provider to ask, with those of `[llm] fallback` behind it: when it cannot answer, the same question goes to the
  * next one, with that one's model. Never after the first byte of an answer, never for what the user can mend (key,
- * model, request), never after a failure that was charged. With `[llm] routing = "ema"` the fastest of them is asked first. Reads (GET) stay with the first provider. Throws as
+ * model, request), never after a failure that was charged. Reads (GET) stay with the first provider. Throws as
  * `openProvider` does; a fallback that cannot be opened is told and passed over.
  *
  * @example
@@ -60,44 +58,34 @@ export async function fallbackProvider(setup: Setup, options: FallbackOptions = 
     );
   const resting = new Map<string, { readonly untilMs: number; readonly outcome: Outcome }>();
   const { clock } = setup.world;
-  const byLatency = setup.loaded.config.routing === "latency";
-  const memory = latencyMemory(setup.world);
+  const names = [first.config.name, ...others];
 
   async function ask(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
     if (input instanceof Request || (init.method ?? "GET").toUpperCase() !== "POST") return first.gonka(input, init);
-    const names = await inOrder(init.body);
     const nowMs = clock.nowMs();
     const isResting = (each: string) => (resting.get(each)?.untilMs ?? 0) > nowMs;
     const awake = names.filter((each) => !isResting(each));
     const chain = awake.length === 0 ? names : awake;
     const from = first.config.name;
     // Told for every question, not only for the one that found out: it is other money.
-    let last: { readonly from: string; readonly outcome: Outcome | undefined } | undefined =
-      chain[0] === from ? undefined : { from, outcome: isResting(from) ? resting.get(from)?.outcome : undefined };
+    const passedOver = chain[0] === from ? undefined : resting.get(from)?.outcome;
+    let last = passedOver === undefined ? undefined : { from, outcome: passedOver };
     for (const each of chain) {
       const provider = await openOrTell(each, last);
       if (provider === undefined) continue;
       const isFirst = provider === first;
       if (last !== undefined) {
         const { model } = provider.config;
-        await onFallback({ from: last.from, to: each, model, provider, error: last.outcome?.error });
+        await onFallback({ from: last.from, to: each, model, provider, error: last.outcome.error });
       }
       const outcome = await attempt(provider, String(input), init, isFirst);
-      if (outcome.error === undefined && byLatency) await memory.note(each, clock.nowMs() - nowMs);
       if (outcome.error === undefined) return isFirst ? outcome.response : marked(outcome.response, each);
       if (!mayFallBack(outcome.error)) return settle(outcome);
       resting.set(each, { untilMs: clock.nowMs() + REST_MS, outcome: { error: outcome.error } });
       last = { from: each, outcome };
     }
-    if (last?.outcome === undefined) throw new ZephError("no_endpoints", { detail: "no provider could be opened" });
+    if (last === undefined) throw new ZephError("no_endpoints", { detail: "no provider could be opened" });
     return settle(last.outcome);
-  }
-
-  /** Who names a model, at the start or in the request, means the provider that has it. */
-  async function inOrder(body: RequestInit["body"]): Promise<readonly string[]> {
-    const names = [first.config.name, ...others];
-    const isDefault = setup.world.flags?.model === undefined && modelOf(body) === first.config.model;
-    return byLatency && isDefault ? fastestFirst(names, await memory.read()) : names;
   }
 
   async function openOrTell(each: string, last: { readonly from: string } | undefined) {

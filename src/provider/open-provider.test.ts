@@ -4,8 +4,6 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { ZephError } from "../errors/zeph-error.ts";
 import { manualClock } from "../internal/manual-clock.ts";
-import { verifySignature } from "../protocol/verify-signature.ts";
-import { RequestSigner } from "../signer/request-signer.ts";
 import { errorBehind } from "../transport/give-up.ts";
 import { openProvider } from "./open-provider.ts";
 import { loadSetup, type Setup } from "./setup.ts";
@@ -79,12 +77,12 @@ describe("openProvider", () => {
   it("waits by the clock it was given", async () => {
     await userFile(broker("https://api.gonkagate.com/v1"));
     const clock = manualClock();
-    const answers = [new Response("{}", { status: 429, headers: { "retry-after": "5" } }), new Response("done")];
+    const answers = [new Response("{}", { status: 429, headers: { "retry-after": "5" } }), new Response('{"done":1}')];
     const loaded = await setup({ GONKAGATE_API_KEY: "gp-a" });
     const world = { ...loaded.world, clock, fetch: async () => answers.shift() ?? new Response("{}") };
     const { gonka } = await openProvider({ ...loaded, world });
     const answer = await gonka("https://api.gonkagate.com/v1/chat/completions", { method: "POST", body: "{}" });
-    expect(await answer.text()).toBe("done");
+    expect(await answer.text()).toBe('{"done":1}');
     expect(clock.sleepsMs).toEqual([5_000]);
   });
 
@@ -161,31 +159,6 @@ describe("openProvider", () => {
     await expect(openProvider(await setup(env))).rejects.toMatchObject({
       code: "untrusted_project_file",
       hint: expect.stringContaining(`zeph config trust ${join(folder, "project/config.toml")}`),
-    });
-  });
-
-  it("signs for the generation of the network that the record names, 3 by default", async () => {
-    const publicKey = RequestSigner.fromHex(PRIVATE_KEY).publicKey;
-    const phasesOf = async (line: string) => {
-      await userFile(native.replace('model = "m"', `model = "m"\n${line}`));
-      const loaded = await setup({ ZEPH_GONKA_PRIVATE_KEY: PRIVATE_KEY });
-      const posts: Headers[] = [];
-      const fetch = async (_input: unknown, init?: RequestInit) => {
-        if (init?.method === "POST") posts.push(new Headers(init.headers));
-        return new Response("{}");
-      };
-      const { gonka } = await openProvider({ ...loaded, world: { ...loaded.world, fetch } });
-      await gonka(`${gonka.baseURL}/chat/completions`, { method: "POST", body: "{}" });
-      const authorization = posts[0]?.get("authorization") ?? "";
-      const timestamp = posts[0]?.get("x-timestamp") ?? "";
-      const signature = { publicKey, body: Buffer.from("{}"), timestamp, transferAddress: ADDRESS, authorization };
-      return ([1, 3] as const).filter((phase) => verifySignature({ ...signature, phase }).valid);
-    };
-    expect(await phasesOf("")).toEqual([3]);
-    expect(await phasesOf("gonka_signing_phase = 1")).toEqual([1]);
-    await expect(phasesOf("gonka_signing_phase = 2")).rejects.toMatchObject({
-      code: "config_invalid",
-      detail: expect.stringContaining("gonka_signing_phase must be 3, or 1 for networks before v0.2.6"),
     });
   });
 

@@ -5,6 +5,7 @@ import { BROKERS, brokerForBaseURL } from "../brokers/registry.ts";
 import type { Connection, ConnectionOptions } from "../client/connection.ts";
 import { type GonkaFetch, gonkaFetch } from "../client/gonka-fetch.ts";
 import { withNearestModels } from "../client/nearest-models.ts";
+import { zephFolders } from "../config/paths.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/provider.ts";
 import type { ResolvedSecret } from "../config/resolve-secret.ts";
 import { ZephError } from "../errors/zeph-error.ts";
@@ -109,7 +110,7 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   const purpose = `provider "${config.name}"`;
   const resolved = await setup.privateKey(config);
   const { secret: key, ...secret } = resolved;
-  const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix, phase: config.signingPhase });
+  const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix });
   const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();
   if (stored !== undefined && stored !== signer.address) {
     const detail = `the key gives ${signer.address}, stored is ${stored} (${config.addressNames.canonical})`;
@@ -121,6 +122,11 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
     address,
     ...(name === undefined ? {} : { name }),
   }));
+  if (config.access === "devshard") {
+    const remark = `Paying from escrows of ${signer.address}`;
+    const gonka = withNearestModels(gonkaFetch(devshardConnection(setup, config, common, key)));
+    return { config, gonka, secret, address: signer.address, notices, remarks: [remark] };
+  }
   const connection: Connection = {
     ...common,
     kind: "native",
@@ -133,6 +139,27 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
       ? `Signing as ${address} (address derived from the key)`
       : `Signing as ${address} (key and address are stored)`;
   return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
+}
+
+function devshardConnection(
+  { world }: Setup,
+  config: GonkaProvider,
+  common: ConnectionOptions,
+  privateKey: Secret,
+): Connection {
+  const sourceUrl = config.sourceUrl ?? config.nodes[0]?.url;
+  if (sourceUrl === undefined) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
+  const { model, devshardAmount: amount, devshardAutoOpen: maxPerDay } = config;
+  const mayOpen = model !== undefined && amount !== undefined && maxPerDay !== undefined;
+  return {
+    ...common,
+    kind: "devshard",
+    privateKey,
+    sourceUrl,
+    stateFolder: zephFolders(world).state,
+    maxTokens: config.maxTokens,
+    autoOpen: mayOpen ? { model, amount, maxPerDay } : undefined,
+  };
 }
 
 function describeSource({ source, name }: Omit<ResolvedSecret, "secret">): string {

@@ -14,17 +14,6 @@ export function rewriteModel(body: RequestInit["body"], model: string): RequestI
   }
 }
 
-/** The model a request names. */
-export function modelOf(body: RequestInit["body"]): unknown {
-  try {
-    const parsed: unknown = JSON.parse(bodyText(body) ?? "");
-    return typeof parsed === "object" && parsed !== null && "model" in parsed ? parsed.model : undefined;
-  } catch {
-    // Not JSON: nothing names a model.
-    return undefined;
-  }
-}
-
 function bodyText(body: RequestInit["body"]): string | undefined {
   if (typeof body === "string") return body;
   if (ArrayBuffer.isView(body)) return new TextDecoder().decode(body);

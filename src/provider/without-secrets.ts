@@ -1,4 +1,5 @@
 import type { GonkaFetch } from "../client/gonka-fetch.ts";
+import { maskSecretShapes } from "../internal/redact.ts";
 import type { Secret } from "../internal/secret.ts";
 
 /** Shorter ones could be words of an ordinary sentence. */
@@ -10,19 +11,34 @@ const MASK = "[redacted]";
  * sent. `onRemoved` is called for each such request.
  */
 export function withoutSecrets(gonka: GonkaFetch, secrets: readonly Secret[], onRemoved: () => void): GonkaFetch {
-  const pattern = secretPattern(secrets);
-  if (pattern === undefined) return gonka;
+  if (secrets.length === 0) return gonka;
+  const mask = secretMask(secrets);
   return Object.assign(
     (input: string | URL | Request, init?: RequestInit) => {
       const { body } = init ?? {};
       if (typeof body !== "string") return gonka(input, init);
-      const clean = body.replace(pattern, MASK);
+      const clean = mask(body);
       if (clean === body) return gonka(input, init);
       onRemoved();
       return gonka(input, { ...init, body: clean });
     },
     { baseURL: gonka.baseURL, endpoints: gonka.endpoints },
   );
+}
+
+/** Takes secrets out of a JSON text; gives the very text back where none stands in it. */
+export type SecretMask = (json: string) => string;
+
+/** @param secrets of the user; those that are too short to be told from words are left alone */
+export function secretMask(secrets: readonly Secret[]): SecretMask {
+  const pattern = secretPattern(secrets);
+  return pattern === undefined ? (json) => json : (json) => json.replace(pattern, MASK);
+}
+
+/** For texts that are kept on the disk: known secrets, and whatever has the shape of one, become `[redacted]`. */
+export function maskOf(secrets: readonly Secret[]): (text: string) => string {
+  const pattern = secretPattern(secrets);
+  return (text) => maskSecretShapes(pattern === undefined ? text : text.replace(pattern, MASK));
 }
 
 /** Hex keys are written in either case; nothing else that is this long is alike but for its case. */

@@ -5,6 +5,7 @@ import { fillSchema } from "./built-in/fill-schema.ts";
 import { BUILT_IN_MODELS } from "./built-in/models.ts";
 import { gist, replyText } from "./built-in/reply-text.ts";
 import { countPromptTokens, countTokens, splitTokens } from "./built-in/tokens.ts";
+import { lastQuestion, speaks, userWords } from "./built-in/user-words.ts";
 import { type ChatMessage, type ChatRequest, type Engine, type EngineEvent, messageText } from "./engine.ts";
 
 export interface BuiltInEngineOptions {
@@ -79,7 +80,7 @@ function thinkingText(request: ChatRequest, calls: readonly PlannedCall[]): stri
   if (model?.reasoning === undefined || (request.thinking as { type?: unknown } | undefined)?.type === "disabled") {
     return "";
   }
-  const question = gist(messageText(request.messages.findLast((message) => message.role === "user")), 60);
+  const question = gist(userWords(lastQuestion(request.messages)).join(" "), 60);
   const plan =
     calls.length > 0 ? `I should call ${calls.map((call) => call.name).join(" and ")}` : "I can answer at once";
   return `The user wrote "${question}". ${plan}.`;
@@ -89,15 +90,16 @@ function answerText(request: ChatRequest): string {
   const results = trailingToolResults(request.messages).map(messageText).join("; ");
   const schema = wantedSchema(request.response_format);
   if (schema !== undefined) {
-    const question = messageText(request.messages.findLast((message) => message.role === "user"));
+    const question = userWords(lastQuestion(request.messages)).join("\n");
     return JSON.stringify(fillSchema(schema, results === "" ? question : results));
   }
   return cutAtStop(results === "" ? replyText(request.messages) : `The tool answered: ${results}`, request.stop);
 }
 
 function trailingToolResults(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const said = messages.filter(speaks);
   const isResult = (message: ChatMessage) => message.role === "tool" || message.role === "function";
-  return messages.slice(messages.findLastIndex((message) => !isResult(message)) + 1);
+  return said.slice(said.findLastIndex((message) => !isResult(message)) + 1);
 }
 
 /** The schema of `response_format`; for `json_object` one with a single text field. */

@@ -1,4 +1,4 @@
-/** What produces the sandbox's answers: the built-in deterministic engine, or a real server behind `--engine URL`. */
+/** What produces the sandbox's answers: the built-in deterministic engine, or one of your own. */
 export interface Engine {
   models(): Promise<readonly SandboxModel[]>;
   /** The answer as events. The caller turns them into JSON or SSE; an aborted signal ends the iteration. */

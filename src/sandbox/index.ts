@@ -5,6 +5,10 @@ export type { BrokerOptions } from "./broker/broker-state.ts";
 export type { KeyKind, KeyState, SandboxKeys } from "./broker/keys.ts";
 export type { RequestRecord } from "./broker/request-log.ts";
 export { type BuiltInEngineOptions, builtInEngine } from "./built-in-engine.ts";
+export type { ChainFault } from "./devshard/chain-server.ts";
+export type { HostFaults } from "./devshard/host-faults.ts";
+export type { DevshardNetwork, DevshardOptions, DevshardUser, RunningHost } from "./devshard/start-devshard.ts";
+export type { DevshardRequest } from "./devshard/watch.ts";
 export type {
   ChatMessage,
   ChatRequest,
@@ -27,11 +31,11 @@ export type { SandboxNode } from "./network/network-node.ts";
 export type { NetworkState } from "./network/server/node-setting.ts";
 export type { RecordedRequest } from "./network/server/request-log.ts";
 export type { NetworkOptions, SandboxNetwork } from "./network/start-network.ts";
-export { type RemoteEngineOptions, remoteEngine } from "./remote-engine.ts";
 export {
   type Sandbox,
   type SandboxBroker,
   type SandboxOptions,
+  type SandboxWithDevshard,
   type SandboxWithNetwork,
   startSandbox,
 } from "./start-sandbox.ts";

@@ -4,6 +4,7 @@ import type { BrokerOptions } from "./broker/broker-state.ts";
 import { keyReader, makeKeys, type SandboxKeys } from "./broker/keys.ts";
 import type { OpenRecord, RequestRecord } from "./broker/request-log.ts";
 import { builtInEngine } from "./built-in-engine.ts";
+import { type DevshardNetwork, type DevshardOptions, startDevshard } from "./devshard/start-devshard.ts";
 import type { Engine, SandboxModel } from "./engine.ts";
 import { type FaultControl, faultPlan } from "./faults/fault-plan.ts";
 import { listen } from "./listen.ts";
@@ -22,6 +23,8 @@ export interface SandboxOptions {
   readonly broker?: BrokerOptions;
   /** Also starts a network of nodes that verify signed requests; `true` for the defaults. Default: none. */
   readonly network?: true | Omit<NetworkOptions, "engine" | "clock" | "random">;
+  /** Also starts devshard hosts and their chain, as the network is today; `true` for the defaults. Default: none. */
+  readonly devshard?: true | Omit<DevshardOptions, "engine" | "clock" | "random">;
   readonly clock?: Clock;
   /** Chance for keys and ids, 0 <= value < 1. Default: the system's source. */
   readonly random?: () => number;
@@ -43,17 +46,22 @@ export interface Sandbox {
   readonly broker: SandboxBroker;
   /** Present when asked for with `network`. */
   readonly network?: SandboxNetwork;
+  /** Present when asked for with `devshard`. */
+  readonly devshard?: DevshardNetwork;
   /** Closes every connection and gives the port back. May be called more than once. */
   stop(): Promise<void>;
 }
+
+/** A sandbox that was asked for a devshard, and has one. */
+export type SandboxWithDevshard = Sandbox & { readonly devshard: DevshardNetwork };
 
 /** A sandbox that was asked for a network, and has one. */
 export type SandboxWithNetwork = Sandbox & { readonly network: SandboxNetwork };
 
 /**
  * Starts a fake broker on this computer, over real HTTP: keys in every state, models, chat as JSON and as a stream,
- * embeddings, prices, and faults on demand; with `network` also Gonka nodes that verify every signature. It needs no
- * internet and no account.
+ * embeddings, prices, and faults on demand; with `network` also Gonka nodes that verify every signature, with `devshard`
+ * hosts and a chain that verify every diff. It needs no internet and no account.
  *
  * @throws ZephError `usage` when the port is taken
  * @example
@@ -67,6 +75,9 @@ export type SandboxWithNetwork = Sandbox & { readonly network: SandboxNetwork };
 export async function startSandbox(
   options: SandboxOptions & { readonly network: NonNullable<SandboxOptions["network"]> },
 ): Promise<SandboxWithNetwork>;
+export async function startSandbox(
+  options: SandboxOptions & { readonly devshard: NonNullable<SandboxOptions["devshard"]> },
+): Promise<SandboxWithDevshard>;
 export async function startSandbox(options?: SandboxOptions): Promise<Sandbox>;
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const { clock = systemClock, random = systemRandom, broker = {} } = options;
@@ -78,11 +89,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const app = brokerApp({ engine, options: broker, keys, readKey: keyReader(keys), faults, requests, clock, random });
   const listener = await listen((request, bindings) => app.fetch(request, bindings), options);
   const network = await networkOf(options, { engine, clock, random });
+  const devshard = await devshardOf(options, { engine, clock, random });
   return {
     broker: { baseURL: `${listener.origin}/v1`, keys, models, requests, faults },
     ...(network === undefined ? {} : { network }),
+    ...(devshard === undefined ? {} : { devshard }),
     async stop() {
-      await Promise.all([listener.close(), network?.stop()]);
+      await Promise.all([listener.close(), network?.stop(), devshard?.stop()]);
     },
   };
 }
@@ -93,4 +106,12 @@ function networkOf(
 ): Promise<SandboxNetwork> | undefined {
   if (network === undefined) return undefined;
   return startNetwork({ ...shared, ...(network === true ? {} : network) });
+}
+
+function devshardOf(
+  { devshard }: SandboxOptions,
+  shared: Pick<DevshardOptions, "engine" | "clock" | "random">,
+): Promise<DevshardNetwork> | undefined {
+  if (devshard === undefined) return undefined;
+  return startDevshard({ ...shared, ...(devshard === true ? {} : devshard) });
 }

@@ -1,6 +1,5 @@
 export { ZephError } from "../errors/zeph-error.ts";
 export { type AddressOptions, DEFAULT_PREFIX, parseAddress, parsePrefix, toAddress } from "../protocol/address.ts";
-export type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 export {
   type SignatureToVerify,
   type SignatureVerdict,

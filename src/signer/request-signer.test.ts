@@ -21,7 +21,6 @@ describe.each(signingVectors.signing)("vector $id", (vector) => {
     body: fromBase64(vector.body_base64),
     timestampNanos,
     transferAddress: vector.transfer_address,
-    phase: vector.phase,
   };
 
   it("has the address and public key", () => {
@@ -32,8 +31,8 @@ describe.each(signingVectors.signing)("vector $id", (vector) => {
 
   it("has the signed text and its hash", () => {
     const parts = { ...request, body: fromBase64(vector.body_base64), timestamp: vector.timestamp_ns };
-    expect(toHex(signingInput(parts, vector.phase))).toBe(vector.expected_signing_input_hex);
-    expect(toHex(signingDigest(parts, vector.phase))).toBe(vector.expected_signing_input_sha256_hex);
+    expect(toHex(signingInput(parts))).toBe(vector.expected_signing_input_hex);
+    expect(toHex(signingDigest(parts))).toBe(vector.expected_signing_input_sha256_hex);
   });
 
   it("has the signature", () => {
@@ -45,7 +44,6 @@ describe.each(signingVectors.signing)("vector $id", (vector) => {
       { ...request, body: Buffer.concat([fromBase64(vector.body_base64), Buffer.from(" ")]) },
       { ...request, timestampNanos: timestampNanos === 1n ? 2n : timestampNanos - 1n },
       { ...request, transferAddress: signer.address },
-      { ...request, phase: vector.phase === 1 ? 3 : 1 },
     ];
     for (const other of changed) expect(signer.sign(other)).not.toBe(vector.expected_signature_base64);
     const stranger = RequestSigner.fromHex("42".repeat(32), { prefix: vector.address_prefix });
@@ -85,10 +83,8 @@ describe.each([
 });
 
 describe("RequestSigner", () => {
-  it("uses prefix gonka and phase 3 unless told otherwise", () => {
-    const signer = RequestSigner.fromHex(KEY);
-    expect(signer.address).toMatch(/^gonka1/);
-    expect(signer.sign(REQUEST)).toBe(signer.sign({ ...REQUEST, phase: 3 }));
+  it("uses prefix gonka unless told otherwise", () => {
+    expect(RequestSigner.fromHex(KEY).address).toMatch(/^gonka1/);
   });
 
   it("takes a string as its UTF-8 bytes", () => {
@@ -129,20 +125,6 @@ describe("RequestSigner", () => {
       );
     },
   );
-
-  it.each([0, 2, 4, "3", null, "constructor"])("refuses the phase %s", (phase) => {
-    const signer = RequestSigner.fromHex(KEY);
-    expect(thrownBy(() => signer.sign({ ...REQUEST, phase: phase as 3 })).code).toBe("internal");
-  });
-
-  it("signs phase 1 for every request when made for such a network", () => {
-    const signer = RequestSigner.fromHex(KEY, { phase: 1 });
-    const usual = RequestSigner.fromHex(KEY);
-    expect(signer.sign(REQUEST)).toBe(usual.sign({ ...REQUEST, phase: 1 }));
-    expect(signer.sign(REQUEST)).not.toBe(usual.sign(REQUEST));
-    expect(signer.sign({ ...REQUEST, phase: 3 })).toBe(usual.sign(REQUEST));
-    expect(thrownBy(() => RequestSigner.fromHex(KEY, { phase: 2 as 3 })).code).toBe("internal");
-  });
 
   it.each([
     null,

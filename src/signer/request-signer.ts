@@ -1,11 +1,6 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { type AddressOptions, DEFAULT_PREFIX, parseAddress, toAddress } from "../protocol/address.ts";
-import {
-  DEFAULT_PHASE,
-  isSigningPhase,
-  type SigningPhase,
-  signingDigest,
-} from "../protocol/signing-input/signing-input.ts";
+import { signingDigest } from "../protocol/signing-input/signing-input.ts";
 import { activeCurve } from "./active-curve.ts";
 import { parsePrivateKey } from "./private-key.ts";
 
@@ -19,14 +14,9 @@ export interface SignRequest {
   readonly timestampNanos: bigint | string;
   /** Bech32 address of the node the request goes to, with the signer's prefix. */
   readonly transferAddress: string;
-  /** Default the signer's. */
-  readonly phase?: SigningPhase;
 }
 
-export interface SignerOptions extends AddressOptions {
-  /** Generation of the signed text; 1 only for networks before v0.2.6. Default 3. */
-  readonly phase?: SigningPhase;
-}
+export type SignerOptions = AddressOptions;
 
 const MASK = "[redacted]";
 const INT64_MAX = 2n ** 63n - 1n;
@@ -48,13 +38,11 @@ export class RequestSigner {
   readonly address: string;
   /** Address prefix of the network this signer works for. */
   readonly prefix: string;
-  readonly #phase: SigningPhase;
   readonly #publicKey: Uint8Array;
   #privateKey: Uint8Array | undefined;
 
-  private constructor(privateKey: Uint8Array, prefix: string, phase: SigningPhase) {
+  private constructor(privateKey: Uint8Array, prefix: string) {
     this.#privateKey = privateKey;
-    this.#phase = phase;
     this.#publicKey = activeCurve().publicKeyOf(privateKey);
     this.prefix = prefix;
     this.address = toAddress(this.#publicKey, { prefix });
@@ -62,13 +50,13 @@ export class RequestSigner {
 
   /**
    * @param hex 64 hex digits, or another spelling `parsePrivateKey` takes. Throws `invalid_private_key`.
-   * @param options prefix of the network, default `gonka`, and its phase. Throws `invalid_prefix`.
+   * @param options prefix of the network, default `gonka`. Throws `invalid_prefix`.
    */
   static fromHex(hex: string, options: SignerOptions = {}): RequestSigner {
-    const { prefix = DEFAULT_PREFIX, phase = DEFAULT_PHASE } = options;
+    const { prefix = DEFAULT_PREFIX } = options;
     const privateKey = parsePrivateKey(hex);
     try {
-      return new RequestSigner(privateKey, prefix, checkPhase(phase));
+      return new RequestSigner(privateKey, prefix);
     } catch (error) {
       privateKey.fill(0);
       throw error;
@@ -85,7 +73,7 @@ export class RequestSigner {
    * Throws `invalid_address` when `transferAddress` is not an address of the signer's network, `unsupported_body` for
    * anything but bytes and strings, and `internal` for a timestamp out of range or a disposed signer.
    */
-  sign({ body, timestampNanos, transferAddress, phase = this.#phase }: SignRequest): string {
+  sign({ body, timestampNanos, transferAddress }: SignRequest): string {
     const privateKey = this.#privateKey;
     if (privateKey === undefined) {
       throw new ZephError("internal", {
@@ -98,7 +86,7 @@ export class RequestSigner {
       timestamp: timestampText(timestampNanos),
       transferAddress: parseAddress(transferAddress, { prefix: this.prefix }),
     };
-    const digest = signingDigest(parts, checkPhase(phase));
+    const digest = signingDigest(parts);
     return Buffer.from(activeCurve().signDigest(digest, privateKey)).toString("base64");
   }
 
@@ -140,9 +128,4 @@ function timestampText(timestampNanos: bigint | string): string {
   throw new ZephError("internal", {
     detail: "timestampNanos must be a bigint, or its decimal text, from 1 to 9223372036854775807",
   });
-}
-
-function checkPhase(phase: SigningPhase): SigningPhase {
-  if (isSigningPhase(phase)) return phase;
-  throw new ZephError("internal", { detail: "phase must be 1 or 3" });
 }

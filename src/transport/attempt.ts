@@ -58,19 +58,18 @@ export async function attemptOnce(
   const deadline = deadlineSignal(options.clock, total.signal);
   deadline.arm("timeout_headers", options.deadlines.headersMs);
   try {
-    const response = await options.send(endpoint, request, deadline.signal);
+    const sent = await options.send(endpoint, request, deadline.signal);
     deadline.disarm();
-    const isPage = response.headers.get("content-type")?.startsWith("text/html") === true;
-    if (response.ok && !isPage) {
-      const coding = codingLeft(response.headers.get("content-encoding"));
-      if (coding !== undefined) {
-        response.body?.cancel().catch(() => {
-          // The connection is gone already; there is nothing left to give up.
-        });
-        throw unreadable(coding);
-      }
-      return { kind: "answered", response, deadline };
+    const coding = sent.ok ? codingLeft(sent.headers.get("content-encoding")) : undefined;
+    if (coding !== undefined) {
+      sent.body?.cancel().catch(() => {
+        // The connection is gone already; there is nothing left to give up.
+      });
+      throw unreadable(coding);
     }
+    const { response, isPage } = await lookForPage(sent, () => deadline.arm("timeout_idle", options.deadlines.idleMs));
+    deadline.disarm();
+    if (response.ok && !isPage) return { kind: "answered", response, deadline };
     deadline.arm("timeout_idle", options.deadlines.idleMs);
     const bodyText = await readBoundedText(response.body, MAX_ERROR_BODY_BYTES).catch((thrown: unknown) => {
       if (total.signal.aborted) throw thrown;
@@ -106,6 +105,47 @@ export async function attemptOnce(
     return { kind: "over", outcome: { kind: "failed", ...failure }, record };
   }
 }
+
+/** Whether an answer called HTML is a web page: some servers call everything so. The bytes looked at come again. */
+async function lookForPage(
+  response: Response,
+  onWait: () => void,
+): Promise<{ readonly response: Response; readonly isPage: boolean }> {
+  const isCalledPage = /^\s*text\/html\b/i.test(response.headers.get("content-type") ?? "");
+  if (!response.ok || !isCalledPage || response.body === null) return { response, isPage: isCalledPage };
+  onWait();
+  const reader = response.body.getReader();
+  const seen: Uint8Array[] = [];
+  let begin = "";
+  let isOver = false;
+  while (begin === "" && !isOver && seen.length < MAX_BLANK_PIECES) {
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw new FetchRejected("the answer broke off", { cause });
+    });
+    isOver = done;
+    if (value === undefined) continue;
+    seen.push(value);
+    begin = new TextDecoder().decode(value).trimStart();
+  }
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const first = seen.shift();
+        if (first !== undefined) return controller.enqueue(first);
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  const { status, statusText, headers } = response;
+  const isPage = begin === "" || begin.startsWith("<");
+  return { response: new Response(body, { status, statusText, headers }), isPage };
+}
+
+const MAX_BLANK_PIECES = 16;
 
 function networkFailure(cause: unknown, elapsedMs: number): Pick<NetworkFailure, "error" | "requestLeft"> {
   const failure = readNetworkFailure(cause);

@@ -8,6 +8,7 @@ import type { OnTransportEvent } from "./events.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { finalError, finalResponse, type Hints } from "./give-up.ts";
 import { guardBody } from "./guard-body.ts";
+import { watchConnections } from "./keep-alive-race.ts";
 import { chatOf, isRead, type OutgoingRequest, toOutgoing } from "./outgoing.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { COOLDOWN, classify, SANE_SKEW_MS, type Situation, type Verdict } from "./retry-policy.ts";
@@ -50,6 +51,7 @@ type RequestScope = Pick<DeadlineSignal, "signal" | "release"> & { readonly ends
  * thrown. The caller's abort is passed on as it is.
  */
 export function failover(options: FailoverOptions): FetchFunction {
+  watchConnections();
   const watchSkew = skewWatch(options);
   return async (input, init) => {
     const request = await toOutgoing(input, init, options.baseURLs());

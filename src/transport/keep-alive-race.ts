@@ -1,5 +1,3 @@
-import { subscribe } from "node:diagnostics_channel";
-
 /** What the messages of undici's diagnostics channels hold (nodejs/undici docs/docs/api/DiagnosticsChannel.md, 7.x). */
 interface Message {
   readonly request?: object;
@@ -35,28 +33,34 @@ export function noteKeepAliveRace(error: Error): void {
   races.add(error);
 }
 
-/** Node's own fetch and every undici publish there, whoever made the agent. */
-function on(channel: string, look: (message: Message) => void): void {
-  subscribe(`undici:${channel}`, (message) => {
-    if (typeof message === "object" && message !== null) look(message);
+let isWatching = false;
+
+/** Begins to watch connections, once. Node's own fetch and every undici publish there, whoever made the agent; elsewhere nobody does. */
+export function watchConnections(): void {
+  if (isWatching) return;
+  isWatching = true;
+  const { process: node } = globalThis as { readonly process?: Pick<NodeJS.Process, "getBuiltinModule"> };
+  const channels = node?.getBuiltinModule?.("node:diagnostics_channel");
+  if (channels === undefined) return;
+  function on(channel: string, look: (message: Message) => void): void {
+    channels?.subscribe(`undici:${channel}`, (message) => {
+      if (typeof message === "object" && message !== null) look(message);
+    });
+  }
+  on("client:sendHeaders", ({ request, socket }) => {
+    if (request !== undefined && socket !== undefined) socketOf.set(request, socket);
+  });
+  on("request:headers", ({ request, response }) => {
+    const socket = request === undefined ? undefined : socketOf.get(request);
+    if (request === undefined || socket === undefined) return;
+    answeredBy.set(socket, { promised: promisesToKeep(response?.headers ?? []) });
+    socketOf.delete(request);
+  });
+  on("request:error", ({ request, error }) => {
+    const socket = request === undefined ? undefined : socketOf.get(request);
+    if (socket !== undefined && answeredBy.get(socket)?.promised === false && error instanceof Error) races.add(error);
   });
 }
-
-on("client:sendHeaders", ({ request, socket }) => {
-  if (request !== undefined && socket !== undefined) socketOf.set(request, socket);
-});
-
-on("request:headers", ({ request, response }) => {
-  const socket = request === undefined ? undefined : socketOf.get(request);
-  if (request === undefined || socket === undefined) return;
-  answeredBy.set(socket, { promised: promisesToKeep(response?.headers ?? []) });
-  socketOf.delete(request);
-});
-
-on("request:error", ({ request, error }) => {
-  const socket = request === undefined ? undefined : socketOf.get(request);
-  if (socket !== undefined && answeredBy.get(socket)?.promised === false && error instanceof Error) races.add(error);
-});
 
 /** Names and values in turn, as bytes. */
 function promisesToKeep(headers: readonly unknown[]): boolean {

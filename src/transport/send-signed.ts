@@ -1,6 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import type { NanosClock } from "../internal/clock.ts";
-import type { SigningPhase } from "../protocol/signing-input/signing-input.ts";
 import type { RequestSigner } from "../signer/request-signer.ts";
 import type { FetchFunction } from "./fetch-function.ts";
 import { isRead, type OutgoingRequest } from "./outgoing.ts";
@@ -16,8 +15,6 @@ export interface Signing {
 export interface SendSignedOptions {
   readonly signing: () => Promise<Signing>;
   readonly fetch: FetchFunction;
-  /** Generation of the signed text. Default 3. */
-  readonly phase?: SigningPhase;
 }
 
 /** A node reads at most this much: 10 MiB (gonka-ai/gonka `post_chat_handler.go`, since v0.2.10). */
@@ -27,7 +24,7 @@ export const MAX_NODE_BODY_BYTES = 10_485_760;
  * Signs each attempt for the one node it goes to: fresh timestamp, the exact body bytes, that node's address. Exactly
  * four headers leave; of the caller's only the content type is kept. Reads (no body) carry no sign of who asks.
  */
-export function sendSigned({ signing, fetch, phase }: SendSignedOptions): Send {
+export function sendSigned({ signing, fetch }: SendSignedOptions): Send {
   return async (endpoint, request, signal) => {
     if (isRead(request)) return transmit(fetch, endpoint, request, new Headers(), signal);
     const body = request.body ?? new Uint8Array();
@@ -37,12 +34,7 @@ export function sendSigned({ signing, fetch, phase }: SendSignedOptions): Send {
     const { signer, nanos } = await signing();
     const timestampNanos = nanos.next();
     const headers = new Headers({
-      authorization: signer.sign({
-        body,
-        timestampNanos,
-        transferAddress: endpoint.address,
-        ...(phase === undefined ? {} : { phase }),
-      }),
+      authorization: signer.sign({ body, timestampNanos, transferAddress: endpoint.address }),
       "x-requester-address": signer.address,
       "x-timestamp": timestampNanos.toString(),
       "content-type": contentType(request.headers),

@@ -9,14 +9,15 @@ import {
   type Json,
   readCount,
   readFinishReason,
+  refuseMany,
   tidyHead,
   tidyUsage,
 } from "./chat-shape.ts";
-import { drawId, modelOf } from "./chat-stream.ts";
+import { drawId, MAX_NOTICES, modelOf } from "./chat-stream.ts";
 import { offeredTools } from "./chat-text.ts";
 
 /** A whole answer, put right. */
-export interface ReadAnswer {
+interface ReadAnswer {
   /** Undefined for JSON that holds no answer. */
   readonly answer: ChatCompletion | undefined;
   /** Whether the JSON it was read from may be passed on as it came. */
@@ -41,6 +42,7 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
   if (!Array.isArray(value.choices) || !value.choices.some(isRecord)) {
     return { answer: undefined, isUnchanged: true, notices: [] };
   }
+  refuseMany(value.choices.length);
   const notices: string[] = [];
   const newId = options.newId ?? drawId;
   const tools = offeredTools(options.request);
@@ -64,7 +66,7 @@ export function readChatAnswer(given: unknown, options: ChatReadOptions = {}): R
       tools,
       thinking: options.thinking,
       isPatient: true,
-      notice: (text) => notices.includes(text) || notices.push(text),
+      notice: (text) => notices.includes(text) || notices.length >= MAX_NOTICES || notices.push(text),
     });
     if (!isSound) isUnchanged = false;
   }
@@ -155,7 +157,7 @@ function isSameCalls(given: unknown, calls: readonly Json[]): boolean {
 }
 
 /** Puts a whole answer together from its chunks. */
-export interface ChatAssembler {
+interface ChatAssembler {
   add(chunk: ChatChunk): void;
   /** Throws `bad_response` when there was no answer in the stream. */
   finish(): ChatCompletion;

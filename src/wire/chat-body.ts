@@ -1,7 +1,7 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import { chatAssembler, readChatAnswer, toChunks } from "./chat-answer.ts";
-import { type ChatCompletion, isRecord, parseJson } from "./chat-shape.ts";
+import { type ChatCompletion, isRecord, parseAnswer, parseJson } from "./chat-shape.ts";
 import {
   type ChatStreamEnd,
   type ChatStreamFilter,
@@ -15,7 +15,7 @@ import {
 import { decode } from "./sse.ts";
 
 /** What a body with a good status turned out to be, whatever its content type says. */
-export type BodyForm = "events" | "json" | "page" | "text";
+type BodyForm = "events" | "json" | "page" | "text";
 
 export interface ChatBodyOptions extends ChatStreamOptions {
   /** What the request asked for. The answer is brought into this form. */
@@ -26,7 +26,7 @@ export interface ChatBodyOptions extends ChatStreamOptions {
   readonly isUnwanted?: ((name: string) => boolean) | undefined;
 }
 
-export interface ChatBodyEnd {
+interface ChatBodyEnd {
   /** The last bytes of a stream; the whole answer where that was asked for. */
   readonly bytes: Uint8Array | undefined;
   readonly end: ChatStreamEnd;
@@ -53,6 +53,8 @@ export interface ChatBodyReader {
 
 /** A whole answer beyond this is refused while it arrives. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+/** An answer of one JSON value a line; a line is a word or two. */
+const MAX_LINES = 100_000;
 /** Of a page or text this much is read for its words. */
 const MAX_TEXT_BYTES = 64 * 1024;
 /** Enough to recognise a form. */
@@ -128,7 +130,8 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
   function endJson(): ChatBodyEnd {
     const body = taken();
     const text = textOf(body);
-    const whole = parseJson(text) ?? parseJson(text.replace(DONE_BEHIND, ""));
+    const doneAt = doneBehind(text);
+    const whole = parseAnswer(text) ?? (doneAt === -1 ? undefined : parseAnswer(text.slice(0, doneAt)));
     if (whole === undefined) return endJsonLines(body, text);
     const { answer, isUnchanged, notices: told } = readChatAnswer(whole, options);
     notices = told;
@@ -137,7 +140,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
       throw new ZephError("bad_response", { detail: "the answer holds no choices" });
     }
     if (asked === "whole" || answer === undefined) {
-      const isAsCame = isUnchanged && !DONE_BEHIND.test(text) && body[0] !== MARK;
+      const isAsCame = isUnchanged && doneAt === -1 && body[0] !== MARK;
       return { bytes: isAsCame ? body : encoder.encode(JSON.stringify(answer)), end: COMPLETE, answer };
     }
     const events = toChunks(answer).map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
@@ -147,6 +150,7 @@ export function chatBodyReader(options: ChatBodyOptions): ChatBodyReader {
   /** Several JSON values, one a line, or events behind JSON: the lines are events without their prefix. */
   function endJsonLines(body: Uint8Array, text: string): ChatBodyEnd {
     const lines = text.split(/\r\n|\n|\r/).filter((line) => line.trim() !== "");
+    if (lines.length > MAX_LINES) throw new ZephError("response_too_large", { detail: `more than ${MAX_LINES} lines` });
     if (lines.length < 2 || !lines.some((line) => isRecord(parseJson(line.replace(/^data:/, ""))))) {
       throw new ZephError("bad_response", {
         detail: isAnnounced ? "an event of the stream is not JSON" : "the answer is not valid JSON",
@@ -239,6 +243,15 @@ function isBlank(byte: number): boolean {
 const MARK = 0xef;
 /** The end mark of a stream behind a whole answer. */
 const DONE_BEHIND = /\s*(?:data:\s*)?"?\[DONE\]"?\s*$/i;
+const MAX_MARK_CHARS = 64;
+
+/** Where it begins; -1 where there is none. Looks at the end only: whole answers are long. */
+function doneBehind(text: string): number {
+  const from = Math.max(0, text.length - MAX_MARK_CHARS);
+  const at = text.slice(from).search(DONE_BEHIND);
+  return at === -1 ? -1 : from + at;
+}
+
 const FIELD = /^(?:(?:data|event|id|retry)[ \t]*(?::|$)|:)/;
 const FIELDS = ["data:", "event:", "id:", "retry:"];
 

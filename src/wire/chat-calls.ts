@@ -1,6 +1,6 @@
 import { type ChatToolCallDelta, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
-export interface CallTrackerOptions {
+interface CallTrackerOptions {
   readonly newId: () => string;
   /** The tools that were offered, by name; `undefined` when that is not known. */
   readonly tools: () => ReadonlyMap<string, unknown> | undefined;
@@ -9,7 +9,7 @@ export interface CallTrackerOptions {
 }
 
 /** Keeps the tool calls of one choice apart, however its server numbers them. */
-export interface CallTracker {
+interface CallTracker {
   /** How many calls have begun. */
   readonly count: number;
   /** The entries of one delta in OpenAI's form; the same list where nothing had to be changed. */
@@ -459,7 +459,8 @@ export function mendArguments(text: string, isCut = false): string | undefined {
  */
 function withoutRestart(text: string): string | undefined {
   if (!text.startsWith("{")) return undefined;
-  for (let at = text.indexOf("{", 1), tries = 0; at !== -1 && tries < MAX_TRIES; at = text.indexOf("{", at + 1)) {
+  const maxTries = triesFor(text);
+  for (let at = text.indexOf("{", 1), tries = 0; at !== -1 && tries < maxTries; at = text.indexOf("{", at + 1)) {
     tries += 1;
     const second = text.slice(at);
     if (second.startsWith(text.slice(0, at).trimEnd()) && isRecord(parseJson(second))) return second;
@@ -471,7 +472,8 @@ function withoutRestart(text: string): string | undefined {
 function lastOfSeveral(text: string): string | undefined {
   let found: string | undefined;
   let from = 0;
-  for (let tries = 0; tries < MAX_TRIES && text[from] === "{"; tries += 1) {
+  const maxTries = triesFor(text);
+  for (let tries = 0; tries < maxTries && text[from] === "{"; tries += 1) {
     const end = endOfObject(text, from);
     const part = text.slice(from, end);
     if (end === -1 || !isRecord(parseJson(part))) break;
@@ -487,6 +489,13 @@ function lastOfSeveral(text: string): string | undefined {
 }
 
 const MAX_TRIES = 64;
+/** Characters that all tries together may look at. */
+const MAX_TRIED_CHARS = 4 * 1024 * 1024;
+
+/** Each try may read the text to its end. */
+function triesFor(text: string): number {
+  return Math.min(MAX_TRIES, Math.ceil(MAX_TRIED_CHARS / text.length));
+}
 
 function endOfObject(text: string, from: number): number {
   let depth = 0;
@@ -524,22 +533,25 @@ function withEscapes(text: string): string | undefined {
   return isRecord(parseJson(mended)) ? mended : undefined;
 }
 
+/** Deeper than any arguments. */
+const MAX_OPEN = 128;
+
 /** Some parsers lose the last brackets. Where only they are missing, they are added. */
 function withClosings(text: string): string | undefined {
   if (!text.startsWith("{")) return undefined;
-  let open = "";
+  const open: string[] = [];
   let inString = false;
-  for (let at = 0; at < text.length; at += 1) {
+  for (let at = 0; at < text.length && open.length <= MAX_OPEN; at += 1) {
     const character = text.charAt(at);
     if (inString) {
       if (character === "\\") at += 1;
       else if (character === '"') inString = false;
     } else if (character === '"') inString = true;
-    else if (character === "{") open = `}${open}`;
-    else if (character === "[") open = `]${open}`;
-    else if (character === "}" || character === "]") open = open.slice(1);
+    else if (character === "{") open.push("}");
+    else if (character === "[") open.push("]");
+    else if (character === "}" || character === "]") open.pop();
   }
-  const closed = text + open;
+  const closed = text + open.reverse().join("");
   // A number may have lost digits.
   return !inString && !/[0-9]$/.test(text) && isRecord(parseJson(closed)) ? closed : undefined;
 }

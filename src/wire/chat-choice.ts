@@ -28,7 +28,7 @@ export interface OpenChoice {
   meantReason(reason: string): string;
 }
 
-export interface OpenChoiceOptions {
+interface OpenChoiceOptions {
   readonly newId: () => string;
   readonly tools: OfferedTools;
   readonly thinking?: ChatReadOptions["thinking"];

@@ -1,13 +1,13 @@
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
-import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { jsonFault, type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;
 
 /** Why an answer ended, in OpenAI's words. */
-export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
+type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" | "function_call";
 
 /** Counts are finite, whole and not negative; one that was not told is absent. */
 export interface ChatUsage {
@@ -17,7 +17,7 @@ export interface ChatUsage {
   [field: string]: unknown;
 }
 
-export interface ChatToolCall {
+interface ChatToolCall {
   id: string;
   type: "function";
   function: { name: string; arguments: string };
@@ -70,7 +70,7 @@ export interface ChatMessage {
   [field: string]: unknown;
 }
 
-export interface ChatChoice {
+interface ChatChoice {
   index: number;
   message: ChatMessage;
   finish_reason: FinishReason;
@@ -112,16 +112,36 @@ export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What is short cannot be costly; the rest is counted before it is parsed. */
 const SHORT_CHARS = 4096;
 
-export function parseJson(text: string): unknown {
+/** What a server's JSON says; `undefined` for what is none, and for what would take longer to read than any honest answer. */
+export function parseJson(text: string, limits: JsonLimits = SMALL_ANSWER_LIMITS): unknown {
   try {
-    // What is short cannot be costly; the rest is counted before it is parsed.
-    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text, SMALL_ANSWER_LIMITS);
+    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text, limits);
   } catch {
-    // Not JSON, or a part of it: whoever asks decides what that means.
+    // Not JSON, a part of it, or more than anybody reads: whoever asks decides what that means.
     return undefined;
   }
+}
+
+/** As {@link parseJson}, for an answer or event: one that is beyond all measure throws `bad_response`, in its own words. */
+export function parseAnswer(text: string): unknown {
+  try {
+    return text.length <= SHORT_CHARS ? JSON.parse(text) : parseForeignJson(text);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) return undefined;
+    throw new ZephError("bad_response", { detail: `the answer ${jsonFault(cause)}` });
+  }
+}
+
+/** Nobody asks for more answers at once (128 is OpenAI's limit of `n`), and each costs time of its own. */
+const MAX_CHOICES = 256;
+
+/** Throws `bad_response` for a number of choices, or of chunks in one event, that no request asks for. */
+export function refuseMany(count: number): void {
+  if (count > MAX_CHOICES)
+    throw new ZephError("bad_response", { detail: `the answer holds more than ${MAX_CHOICES} choices` });
 }
 
 /**
@@ -172,9 +192,8 @@ export function tidyUsage(answer: Json): boolean {
   }
   let changed = false;
   for (const [other, name] of OTHER_NAMES) {
-    const count = readCount(usage[other]);
-    if (usage[name] !== undefined || count === undefined) continue;
-    usage[name] = count;
+    if (usage[name] !== undefined || !isCount(usage[other])) continue;
+    usage[name] = usage[other];
     changed = true;
   }
   for (const name of COUNTS) changed = tidyCount(usage, name) || changed;
@@ -194,23 +213,22 @@ export function tidyUsage(answer: Json): boolean {
   if (typeof prompt === "number" && typeof completion === "number" && total === undefined) {
     usage.total_tokens = prompt + completion;
   }
-  if (Object.values(usage).every((value) => value === null)) {
-    delete answer.usage;
-    changed = true;
-  }
   return changed;
 }
 
+/** Takes away a count that is none. Nothing is guessed: people pay by these numbers. */
 function tidyCount(holder: Json, name: string): boolean {
   const value = holder[name];
-  if (value === undefined || (typeof value === "number" && Number.isSafeInteger(value) && value >= 0)) return false;
-  const count = readCount(value);
-  if (count === undefined) delete holder[name];
-  else holder[name] = count;
+  if (value === undefined || isCount(value)) return false;
+  delete holder[name];
   return true;
 }
 
-/** A count written as a number or as digits; `undefined` for everything else. */
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A whole number written as a number or as digits; `undefined` for everything else. */
 export function readCount(value: unknown, round: (value: number) => number = Math.round): number | undefined {
   const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   if (typeof number !== "number" || !Number.isFinite(number) || number < 0) return undefined;
@@ -265,7 +283,7 @@ const FINISH_REASONS: ReadonlySet<unknown> = new Set<FinishReason>([
   "function_call",
 ]);
 
-export function isFinishReason(value: unknown): value is FinishReason {
+function isFinishReason(value: unknown): value is FinishReason {
   return FINISH_REASONS.has(value);
 }
 
@@ -280,7 +298,7 @@ export function readFinishReason(value: unknown): { reason: FinishReason | "erro
 }
 
 /** What stands in `content`, told apart. */
-export interface ReadContent {
+interface ReadContent {
   content: string;
   reasoning: string;
   refusal: string;

@@ -430,7 +430,7 @@ describe("odd forms", () => {
     expect(words(text)).toBe(expected);
   });
 
-  it("reads usage written as text, inside a choice, and by other names", () => {
+  it("reads usage inside a choice and by other names, and guesses no count", () => {
     const usageOf = (value: object) => {
       const reader = chatStreamFilter();
       reader.push(Buffer.from(events(value)));
@@ -438,12 +438,12 @@ describe("odd forms", () => {
       return reader.usageChunk?.usage;
     };
     const told = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
-    expect(
-      usageOf(chunk({}, null, { usage: { prompt_tokens: "1", completion_tokens: 2.0, total_tokens: -1 } })),
-    ).toEqual(told);
+    const odd = { prompt_tokens: "1", completion_tokens: 2.5, total_tokens: -1 };
+    expect(usageOf(chunk({}, null, { usage: odd }))).toEqual({});
     expect(usageOf(chunk({}, null, { usage: { input_tokens: 1, output_tokens: 2 } }))).toMatchObject(told);
     expect(usageOf({ id: "c", choices: [{ index: 0, delta: {}, usage: told }] })).toEqual(told);
-    expect(usageOf(chunk({}, null, { usage: { prompt_tokens: null, prompt_tokens_details: [] } }))).toBeUndefined();
+    expect(usageOf(chunk({}, null, { usage: { prompt_tokens: null, prompt_tokens_details: [] } }))).toEqual({});
+    expect(usageOf(chunk({}, null, { usage: [] }))).toBeUndefined();
     expect(usageOf(chunk({}, null, { usage: { cost: 0.1, prompt_tokens: null } }))).toEqual({ cost: 0.1 });
   });
 });

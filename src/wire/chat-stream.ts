@@ -1,6 +1,7 @@
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
 import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
+import { type OrdinaryEvent, ordinaryEvent } from "./chat-ordinary.ts";
 import {
   type ChatChunk,
   type ChatChunkChoice,
@@ -8,15 +9,17 @@ import {
   errorIn,
   isRecord,
   type Json,
+  parseAnswer,
   parseJson,
   readCount,
   readFinishReason,
+  refuseMany,
   serverError,
   tidyHead,
   tidyUsage,
 } from "./chat-shape.ts";
 import { offeredTools } from "./chat-text.ts";
-import { decode, type SseEvent, type SseReader, sseReader } from "./sse.ts";
+import { type SseEvent, type SseReader, sseReader } from "./sse.ts";
 
 export interface ChatStreamOptions extends ChatReadOptions {
   /**
@@ -99,16 +102,24 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
   /** Bytes that follow each other in memory go out as one. */
   let run: { readonly memory: ArrayBufferLike; readonly from: number; to: number } | undefined;
 
+  /** What was written anew and is not bytes yet. */
+  let text = "";
+
+  function endText(): void {
+    if (text !== "") parts.push(encoder.encode(text));
+    text = "";
+  }
   function endRun(): void {
     if (run !== undefined) parts.push(new Uint8Array(run.memory, run.from, run.to - run.from));
     run = undefined;
   }
-  function write(text: string): void {
+  function write(more: string): void {
     endRun();
-    parts.push(encoder.encode(text));
+    text += more;
   }
   function taken(): Uint8Array | undefined {
     endRun();
+    endText();
     const given = parts;
     if (given.length === 0) return undefined;
     parts = [];
@@ -122,6 +133,7 @@ export function chatStreamFilter(options: ChatStreamOptions = {}): ChatStreamFil
       return;
     }
     endRun();
+    endText();
     run = { memory, from, to: from + end - start };
   }
   const core = chatStream(options, {
@@ -165,15 +177,6 @@ interface Sink {
   done(raw: Uint8Array | undefined): void;
 }
 
-/** An ordinary event: all that follow with the same bytes around their text mean the same. */
-interface Template {
-  readonly before: Uint8Array;
-  readonly after: Uint8Array;
-  readonly chunk: ChatChunk;
-  readonly field: "content" | "reasoning_content" | "reasoning";
-  readonly choice: OpenChoice;
-}
-
 function chatStream(options: ChatStreamOptions, sink: Sink) {
   const newId = options.newId ?? drawId;
   const tools = offeredTools(options.request);
@@ -184,7 +187,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   let isDone = false;
   let bare = "";
   let usageChunk: ChatChunk | undefined;
-  let template: Template | undefined;
+  let ordinary: OrdinaryEvent | undefined;
   /** A chunk with a finish reason waits for what comes next: some servers go on speaking. */
   let waiting: { chunk: ChatChunk; raw: Uint8Array | undefined; notes: Uint8Array[] } | undefined;
 
@@ -195,6 +198,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   function choiceAt(index: number): OpenChoice {
     const found = choices.get(index);
     if (found !== undefined) return found;
+    refuseMany(choices.size + 1);
     const choice = openChoice({ ...options, newId, tools, notice });
     choices.set(index, choice);
     return choice;
@@ -226,7 +230,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       onErrorEvent(data);
       return;
     }
-    const value = parseJson(data);
+    const value = parseAnswer(data);
     const isOwn = event.name === "" || !OTHER_EVENT.test(event.name);
     if (value === undefined) {
       if (event.isFinished && isOwn) onText(data);
@@ -275,6 +279,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
   function onValue(value: unknown, raw: Uint8Array | undefined, isOwn: boolean): void {
     if (Array.isArray(value)) {
+      refuseMany(value.length);
       for (const each of value) if (isRecord(each)) onValue(each, undefined, isOwn);
       return;
     }
@@ -312,8 +317,9 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     const before: Json[] = [];
     const tidied: Json[] = [];
     let waits = false;
-    let simple: { field: Template["field"]; choice: OpenChoice } | undefined;
+    let single: OpenChoice | undefined;
     const list = Array.isArray(value.choices) ? value.choices : [];
+    refuseMany(list.length);
     if (list !== value.choices) isUnchanged = false;
     for (const [position, given] of list.entries()) {
       if (!isRecord(given)) {
@@ -325,8 +331,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
       if (result.rest !== undefined) before.push({ index: given.index, delta: result.rest, finish_reason: null });
       if (result.failure !== undefined) failure ??= result.failure;
       if (given.finish_reason !== null || result.choice.isProvisional) waits = true;
-      if (result.isSimple !== undefined && list.length === 1)
-        simple = { field: result.isSimple, choice: result.choice };
+      single = list.length === 1 ? result.choice : undefined;
       tidied.push(given);
     }
     if (!isUnchanged) value.choices = tidied;
@@ -347,7 +352,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     }
     if (waits) waiting = { chunk, raw: isUnchanged ? raw : undefined, notes: [] };
     else if (isUnchanged && raw !== undefined) {
-      if (simple !== undefined && !isRecord(chunk.usage)) template = learn(raw, chunk, simple.field, simple.choice);
+      if (single !== undefined && !isRecord(chunk.usage)) ordinary = ordinaryEvent(raw, chunk, single) ?? ordinary;
       sink.pass(raw, 0, raw.length, chunk);
     } else if (tidied.length > 0 || list.length === 0) sink.write(chunk);
   }
@@ -388,8 +393,6 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     /** What must go out before the finish reason. */
     readonly rest?: Json;
     readonly failure?: ZephError;
-    /** The field, when this is a piece of text and nothing else. */
-    readonly isSimple?: Template["field"];
   }
 
   function tidyChoice(given: Json, position: number): TidiedChoice {
@@ -410,7 +413,6 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     if (choice.tidy(delta)) isChanged = true;
     const { reason, notice: told } = readFinishReason(given.finish_reason);
     if (told !== undefined) notice(told);
-    const isSimple = reason === null && !isChanged ? simpleField(given, delta, choice) : undefined;
     if (reason === null || reason === "error") {
       if (given.finish_reason !== undefined && given.finish_reason !== null) isChanged = true;
       given.finish_reason = null;
@@ -418,7 +420,7 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
         reason === "error"
           ? new ZephError("stream_error", { detail: "the endpoint gave up in the middle of the answer" })
           : undefined;
-      return { choice, isChanged, ...(failure && { failure }), ...(isSimple && { isSimple }) };
+      return { choice, isChanged, ...(failure && { failure }) };
     }
     const rest = choice.rest(reason === "length");
     const meant = choice.meantReason(reason);
@@ -470,35 +472,30 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
     error ??= thrown;
   }
 
-  // The quick way
-
+  /** The quick way past events like the one before. */
   function skim(buffer: Uint8Array, start: number, limit: number): number {
-    if (template === undefined || error !== undefined || isDone || waiting !== undefined) return 0;
-    const { before, after, choice, field } = template;
-    const from = start + before.length;
-    if (from + after.length > limit || !isSame(before, buffer, start)) return 0;
-    if (!choice.isPlain(field)) return 0;
-    const at = endOfText(buffer, from, limit);
-    if (at === -1) return 0;
-    const end = at + after.length;
-    if (end > limit || !isSame(after, buffer, at)) return 0;
-    sink.pass(buffer, start, end, sink.wantsChunks ? refilled(template, decode(buffer, from, at)) : undefined);
+    if (ordinary === undefined || error !== undefined || isDone || waiting !== undefined) return 0;
+    const end = ordinary.match(buffer, start, limit);
+    if (end > 0) sink.pass(buffer, start, end, sink.wantsChunks ? ordinary.chunkOf(buffer, start, end) : undefined);
     return end;
+  }
+
+  function guarded(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
+    }
   }
 
   const events: SseReader = sseReader({ event: onEvent, skim });
 
   return {
     push(bytes: Uint8Array): void {
-      if (error !== undefined) return;
-      try {
-        events.push(bytes);
-      } catch (thrown) {
-        fail(ZephError.is(thrown) ? thrown : new ZephError("internal", { cause: thrown }));
-      }
+      if (error === undefined) guarded(() => events.push(bytes));
     },
     end(isBroken = false): ChatStreamEnd {
-      if (error === undefined) events.end();
+      if (error === undefined) guarded(() => events.end());
       if (error !== undefined) return { state: "error", error };
       const isFinished = choices.size > 0 && [...choices.values()].every((choice) => choice.isFinished);
       if (bare !== "" && !isFinished) {
@@ -526,12 +523,10 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
   };
 }
 
-const MAX_NOTICES = 8;
+/** What is odd about one answer, as far as anybody reads it. */
+export const MAX_NOTICES = 8;
 /** Comments that wait with a chunk. */
 const MAX_NOTES = 64;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const LESS_THAN = 0x3c;
 
 const DONE = /^\s*"?\[DONE\]"?\s*$/i;
 const ERROR_EVENT = /^(?:.*[._-])?error$/i;
@@ -544,9 +539,13 @@ function withoutPrefix(text: string): string {
   return text.startsWith("data:") ? text.replace(/^(?:data:\s*)+/, "") : text;
 }
 
+/** A page's title stands at its beginning. */
+const MAX_TITLE_CHARS = 4096;
+
 /** The words of a web page that are worth a line. */
 export function pageTitle(page: string): string {
-  const title = /<title[^>]*>([\s\S]*?)<\/title>/i.exec(page) ?? /<h1[^>]*>([\s\S]*?)<\/h1>/i.exec(page);
+  const begin = page.slice(0, MAX_TITLE_CHARS);
+  const title = /<title[^>]*>([\s\S]*?)<\/title>/i.exec(begin) ?? /<h1[^>]*>([\s\S]*?)<\/h1>/i.exec(begin);
   return title?.[1] === undefined || title[1].trim() === ""
     ? "a web page came instead of an answer"
     : `a web page came instead of an answer: ${title[1].trim()}`;
@@ -586,74 +585,7 @@ function isText(value: unknown): boolean {
   return typeof value === "string" && value !== "";
 }
 
-/** The one field of a delta that holds text, when nothing else does and the text has left nothing behind. */
-function simpleField(given: Json, delta: Json, choice: OpenChoice): Template["field"] | undefined {
-  if (given.logprobs !== undefined && given.logprobs !== null) return undefined;
-  const filled = Object.keys(delta).filter((name) => isFilled(delta[name]));
-  const [field, other] = filled.filter((name) => name !== "reasoning_content" || delta.reasoning === undefined);
-  if (other !== undefined) return undefined;
-  if (field !== "content" && field !== "reasoning_content" && field !== "reasoning") return undefined;
-  return choice.isPlain(field) ? field : undefined;
-}
-
-function isFilled(value: unknown): boolean {
-  return value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0);
-}
-
-/** The bytes before and behind the text of an ordinary event. */
-function learn(raw: Uint8Array, chunk: ChatChunk, field: Template["field"], choice: OpenChoice): Template | undefined {
-  const name = `"${field}"`;
-  // Bytes and characters are the same up to the text, or this is no event of the ordinary kind.
-  const text = decode(raw);
-  const at = text.indexOf(name);
-  if (at === -1 || text.indexOf(name, at + 1) !== -1 || !isAscii(raw, at)) return undefined;
-  if (field === "reasoning" && text.includes('"reasoning_content"')) return undefined;
-  let from = at + name.length;
-  while (raw[from] === 0x20) from += 1;
-  if (raw[from] !== 0x3a) return undefined;
-  from += 1;
-  while (raw[from] === 0x20) from += 1;
-  if (raw[from] !== QUOTE) return undefined;
-  from += 1;
-  const end = endOfText(raw, from, raw.length);
-  if (end === -1) return undefined;
-  // Whatever stood in a longer text before the true field has to be the same again, so nothing can be mistaken.
-  return {
-    before: Uint8Array.from(raw.subarray(0, from)),
-    after: Uint8Array.from(raw.subarray(end)),
-    chunk,
-    field,
-    choice,
-  };
-}
-
-/** Where the JSON text that begins here ends; -1 where it holds what is looked at in full: a possible tag, a fault. */
-function endOfText(bytes: Uint8Array, from: number, limit: number): number {
-  for (let at = from; at < limit; at += 1) {
-    const byte = bytes[at];
-    if (byte === QUOTE) return at;
-    if (byte === undefined || byte < 0x20 || byte === LESS_THAN) return -1;
-    if (byte !== BACKSLASH) continue;
-    at += 1;
-    // The short escapes; one by number may stand for anything.
-    const escaped = bytes[at];
-    if (escaped === undefined || !SHORT_ESCAPES.includes(escaped)) return -1;
-  }
-  return -1;
-}
-
 const encoder = new TextEncoder();
-const SHORT_ESCAPES = encoder.encode('"\\/bfnrt');
-
-function isAscii(bytes: Uint8Array, to: number): boolean {
-  for (let at = 0; at < to; at += 1) if ((bytes[at] ?? 0) > 0x7f) return false;
-  return true;
-}
-
-function isSame(part: Uint8Array, bytes: Uint8Array, from: number): boolean {
-  for (let at = part.length - 1; at >= 0; at -= 1) if (part[at] !== bytes[from + at]) return false;
-  return true;
-}
 
 /** Several pieces as one. */
 export function concat(pieces: readonly Uint8Array[]): Uint8Array {
@@ -664,13 +596,4 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
     at += piece.length;
   }
   return all;
-}
-
-function refilled({ chunk, field }: Template, raw: string): ChatChunk {
-  const text: unknown = raw.includes("\\") ? parseJson(`"${raw}"`) : raw;
-  const [choice] = chunk.choices;
-  if (choice === undefined || typeof text !== "string") return chunk;
-  const delta = { ...choice.delta, [field]: text };
-  if (field === "reasoning") delta.reasoning_content = text;
-  return { ...chunk, choices: [{ ...choice, delta }] };
 }

@@ -2,7 +2,7 @@ import { scrub } from "../internal/redact.ts";
 import { type ChatReadOptions, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
 /** A call that a model wrote into its text, in tokens of its own. */
-export interface WrittenCall {
+interface WrittenCall {
   readonly name: string;
   readonly argumentsText: string;
   readonly id: string | undefined;
@@ -13,7 +13,7 @@ export type TextPiece =
   | { readonly type: "call"; readonly call: WrittenCall };
 
 /** Takes the text of one answer as it arrives and tells apart what stands in it. */
-export interface TextReader {
+interface TextReader {
   /** Nothing waits, and text without `<` needs no look. */
   readonly isPlain: boolean;
   push(text: string): readonly TextPiece[];
@@ -23,7 +23,7 @@ export interface TextReader {
   end(): readonly TextPiece[];
 }
 
-export interface TextReaderOptions {
+interface TextReaderOptions {
   /** What becomes of thinking between tags; `none` where the text is thinking already. */
   readonly thinking: "apart" | "kept" | "none";
   /** Nobody waits for the first word: every beginning may turn out to be thinking. */
@@ -552,7 +552,13 @@ function readTagged(text: string, tools: ReadonlyMap<string, Json> | undefined):
 /** One JSON call, a list of them, or one a line. */
 function readJsonCalls(text: string): WrittenCall[] {
   const whole = parseJson(text.trim());
-  const values = whole !== undefined ? [whole].flat() : text.trim().split("\n").map(parseJson);
+  const values =
+    whole !== undefined
+      ? [whole].flat()
+      : text
+          .trim()
+          .split("\n")
+          .map((line) => parseJson(line));
   return values.flatMap((value) => {
     const target = isRecord(value) && isRecord(value.function) ? value.function : value;
     if (!isRecord(target) || typeof target.name !== "string") return [];

@@ -24,7 +24,7 @@ export interface SseEvent {
   data(): string;
 }
 
-export interface SseListener {
+interface SseListener {
   event(event: SseEvent): void;
   /**
    * Asked at the beginning of each event, when the bytes up to `limit` are there: gives the end of the event where it

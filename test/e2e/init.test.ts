@@ -140,6 +140,47 @@ describe("the stop-watch", () => {
     expect(await readFile(configPath(), "utf8")).toContain(`api_key_env = "${SECRET_NAME}"`);
   });
 
+  it("a first day: zeph alone sets up and chats, goes on later, answers a question in quotes, and knows what it took", async () => {
+    await putSandboxInPlaceOfGonkaGate();
+    const terminal = open([]);
+    await terminal.waitFor("zeph is not set up yet.");
+    await terminal.waitFor("How do you want to reach the Gonka network?");
+    terminal.press(ENTER);
+    await terminal.waitFor("GonkaGate API key");
+    terminal.press(sandbox.broker.keys.good + ENTER);
+    await terminal.waitFor(/Model[\s\S]*sandbox\/echo-1/);
+    terminal.press(ENTER);
+    await terminal.waitFor("Ready in");
+    await terminal.waitFor("› ");
+    terminal.press(`my name is Ada${ENTER}`);
+    await terminal.waitFor(/\d+ out · /);
+    await terminal.waitFor("› ");
+    terminal.press("\u0004");
+    expect(await terminal.ended).toBe(0);
+
+    const again = open(["--continue"]);
+    await again.waitFor("Going on with my name is Ada");
+    await again.waitFor("› ");
+    again.press(`/copy${ENTER}`);
+    await again.waitFor("The answer went to your terminal's clipboard");
+    await again.waitFor("› ");
+    again.press(`/undo${ENTER}`);
+    await again.waitFor("Taken back: my name is Ada");
+    await again.waitFor("› ");
+    again.press("\u0004");
+    expect(await again.ended).toBe(0);
+    expect(again.output).toContain("\u001b]52;c;");
+    expect((await zeph(["chats"])).stderr).toContain("No conversation is kept yet.");
+
+    expect(await zeph(["why is the sky blue?"])).toMatchObject({ code: 0, stdout: expect.stringContaining("blue?") });
+    const { data } = JSON.parse((await zeph(["usage", "--json"])).stdout);
+    expect(data.models).toMatchObject([{ provider: "gonkagate", model: "sandbox/echo-1", answers: 2 }]);
+    expect(data.total.costUsd).toBeGreaterThan(0);
+    const set = await zeph(["vault", "set", "ANOTHER"], { stdin: "piped-secret-value\n" });
+    expect(set).toMatchObject({ code: 0 });
+    expect((await zeph(["vault", "get", "ANOTHER"])).stdout).toBe("piped-secret-value\n");
+  });
+
   it("takes a wrong key twice, and the right one then", async () => {
     await putSandboxInPlaceOfGonkaGate();
     const { wrong, disabled, good } = sandbox.broker.keys;

@@ -208,7 +208,7 @@ it("an error in a stream is a failure in serve's log and metrics", async () => {
 
 it("words come when they were sent, whatever the content type looks like", async () => {
   const given = ANSWER_CASES.find(({ id }) => id === "s10-wrong-content-type");
-  for (const type of ["Text/Event-Stream; Charset=UTF-8", "text/plain", "application/json"]) {
+  for (const type of ["Text/Event-Stream; Charset=UTF-8", "text/plain", "application/json", "text/html"]) {
     let goOn = () => {};
     const paused = new Promise<void>((resolve) => {
       goOn = resolve;

@@ -1,10 +1,8 @@
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatDependencies } from "../../src/cli/chat-dependencies.ts";
-import { runRouterReset, runRouterStats } from "../../src/cli/commands/router.ts";
 import { runCli } from "../../src/cli/run.ts";
 import { systemClock } from "../../src/internal/clock.ts";
-import { type Latencies, latencyMemory } from "../../src/provider/latencies.ts";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { testCli } from "../support/cli-context.ts";
 import { type ChatWorld, chatWorld } from "./chat-world.ts";
@@ -81,61 +79,6 @@ describe("what goes over the wire", () => {
   });
 });
 
-describe("the response cache", () => {
-  const whole = { stream: false };
-  const withCache = (enabled: boolean, seconds = 3600) =>
-    world.writeConfig(
-      `[llm]\nresponse_cache_enabled = ${enabled}\nresponse_cache_ttl_secs = ${seconds}\n${record("only", broker.broker.baseURL, pricing(2))}`,
-    );
-  beforeEach(() => {
-    world.env.ZEPH_COMPATIBLE_ONLY_API_KEY = broker.broker.keys.good;
-  });
-
-  it("gives a whole answer again for nothing, until its time is over", async () => {
-    await withCache(true, 60);
-    const clock = { ...systemClock };
-    const first = await world.ask("hello", whole, clock);
-    const second = await world.ask("hello", whole, clock);
-    expect(second.data).toMatchObject({ text: first.data.text, costUsd: 0, fromCache: true });
-    expect(first.data).not.toHaveProperty("fromCache");
-    expect(world.questions(broker)).toHaveLength(1);
-    await world.ask("hello", { ...whole, temperature: "0.1" });
-    await world.ask("hello there", whole);
-    expect(world.questions(broker)).toHaveLength(3);
-    clock.nowMs = () => systemClock.nowMs() + 61_000;
-    await world.ask("hello", whole, clock);
-    expect(world.questions(broker)).toHaveLength(4);
-  });
-
-  it("is off unless asked for, and streams go past it", async () => {
-    await withCache(false);
-    for (const flags of [whole, whole]) await world.ask("hello", flags);
-    await withCache(true);
-    for (const flags of [{}, {}]) await world.ask("hello", flags);
-    expect(world.questions(broker)).toHaveLength(4);
-  });
-
-  it("keeps no answer that was cut at the token limit, and no failure", async () => {
-    await withCache(true);
-    for (const flags of [whole, whole]) await world.ask("tell me a long story", { ...flags, maxTokens: "2" });
-    expect(world.questions(broker)).toHaveLength(2);
-    broker.broker.faults.next({ kind: "status", status: 400 });
-    await expect(world.ask("hello", whole)).rejects.toBeDefined();
-    expect((await world.ask("hello", whole)).data).not.toHaveProperty("fromCache");
-  });
-
-  it("keeps no answer of a stand-in", async () => {
-    await withStandIn("", "");
-    const path = `${world.home}/.config/zeph/config.toml`;
-    await writeFile(
-      path,
-      `[llm]\nresponse_cache_enabled = true\n${(await readFile(path, "utf8")).replace("[llm]\n", "")}`,
-    );
-    for (const flags of [whole, whole]) await world.ask("hello", flags);
-    expect(world.questions(broker)).toHaveLength(2);
-  });
-});
-
 describe("secrets and prompts", () => {
   const PLANTED = "planted/secret+of.the*user";
   const NATIVE_KEY = "0x5f".concat("A1".repeat(31));
@@ -175,52 +118,6 @@ describe("secrets and prompts", () => {
     expect(text).toContain("a [redacted] b");
     for (const secret of [PLANTED, broker.broker.keys.good, "authorization"]) expect(text).not.toContain(secret);
     if (process.platform !== "win32") expect((await stat(`${folder}/${file}`)).mode & 0o777).toBe(0o600);
-  });
-});
-
-describe("routing by speed", () => {
-  const MORE = { answers: 3, lastAtMs: 1 };
-  beforeEach(async () => {
-    await world.writeConfig(
-      `[llm]\nfallback = ["second"]\nrouting = "ema"\n${record("first", broker.broker.baseURL, `default = true\n${pricing(1_000)}`)}${record("second", broker.broker.baseURL, pricing(2))}`,
-    );
-    for (const name of ["FIRST", "SECOND"]) world.env[`ZEPH_COMPATIBLE_${name}_API_KEY`] = broker.broker.keys.good;
-  });
-  const memory = () => latencyMemory({ env: {}, homeDir: world.home, platform: process.platform, clock: systemClock });
-  const remember = async (latencies: Latencies) => {
-    await memory().note("first", 1);
-    await writeFile(memory().path, JSON.stringify(latencies));
-  };
-
-  it("asks each one once, then the fastest, says so, and counts its price", async () => {
-    expect((await world.ask("one")).data.provider).toBe("first");
-    expect((await world.ask("two")).data.provider).toBe("second");
-    expect(await memory().read()).toMatchObject({ first: { answers: 1 }, second: { answers: 1 } });
-    await remember({ first: { ...MORE, averageMs: 900_000 }, second: { ...MORE, averageMs: 5 } });
-    const { data, stderr } = await world.ask("three");
-    expect(data.provider).toBe("second");
-    expect(data.costUsd).toBeLessThan(0.001);
-    expect(stderr).toContain("Asking second (sandbox/echo-1), which has been faster than first");
-    await remember({ first: { ...MORE, averageMs: 5 }, second: { ...MORE, averageMs: 900_000 } });
-    expect((await world.ask("four")).data.provider).toBe("first");
-  });
-
-  it("leaves a question alone that names its model", async () => {
-    await remember({ first: { ...MORE, averageMs: 900_000 }, second: { ...MORE, averageMs: 5 } });
-    const { data } = await world.ask("one", { model: "sandbox/thinker-1" });
-    expect(data).toMatchObject({ provider: "first", model: "sandbox/thinker-1" });
-  });
-
-  it("can be looked at and forgotten", async () => {
-    await remember({ slow: { ...MORE, averageMs: 2_500 }, quick: { ...MORE, averageMs: 400 } });
-    const shown = testCli({ homeDir: world.home });
-    expect(await runRouterStats(shown.context, {})).toBe(0);
-    expect(shown.stdout()).toMatch(/provider +begins after +answers.*\nquick +0\.4 s +3 .*\nslow +2\.5 s/);
-    await runRouterReset(testCli({ homeDir: world.home }).context, {});
-    expect(await memory().read()).toEqual({});
-    const empty = testCli({ homeDir: world.home });
-    await runRouterStats(empty.context, {});
-    expect(empty.stderr()).toContain("Nothing is known yet");
   });
 });
 

@@ -92,13 +92,9 @@ async function spend(usd: number): Promise<void> {
 const spare = (name: string, more: string) =>
   `\n[[llm.providers]]\ntype = "compatible"\nname = "${name}"\nbase_url = "${sandbox.broker.baseURL}"\napi_key_env = "${KEY}"\n${more}\n`;
 
-async function fallBackTo(names: readonly string[], records: string, more = ""): Promise<void> {
+async function fallBackTo(names: readonly string[], records: string): Promise<void> {
   const text = await readFile(stage.configPath, "utf8");
-  await stage.writeConfig(`${text}${records}\n[llm]\nfallback = ${JSON.stringify(names)}\n${more}\n`);
-  // The default one has answered, and was slow.
-  const known = { [NAME]: { answers: 1, averageMs: 900, lastAtMs: 1 } };
-  await mkdir(join(stage.home, ".local/state/zeph"), { recursive: true });
-  await writeFile(join(stage.home, ".local/state/zeph/latencies.json"), JSON.stringify(known));
+  await stage.writeConfig(`${text}${records}\n[llm]\nfallback = ${JSON.stringify(names)}\n`);
 }
 
 const LIST = `llm.${NAME}`;
@@ -545,14 +541,6 @@ const SITUATIONS: readonly Situation[] = [
     code: "unreachable",
     says: /a chat would go on with spare/,
     exitCode: 0,
-  },
-  {
-    name: "a faster provider, asked first, whose model is gone",
-    arrange: () => fallBackTo(["spare"], spare("spare", 'model = "gone/model"'), 'routing = "ema"'),
-    check: "llm.spare.model",
-    code: "model_not_found",
-    says: /gone\/model is not offered any more/,
-    exitCode: 12,
   },
   {
     name: "a broker of the user's own that says too little",

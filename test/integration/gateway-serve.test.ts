@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
@@ -9,9 +9,11 @@ import type { ServeFlags } from "../../src/cli/serve-choices.ts";
 import { LOCAL_KEY_NAME } from "../../src/gateway/local-key.ts";
 import { systemClock } from "../../src/internal/clock.ts";
 import { Secret } from "../../src/internal/secret.ts";
+import { localDay, parseSpending } from "../../src/journal/spending.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { type TestCli, testCli } from "../support/cli-context.ts";
+import { scriptedEndpoint, sendJson } from "./ai-sdk-scripted-endpoint.ts";
 import { CHAT, HELLO, until } from "./gateway-world.ts";
 
 let sandbox: Sandbox;
@@ -97,6 +99,16 @@ describe("zeph serve", () => {
       requestId: answer._request_id,
     });
     expect(await first.stop()).toBe(0);
+    const ledger = await readFile(join(home, ".local/state/zeph/spent.jsonl"), "utf8");
+    expect(parseSpending(ledger)).toMatchObject([
+      {
+        provider: "box",
+        model: CHAT,
+        answers: 1,
+        outputTokens: answer.usage?.completion_tokens,
+        usd: expect.any(Number),
+      },
+    ]);
     await expect(client.models.list()).rejects.toThrow();
     expect(first.stderr()).not.toContain(key);
 
@@ -107,6 +119,53 @@ describe("zeph serve", () => {
     expect(keyIn(third.stdout())).toBe(key);
     const status = (await fetch(`${third.baseURL}/models`, { headers: { "x-api-key": key } })).status;
     expect(status).toBe(200);
+  });
+
+  it("counts what is spent, and keeps to the daily limit on every path", async () => {
+    await config(`${record("box")}[cost]\nenabled = true\nmax_daily_cents = 1\n`);
+    await makeVault();
+    await using running = await serve({ showKey: true });
+    const ask = (path: string, body: object) =>
+      fetch(running.baseURL + path, {
+        method: "POST",
+        headers: { "x-api-key": keyIn(running.stdout()) ?? "" },
+        body: JSON.stringify(body),
+      });
+    const message = { max_tokens: 9, messages: HELLO };
+    const ledger = join(home, ".local/state/zeph/spent.jsonl");
+    expect((await ask("/messages", message)).status).toBe(200);
+    await until(async () => (await readFile(ledger, "utf8").catch(() => "")).includes('"usd":'));
+    await appendFile(ledger, `${JSON.stringify({ day: localDay(Date.now()), usd: 0.01 })}\n`);
+    for (const [path, body] of [
+      ["/chat/completions", { messages: HELLO }],
+      ["/messages", message],
+      ["/responses", { input: "hi" }],
+      ["/completions", { prompt: "hi" }],
+    ] as const) {
+      const response = await ask(path, body);
+      expect([path, response.status, response.headers.get("x-zeph-error-code")]).toEqual([path, 402, "budget_reached"]);
+    }
+  });
+
+  it("sends none of the user's secrets on", async () => {
+    await using upstream = await scriptedEndpoint(({ body }, response) =>
+      sendJson(response, 200, {
+        choices: [{ index: 0, message: { role: "assistant", content: JSON.stringify(body) } }],
+      }),
+    );
+    await config(record("box").replace(sandbox.broker.baseURL, upstream.baseURL));
+    const vault = await makeVault();
+    await vault.set("ZEPH_SECRET_OTHER", new Secret("planted-other-secret-0123456789"));
+    await using running = await serve({ showKey: true });
+    const key = keyIn(running.stdout()) ?? "";
+    const secrets = [sandbox.broker.keys.good, "planted-other-secret-0123456789", key];
+    for (const path of ["/chat/completions", "/messages"]) {
+      const body = { max_tokens: 9, messages: [{ role: "user", content: `I have ${secrets.join(" and ")}` }] };
+      const headers = { "x-api-key": key };
+      const response = await fetch(running.baseURL + path, { method: "POST", headers, body: JSON.stringify(body) });
+      expect(response.headers.get("x-zeph-changed-params")).toContain("secrets");
+      expect(await response.text()).toContain("I have [redacted] and [redacted] and [redacted]");
+    }
   });
 
   it("shows a new key also when it could not begin", async () => {
@@ -270,8 +329,8 @@ describe("the command line", () => {
     const cli = testCli({ homeDir: home, env: { [KEY_NAME]: sandbox.broker.keys.good } });
     const world = { ...cli.context, fetch: globalThis.fetch, signal: controller.signal, clock: systemClock };
     const running = runCli(["serve", "-p", "0", "--no-auth", "--alias", "a=x", "--alias", "b=y", "--quiet"], world);
-    await until(() => cli.stdout().includes("Aliases") || cli.stderr() !== "");
-    expect(cli.stdout()).toContain("a = x, b = y");
+    await until(() => cli.stdout().includes("Aliases") || cli.stderr().includes("✗"));
+    expect(cli.stdout(), cli.stderr()).toContain("a = x, b = y");
     controller.abort();
     expect(await running).toBe(0);
   });

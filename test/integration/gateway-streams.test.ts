@@ -168,6 +168,7 @@ describe("silence", () => {
     const response = await own.ask("/chat/completions", chat, { signal: controller.signal });
     const reader = response.body?.getReader();
     await reader?.read();
+    await until(() => endpoint.seen.length > 0);
     controller.abort();
     await reader?.read().catch(() => {});
     expect(await endpoint.seen[0]?.brokenOff).toBe(true);

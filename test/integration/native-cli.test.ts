@@ -46,6 +46,14 @@ it("the network's prices stand in the model list, and an answer costs tokens tim
   expect(network.violations).toEqual([]);
 });
 
+it("what an answer costs is known right after set-up", async () => {
+  const line = `init --yes --force --path native --source-url ${network.sourceUrl} --key-stdin --model sandbox/echo-1`;
+  const { exitCode } = await stage.run(line, network.createAccount().privateKeyHex);
+  expect(exitCode).toBe(0);
+  const { usage, costNgonka }: Answered = await dataOf("ask hello");
+  expect(costNgonka).toBe(String((usage.input + usage.output) * 1000));
+});
+
 it.each([
   [20_000, "ahead of"],
   [-20_000, "behind"],

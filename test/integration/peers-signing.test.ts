@@ -17,10 +17,10 @@ beforeEach(async () => {
 afterEach(() => world.stop());
 
 /** Checks with OpenSSL that what a node received was signed for that node, byte for byte. */
-function expectSigned({ node, headers, body }: RecordedRequest, phase: 1 | 3 = 3): void {
+function expectSigned({ node, headers, body }: RecordedRequest): void {
   const transferAddress = world.network.nodes.find(({ name }) => name === node)!.address;
   const timestampNanos = BigInt(headers["x-timestamp"]!);
-  const input = signingInput(phase, { body, timestampNanos, transferAddress });
+  const input = signingInput({ body, timestampNanos, transferAddress });
   expect(verifySignature(world.account.publicKey, input, headers.authorization!)).toBeUndefined();
 }
 
@@ -138,7 +138,7 @@ describe("signatures (4 of the Go client: 25; 34)", () => {
       const raw = Buffer.from(signature, "base64");
       if (raw[0] !== 0 && raw[32] !== 0) continue;
       withZero += 1;
-      const input = signingInput(3, { body: Buffer.from("{}"), timestampNanos: i, transferAddress: address });
+      const input = signingInput({ body: Buffer.from("{}"), timestampNanos: i, transferAddress: address });
       expect(verifySignature(world.account.publicKey, input, signature)).toBeUndefined();
     }
     // One in 85 on average; none at all in 1500 would be a chance of 1 in 40 million.
@@ -172,7 +172,7 @@ describe("signatures (4 of the Go client: 25; 34)", () => {
         const { address } = endpoints.find(
           ({ baseURL }) => baseURL === String(input).replace("/chat/completions", ""),
         )!;
-        const input64 = signingInput(3, {
+        const input64 = signingInput({
           body: Buffer.from("{}"),
           timestampNanos: BigInt(headers.get("x-timestamp")!),
           transferAddress: address,
@@ -189,15 +189,8 @@ describe("signatures (4 of the Go client: 25; 34)", () => {
 });
 
 describe("generations of the signed text (16)", () => {
-  it("phase 3 without being told, phase 1 only by explicit choice", async () => {
+  it("the hash of the body without being told", async () => {
     expect((await world.client().chat()).status).toBe(200);
     expectSigned(world.posts()[0]!);
-    const old = await startNativeWorld({ phase: 1, version: "0.2.5" });
-    try {
-      expect((await old.client().chat()).headers.get("x-zeph-error-code")).toBe("signature_invalid");
-      expect((await old.client({ phase: 1 }).chat()).status).toBe(200);
-    } finally {
-      await old.stop();
-    }
   });
 });

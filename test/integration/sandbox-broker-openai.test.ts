@@ -1,24 +1,16 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Secret } from "../../src/internal/secret.ts";
-import { remoteEngine, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { ZephError } from "../../src/errors/zeph-error.ts";
+import { builtInEngine, type Engine, type EngineEvent, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 
-/** The built-in engine, and the same one behind a second sandbox that takes the first for its engine. */
-describe.each(["built-in", "remote"] as const)("the official openai client, %s engine", (kind) => {
-  const running: Sandbox[] = [];
+describe("the official openai client", () => {
   let client: OpenAI;
   let sandbox: Sandbox;
   beforeAll(async () => {
     sandbox = await startSandbox();
-    running.push(sandbox);
-    if (kind === "remote") {
-      const { baseURL, keys } = sandbox.broker;
-      sandbox = await startSandbox({ engine: remoteEngine({ baseURL, fetch, apiKey: new Secret(keys.good) }) });
-      running.push(sandbox);
-    }
     client = new OpenAI({ baseURL: sandbox.broker.baseURL, apiKey: sandbox.broker.keys.good, maxRetries: 0 });
   });
-  afterAll(() => Promise.all(running.map((one) => one.stop())));
+  afterAll(() => sandbox.stop());
 
   const messages = [{ role: "user" as const, content: "Count to 4" }];
 
@@ -116,38 +108,39 @@ describe.each(["built-in", "remote"] as const)("the official openai client, %s e
   });
 });
 
-describe("a remote engine that fails", () => {
-  it.each([
-    [{ kind: "refuse" }, 502, "unreachable"],
-    [{ kind: "status", status: 500 }, 502, "upstream_error"],
-    [{ kind: "redirect", location: "http://127.0.0.1:1/" }, 502, "upstream_error"],
-  ] as const)("becomes a refusal: %j", async (fault, status, code) => {
-    const engine = await startSandbox();
-    const { baseURL, keys } = engine.broker;
-    const sandbox = await startSandbox({ engine: remoteEngine({ baseURL, fetch, apiKey: new Secret(keys.good) }) });
-    engine.broker.faults.always({ ...fault, on: "/chat/completions" });
-    const response = await fetch(`${sandbox.broker.baseURL}/chat/completions`, {
+/** Says what is given, then fails. */
+function failingEngine(said: readonly EngineEvent[], error: ZephError): Engine {
+  return {
+    models: builtInEngine().models,
+    async *complete() {
+      yield* said;
+      throw error;
+    },
+  };
+}
+
+describe("an engine that fails", () => {
+  const ask = (sandbox: Sandbox, stream: boolean) =>
+    fetch(`${sandbox.broker.baseURL}/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${sandbox.broker.keys.good}` },
-      body: JSON.stringify({ model: "sandbox/echo-1", messages: [{ role: "user", content: "hi" }] }),
+      body: JSON.stringify({ model: "sandbox/echo-1", stream, messages: [{ role: "user", content: "hi" }] }),
     });
-    expect([response.status, await response.json()]).toMatchObject([status, { error: { code } }]);
-    await Promise.all([sandbox.stop(), engine.stop()]);
+
+  it.each(["unreachable", "upstream_error"] as const)("becomes a refusal: %s", async (code) => {
+    const sandbox = await startSandbox({ engine: failingEngine([], new ZephError(code)) });
+    const response = await ask(sandbox, false);
+    expect([response.status, await response.json()]).toMatchObject([502, { error: { code } }]);
+    await sandbox.stop();
   });
 
   it("in mid-stream becomes an error inside the stream, and no [DONE]", async () => {
-    const engine = await startSandbox();
-    const { baseURL, keys } = engine.broker;
-    const sandbox = await startSandbox({ engine: remoteEngine({ baseURL, fetch, apiKey: new Secret(keys.good) }) });
-    engine.broker.faults.next({ kind: "error-in-stream" });
-    const response = await fetch(`${sandbox.broker.baseURL}/chat/completions`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${sandbox.broker.keys.good}` },
-      body: JSON.stringify({ model: "sandbox/echo-1", stream: true, messages: [{ role: "user", content: "hi" }] }),
-    });
-    const text = await response.text();
+    const engine = failingEngine([{ type: "text", text: "Half" }], new ZephError("stream_error"));
+    const sandbox = await startSandbox({ engine });
+    const text = await (await ask(sandbox, true)).text();
+    expect(text).toContain("Half");
     expect(text).toContain('data: {"error":{"message":');
     expect(text).not.toContain("[DONE]");
-    await Promise.all([sandbox.stop(), engine.stop()]);
+    await sandbox.stop();
   });
 });

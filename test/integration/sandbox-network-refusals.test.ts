@@ -71,8 +71,8 @@ describe("refusals before anything is charged", () => {
     );
   });
 
-  it("400: what Go's JSON reader says, before any header is looked at", async () => {
-    const text = "invalid chat completion request: invalid character 'h' looking for beginning of value";
+  it("400: what is no JSON or of another type, before any header is looked at", async () => {
+    const text = "invalid chat completion request: invalid JSON";
     await expectRefusal(await call({ body: "hello", headers: { Authorization: undefined } }), 400, text);
     await expectRefusal(
       await call({ body: chatBody({ max_tokens: 2_147_483_648 }) }),
@@ -200,7 +200,7 @@ describe("the order of the checks", () => {
     ["Authorization", () => ({ headers: { Authorization: undefined } }), 401, /Authorization is required/],
     ["allow-list", () => disallow({}), 403, /Transfer Agent not allowed/],
     ["messages", () => ({ body: '{"messages":[]}' }), 400, /messages is required/],
-    ["JSON", () => ({ body: "{" }), 400, /unexpected end of JSON input/],
+    ["JSON", () => ({ body: "{" }), 400, /invalid JSON/],
   ];
   const poorAccount = () => network.createAccount({ balanceNgonka: 0n });
   const restrict = <T>(value: T): T => {
@@ -429,18 +429,5 @@ describe("other routes", () => {
     const id = encodeURIComponent(network.requests[0]!.headers.authorization!);
     const shown = await fetch(`${network.nodes[1]!.baseURL}/chat/completions?id=${id}`);
     expect(await shown.json()).toMatchObject({ status: "FINISHED", model: MODEL, requested_by: account.address });
-  });
-
-  it("verifies phase 1 signatures when configured for them", async () => {
-    const old = await startNetwork({ engine: echoEngine, clock, phase: 1, nodes: 1 });
-    const user = old.createAccount();
-    const body = chatBody();
-    const timestampNanos = nowNanos();
-    const node = old.nodes[0]!;
-    const Authorization = signWithOpenSsl(user.privateKeyHex, `${body}${timestampNanos}${node.address}`);
-    const options = { account: user, node, body, timestampNanos };
-    expect((await signedCall({ ...options, headers: { Authorization } })).status).toBe(200);
-    expect((await signedCall(options)).status).toBe(401);
-    await old.stop();
   });
 });

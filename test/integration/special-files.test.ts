@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdir, mkdtemp, open, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -30,13 +30,13 @@ interface Ended {
 const TELL_PEAK =
   "data:text/javascript,process.on('exit',()=>process.stderr.write('peak '+process.resourceUsage().maxRSS))";
 
-/** Ended by force after ten seconds: then `code` is null and every expectation fails. */
+/** Ended by force after a while that no machine needs: then `code` is null and every expectation fails. */
 async function zeph(home: string, args: readonly string[], { env = {}, stdin = "" } = {}): Promise<Ended> {
   const child = spawn(process.execPath, ["--import", TELL_PEAK, join(sources.folder, "cli/main.js"), ...args], {
     cwd: home,
     env: { PATH: process.env.PATH ?? "", HOME: home, ...env },
     stdio: ["pipe", "pipe", "pipe"],
-    timeout: 10_000,
+    timeout: 45_000,
     killSignal: "SIGKILL",
   });
   let [stdout, stderr] = ["", ""];
@@ -98,8 +98,8 @@ async function put(home: string, name: string, text: string): Promise<void> {
 
 const PLACES: Readonly<Record<string, Place>> = {
   "the user's config": { at: CONFIG, args: ["providers"] },
-  "the config of a project": { at: "config.toml", args: ["providers"] },
-  "the other config of a project": { at: "config/default.toml", args: ["config", "show"] },
+  "the config of a project, to be trusted": { at: "config.toml", args: ["config", "trust"] },
+  "the other config of a project, to be trusted": { at: "config/default.toml", args: ["config", "trust"] },
   "--config": { at: "x.toml", args: ["--config", "x.toml", "config", "show"] },
   "a config to migrate": { at: CONFIG, args: ["config", "migrate"] },
   "a config to be written": { at: "x.toml", args: ["init", "--yes", "-o", "x.toml", "--broker", "gonkagate"] },
@@ -112,14 +112,15 @@ const PLACES: Readonly<Record<string, Place>> = {
     args: ["vault", "list"],
     env: { ZEPH_VAULT_PASSPHRASE_FILE: "pass" },
     before: async (home) => {
-      await put(home, "good", "sesame");
-      await well(home, ["vault", "init", "--protect"], { env: { ZEPH_VAULT_PASSPHRASE_FILE: "good" } });
+      const golden = join(import.meta.dirname, "../../vectors/vault");
+      await put(home, KEY, await readFile(join(golden, "vault-key.passphrase.txt"), "utf8"));
+      await copyFile(join(golden, "secrets.age"), join(home, VAULT));
     },
   },
   "a .env file": { at: ".env", args: ["vault", "import", ".env"], before: vault },
   "the body to sign": {
     at: "body",
-    args: ["gonka", "sign", "--file", "body"],
+    args: ["gonka", "sign", "--file", "body", "--endpoint-account", "gonka1y2a9p56kv044327uycmqdexl7zs82fs5ryv5le"],
     before: async (home) => put(home, CONFIG, NATIVE),
     env: { ZEPH_GONKA_PRIVATE_KEY: "11".repeat(32) },
   },
@@ -136,20 +137,20 @@ const PLACES: Readonly<Record<string, Place>> = {
     env: { ZEPH_COMPATIBLE_X_API_KEY: "k" },
     before: config("[cost]\nenabled = true\nmax_daily_cents = 1\n"),
   },
-  "the speeds": {
-    at: `${STATE}/latencies.json`,
-    args: ["ask", "hi"],
+  "the ledger, to the doctor": {
+    at: `${STATE}/spent.jsonl`,
+    args: ["doctor"],
     env: { ZEPH_COMPATIBLE_X_API_KEY: "k" },
-    before: config('[llm]\nrouting = "ema"\n'),
+    before: config("[cost]\nenabled = true\nmax_daily_cents = 1\n"),
   },
 };
 
 /** Places where nothing is wrong but what is remembered: the command goes on as without it. */
-const REMEMBERED = new Set(["the journal", "the journal, to be written", "the ledger", "the speeds"]);
+const REMEMBERED = new Set(["the journal", "the journal, to be written", "the ledger"]);
 
 describe.runIf(process.platform === "linux")("in the place of", () => {
   describe.each(Object.entries(PLACES))("%s", (name, { at, args, env = {}, before }) => {
-    it.concurrent.each(Object.entries(KINDS))("%s", { timeout: 60_000 }, async (_kind, make) => {
+    it.concurrent.each(Object.entries(KINDS))("%s", { timeout: 150_000 }, async (_kind, make) => {
       const home = await mkdtemp(join(root, "home-"));
       await before?.(home);
       await mkdir(dirname(join(home, at)), { recursive: true, mode: 0o700 });
@@ -158,12 +159,12 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
       expect(ended.code, ended.stderr).toBeGreaterThan(0);
       expect(ended.stderr).not.toMatch(/internal|TypeError|\n {4}at /);
       if (!REMEMBERED.has(name))
-        expect(ended.stdout + ended.stderr).toMatch(/not a file|is larger than|too many bytes/);
+        expect((ended.stdout + ended.stderr).replace(/\s+/g, " ")).toMatch(/not a file|is larger than|too many bytes/);
       expect(ended.peakMiB).toBeLessThan(200);
     });
   });
 
-  it("UTF-16, as PowerShell writes it, is named as such", { timeout: 60_000 }, async () => {
+  it("UTF-16, as PowerShell writes it, is named as such", { timeout: 150_000 }, async () => {
     const home = await mkdtemp(join(root, "home-"));
     await vault(home);
     for (const mark of ["", "\uFEFF"]) {
@@ -181,7 +182,7 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
     }
   });
 
-  it("standard input", { timeout: 60_000 }, async () => {
+  it("standard input", { timeout: 150_000 }, async () => {
     const home = await mkdtemp(join(root, "home-"));
     await vault(home);
     await config()(home);
@@ -193,7 +194,7 @@ describe.runIf(process.platform === "linux")("in the place of", () => {
         const child = spawn("sh", ["-c", `exec ${quoted.join(" ")} ${command} < /dev/zero`], {
           cwd: home,
           env: { PATH: process.env.PATH ?? "", HOME: home, ZEPH_COMPATIBLE_X_API_KEY: "k" },
-          timeout: 10_000,
+          timeout: 45_000,
           killSignal: "SIGKILL",
         });
         let stderr = "";

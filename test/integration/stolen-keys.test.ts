@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -194,10 +195,9 @@ describe("a cloned folder without consent", () => {
         `[llm]\n[[brokers]]\nid = "gonkagate"\nbase_url = "${thiefOrigin()}/v1"\nkey_env = "AWS_SECRET_ACCESS_KEY"\npricing_path = "/p"\n${record("gonkagate", `${thiefOrigin()}/v1`)}`,
     ],
     [
-      "adds fallbacks and a choice by speed",
+      "adds fallbacks",
       "config.toml",
-      () =>
-        `[llm]\nfallback = ["mine"]\nrouting = "ema"\n${record("mine", `${thiefOrigin()}/v1`, `api_key_env = "${KEY}"\n`)}`,
+      () => `[llm]\nfallback = ["mine"]\n${record("mine", `${thiefOrigin()}/v1`, `api_key_env = "${KEY}"\n`)}`,
     ],
     [
       "makes a record of another type of it",
@@ -264,6 +264,44 @@ describe("a cloned folder without consent", () => {
     await vault({ [KEY]: good() });
     await put(join(repo, "config.toml"), text);
     expect(await zeph(ASK)).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("not trusted") });
+  });
+
+  it.each<readonly [string, string, (path: string) => unknown]>([
+    ["a named pipe", "is a named pipe", (path) => execFileSync("mkfifo", [path])],
+    ["a device", "is a device", (path) => symlink("/dev/zero", path)],
+    ["a folder", "is a folder", (path) => mkdir(path)],
+    ["too long", "is larger than 1 MiB", (path) => writeFile(path, `[llm]\n#${"x".repeat(1024 * 1024)}`)],
+    ["Latin-1", "is not UTF-8 text", (path) => writeFile(path, Buffer.from('[llm]\nname = "é"\n', "latin1"))],
+    ["UTF-16", "is UTF-16 text", (path) => writeFile(path, Buffer.from("[llm]\n", "utf16le"))],
+    ["a link to itself", "cannot be read (ELOOP)", (path) => symlink(path, path)],
+    ["nested without end", "all of it", (path) => writeFile(path, `[llm]\nx = ${"[".repeat(500_000)}`)],
+    ["nested by dots", "all of it", (path) => writeFile(path, `[llm]\nfallback${".a".repeat(200_000)} = 1\n`)],
+  ])("keeps no command from working by being %s", async (_what, fault, make) => {
+    await userFile(gonkagate());
+    await vault({ [KEY]: good() });
+    for (const name of ["config.toml", "config/default.toml"]) {
+      const path = join(repo, name);
+      await mkdir(dirname(path), { recursive: true });
+      await make(path);
+      const asked = await zeph(ASK, { keys: fault === "all of it" ? "n" : "" });
+      expect(asked).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("not trusted") });
+      const told = await zeph(["config", "show", "--json"]);
+      expect([told.exitCode, JSON.parse(told.stdout).notices.join()]).toEqual([
+        0,
+        expect.stringMatching(new RegExp(`not trusted.*${fault.replace(/[()]/g, "\\$&")}`)),
+      ]);
+      expect((await zeph(["config", "trust"])).exitCode).toBe(fault === "all of it" ? 0 : 17);
+      await rm(path, { recursive: true });
+    }
+  });
+
+  it("stops with the user's own file when that cannot be read", async () => {
+    await mkdir(join(home, ".config/zeph"), { recursive: true });
+    execFileSync("mkfifo", [join(home, ".config/zeph/config.toml")]);
+    expect(await zeph(ASK)).toMatchObject({
+      exitCode: 17,
+      stderr: expect.stringContaining("is a named pipe, not a file"),
+    });
   });
 
   it("cannot paint the terminal with its notice", async () => {
@@ -580,13 +618,13 @@ describe("a native key", () => {
       `[[llm.providers]]\ntype = "gonka"\nname = "gonka"\nmodel = "m"\nmax_retries = 1\n${more}`;
     await userFile(native(nodes("http://127.0.0.1:9/v1")));
     await vault({ ZEPH_GONKA_PRIVATE_KEY: PRIVATE_KEY, OTHER_PRIVATE: PRIVATE_KEY });
-    const foreign = `gonka_signing_phase = 1\ngonka_chain_prefix = "evil"\napi_key_env = "OTHER_PRIVATE"\ngonka_source_url = "${thiefOrigin()}"\n`;
+    const foreign = `gonka_chain_prefix = "evil"\napi_key_env = "OTHER_PRIVATE"\ngonka_source_url = "${thiefOrigin()}"\n`;
     await put(join(repo, "config.toml"), native(foreign + nodes(`${thiefOrigin()}/v1`)));
     for (const argv of [ASK, ["models"], ["doctor"], ["gonka", "doctor"], ["gonka", "status"], ["gonka", "account"]]) {
       await zeph(argv);
     }
     const signed = await zeph(["gonka", "sign", "--json"], { stdin: "{}" });
-    expect(JSON.parse(signed.stdout).data).toMatchObject({ address: expect.stringMatching(/^gonka1/), phase: 3 });
+    expect(JSON.parse(signed.stdout).data).toMatchObject({ address: expect.stringMatching(/^gonka1/) });
     expect(caught).toEqual([]);
   });
 });

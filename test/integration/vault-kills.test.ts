@@ -33,11 +33,15 @@ interface Change {
   readonly states: readonly Readonly<Record<string, string>>[];
   /** There is no vault before. */
   readonly fromNothing?: boolean;
+  /** Another process was killed before, while it held the lock. */
+  readonly onStaleLock?: boolean;
 }
+
+const SET = 'await (await Vault.open({ paths })).set("NEW", new Secret("3"));';
 
 const CHANGES: Readonly<Record<string, Change>> = {
   set: {
-    program: 'await (await Vault.open({ paths })).set("NEW", new Secret("3"));',
+    program: SET,
     states: [{ OLD: "2" }, { OLD: "2", NEW: "3" }],
   },
   "init --force": { program: "await Vault.init({ paths, force: true });", states: [{ OLD: "2" }, {}] },
@@ -46,6 +50,11 @@ const CHANGES: Readonly<Record<string, Change>> = {
     program:
       "const { backups } = await listVaultBackups({ paths }); await restoreVault({ paths, backup: backups[0] });",
     states: [{ OLD: "2" }, { OLD: "1" }],
+  },
+  "set, in the place of one that was killed": {
+    program: SET,
+    states: [{ OLD: "2" }, { OLD: "2", NEW: "3" }],
+    onStaleLock: true,
   },
   passphrase: {
     program: 'await (await Vault.open({ paths })).protect(new Secret("p"), { scryptWorkFactor: 4 });',
@@ -73,9 +82,13 @@ function run(folder: string, program: string, env: Readonly<Record<string, strin
   });
 }
 
-async function copyOfOrigin({ fromNothing = false }: Change): Promise<string> {
+async function copyOfOrigin({ fromNothing = false, onStaleLock = false }: Change): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "zeph-kill-"));
   if (!fromNothing) await cp(origin, folder, { recursive: true });
+  if (onStaleLock) {
+    await run(folder, SET, { TRIAL_AT: "6", TRIAL_KIND: "before" });
+    expect(await readdir(folder)).toContain("secrets.age.lock");
+  }
   return folder;
 }
 
@@ -117,6 +130,7 @@ describe.each(Object.entries(CHANGES))("%s", (name, change) => {
     await run(counter, change.program, { TRIAL_COUNT: count });
     const steps = Number(await readFile(count, "utf8"));
     expect(steps).toBeGreaterThan(8);
+    let killed = 0;
     const trial = async (step: number) => {
       const folder = await copyOfOrigin(change);
       const { signal, stderr } = await run(folder, change.program, { TRIAL_AT: String(step), TRIAL_KIND: kind });
@@ -126,12 +140,14 @@ describe.each(Object.entries(CHANGES))("%s", (name, change) => {
         expect(stderr.trim(), where).toMatch(/^(?:file_unwritable)?$/);
         // Nothing is left where nobody was killed.
         expect((await readdir(folder)).filter(isLeft), where).toEqual([]);
-      } else expect(signal, where).toBe("SIGKILL");
+      } else if (signal === "SIGKILL") killed += 1;
       await expectWell(folder, change, where);
     };
     for (let step = 1; step <= steps; step += 2) {
       await Promise.all([trial(step), ...(step < steps ? [trial(step + 1)] : [])]);
     }
+    // Two changes in one second take a step more, to find a free name for a copy.
+    if (kind !== "full") expect(killed).toBeGreaterThanOrEqual(steps - 1);
   });
 });
 

@@ -52,9 +52,10 @@ export interface VerificationVector {
   readonly expected_valid: boolean;
 }
 
-export const signingVectors = JSON.parse(
-  readFileSync(new URL("../../vectors/signing.json", import.meta.url), "utf8"),
-) as SigningVectors;
+const all = JSON.parse(readFileSync(new URL("../../vectors/signing.json", import.meta.url), "utf8")) as SigningVectors;
+
+/** Without the rows of phase 1, which networks before v0.2.6 took. */
+export const signingVectors: SigningVectors = { ...all, signing: all.signing.filter(({ phase }) => phase === 3) };
 
 export const fromHex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "hex"));
 export const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));

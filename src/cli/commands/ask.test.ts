@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MockLanguageModelV3 } from "ai/test";
@@ -55,6 +55,19 @@ describe("zeph ask", () => {
     expect(await exitCode).toBe(0);
     expect(stdout.text).toBe("Hello there\n");
     expect(stderr.text).toBe("12 in · 48 out · $0.00031 · 0.0 s\n");
+  });
+
+  it("sends files as text and images as images", async () => {
+    await writeFile(join(folder, "note.txt"), "from a file\n");
+    await writeFile(join(folder, "shot.png"), Buffer.from("89504e470d0a1a0a", "hex"));
+    const flags = { prompt: ["look"], file: ["note.txt"], attach: ["shot.png"] };
+    const { exitCode, model } = await ask({ flags });
+    expect(await exitCode).toBe(0);
+    const content = model.doStreamCalls[0]?.prompt[0]?.content;
+    expect(content).toMatchObject([
+      { type: "file", mediaType: "image/png" },
+      { type: "text", text: "look\n\nnote.txt:\n\n```\nfrom a file\n```" },
+    ]);
   });
 
   it("ends the answer in exactly one line feed, whatever the model sends", async () => {

@@ -1,7 +1,7 @@
-import type { AnswerCache } from "../../chat/answer-cache.ts";
 import { type Budget, openBudget } from "../../chat/budget.ts";
 import { type ConversationOptions, startConversation } from "../../chat/conversation.ts";
 import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
+import type { ConversationStore, KeptConversation } from "../../chat/conversations.ts";
 import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
 import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
@@ -9,16 +9,15 @@ import { ZephError } from "../../errors/zeph-error.ts";
 import { spendingPath } from "../../journal/spending.ts";
 import type { CliContext } from "../context.ts";
 import { noticesTold } from "../notices.ts";
-import { readQuestion } from "../read-question.ts";
+import { type QuestionFlags, readWholeQuestion } from "../question.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderJson } from "../render/json.ts";
 import { waitLine } from "../render/status-line.ts";
+import { toTerminalLine } from "../render/terminal-text.ts";
 import { show } from "../write-result.ts";
 
 /** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
-export interface AskFlags {
-  /** The words of the question. */
-  readonly prompt?: readonly string[];
+export interface AskFlags extends QuestionFlags {
   readonly model?: string;
   readonly provider?: string;
   readonly system?: string;
@@ -31,6 +30,12 @@ export interface AskFlags {
   readonly stream?: boolean;
   readonly hideReasoning?: boolean;
   readonly debugDump?: string;
+  /** `-c`: go on with the conversation that was kept last. */
+  readonly continue?: boolean;
+  /** `--load ID`: go on with this one. */
+  readonly load?: string;
+  /** `--private`: this conversation is not kept. */
+  readonly private?: boolean;
 }
 
 /** What the two commands need and do not make themselves. */
@@ -40,25 +45,34 @@ export interface ChatDependencies {
   readonly stateFolder: string;
   /** `[cost] max_daily_cents`; 0 or absent means no limit. */
   readonly maxDailyCents?: number;
-  /** Present when `[llm] response_cache_enabled` says so. */
-  readonly cache?: AnswerCache;
+  /** Where conversations are kept. Absent: they are not. */
+  readonly conversations?: ConversationStore | undefined;
+  /** The one that is asked when nobody names one; only it may be stood in for. */
+  readonly defaultProvider?: string | undefined;
 }
 
 /** `zeph ask`: one question, one answer; nothing but the answer on standard output. */
 export async function runAsk(context: CliContext, flags: AskFlags, dependencies: ChatDependencies): Promise<number> {
   const settings = conversationSettings(flags);
-  const question = await readQuestion(context, flags.prompt ?? []);
-  const session = await dependencies.openSession(sessionChoice(flags));
+  const question = await readWholeQuestion(context, flags);
+  const { session, kept } = await openChat(context, flags, dependencies);
   const budget = dailyBudget(context, dependencies);
-  const { cache } = dependencies;
   const conversation = startConversation({
     session,
     clock: context.clock,
     budget,
     ...settings,
-    ...(cache === undefined ? {} : { cache }),
   });
-  const events = conversation.ask(question, context.signal);
+  const keeper = kept === undefined ? undefined : dependencies.conversations?.keeper(kept);
+  if (kept !== undefined) {
+    conversation.restore(kept.exchanges);
+    conversation.system = flags.system ?? kept.system;
+  }
+  const events = keptAfterwards(
+    conversation.ask(question.text, context.signal, { images: question.images }),
+    async () => await keeper?.save(conversation),
+    (words) => show(context.stderr, words),
+  );
   if (context.json) {
     session.subscribe((event) => {
       const line = event.type === "notice" ? `${event.text}\n` : waitLine(event, session.providerName);
@@ -71,8 +85,63 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   return outcome.type === "finished" ? EXIT.ok : EXIT.interrupted;
 }
 
-export function sessionChoice({ provider, model }: AskFlags): { provider?: string; model?: string } {
+/** The session, and with `--continue` or `--load` the conversation that goes on. Throws `usage` when there is none. */
+export async function openChat(
+  context: Pick<CliContext, "stderr">,
+  flags: AskFlags,
+  dependencies: ChatDependencies,
+): Promise<{ readonly session: ChatSession; readonly kept: KeptConversation | undefined }> {
+  const wanted = flags.load ?? (flags.continue === true ? "last" : undefined);
+  if (wanted === undefined) return { session: await dependencies.openSession(sessionChoice(flags)), kept: undefined };
+  if (flags.load !== undefined && flags.continue === true) throw excluded("--continue", "--load");
+  if (flags.private === true) throw excluded("--private", flags.continue === true ? "--continue" : "--load");
+  const { conversations, defaultProvider } = dependencies;
+  if (conversations === undefined) {
+    const hint = "Set keep_conversations = true under [session] in your config.";
+    throw new ZephError("usage", { detail: "conversations are not kept", hint });
+  }
+  const kept = await conversations.find(wanted);
+  // As it was, unless the user wants another. A name would switch the fallbacks off, so the default one is not named.
+  const provider = flags.provider ?? (kept.providerName === defaultProvider ? undefined : kept.providerName);
+  const model = flags.model ?? (flags.provider === undefined ? kept.modelId : undefined);
+  try {
+    return { kept, session: await dependencies.openSession(sessionChoice({ provider, model })) };
+  } catch (error) {
+    if (!ZephError.is(error) || error.code !== "provider_not_found" || flags.provider !== undefined) throw error;
+    const session = await dependencies.openSession(sessionChoice(flags));
+    const words = `! ${kept.providerName} is no longer configured; asking ${session.providerName} instead`;
+    show(context.stderr, `${toTerminalLine(words)}\n`);
+    return { kept, session };
+  }
+}
+
+function excluded(one: string, other: string): ZephError {
+  return new ZephError("usage", { detail: `${one} and ${other} exclude each other` });
+}
+
+/** Whatever became of the answer, the conversation is kept; where it cannot be, that is said and nothing is lost but that. */
+async function* keptAfterwards(
+  events: AsyncIterable<ConversationEvent>,
+  save: () => Promise<void>,
+  tell: (words: string) => void,
+): AsyncGenerator<ConversationEvent> {
+  for await (const event of events) {
+    if (isOutcome(event)) {
+      await save().catch((error: unknown) => {
+        tell(`! This answer was not kept: ${ZephError.is(error) ? error.message : String(error)}\n`);
+      });
+    }
+    yield event;
+  }
+}
+
+export function sessionChoice({ provider, model }: SessionChoice): { provider?: string; model?: string } {
   return { ...(provider === undefined ? {} : { provider }), ...(model === undefined ? {} : { model }) };
+}
+
+interface SessionChoice {
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
 }
 
 export function dailyBudget({ clock }: CliContext, { stateFolder, maxDailyCents = 0 }: ChatDependencies): Budget {
@@ -117,7 +186,7 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
   const { stdout } = context;
   const notices = noticesTold(context);
   if (outcome.type === "finished") {
-    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka, fromCache } = outcome;
+    const { text, reasoning, providerName, modelId, usage, costUsd, costNgonka } = outcome;
     const { elapsedMs, firstByteMs, finishReason } = outcome;
     const data = {
       text,
@@ -132,7 +201,6 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
       },
       costUsd: costUsd ?? null,
       costNgonka: costNgonka ?? null,
-      ...(fromCache === undefined ? {} : { fromCache }),
       elapsedMs,
       firstByteMs: firstByteMs ?? null,
       finishReason,

@@ -5,10 +5,14 @@ import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../../test/support/chat-terminal.ts";
 import { answerOf, mockModel, mockSession, streamOf, textParts } from "../../../test/support/mock-chat-session.ts";
+import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
 import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
+import { UNKNOWN_USAGE } from "../../chat/usage.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { systemClock } from "../../internal/clock.ts";
 import type { CliContext } from "../context.ts";
 import type { ReplDependencies } from "../repl/repl-dependencies.ts";
+import type { AskFlags } from "./ask.ts";
 import { isConversation, runChat } from "./chat.ts";
 
 let folder: string;
@@ -24,6 +28,8 @@ interface Start {
   readonly models?: readonly ChatModelListing[];
   readonly sessions?: (choice: { provider?: string; model?: string }) => ChatSession;
   readonly dependencies?: Partial<ReplDependencies>;
+  readonly flags?: AskFlags;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A chat in a terminal that the test types into. */
@@ -32,21 +38,19 @@ function start({
   models,
   sessions,
   dependencies,
+  flags = {},
+  env = {},
 }: Start = {}) {
   const cli = chatTerminal({ folder });
   const opened: unknown[] = [];
-  const exitCode = runChat(
-    cli.context,
-    {},
-    {
-      openSession: async (choice) => {
-        opened.push(choice);
-        return sessions?.(choice) ?? mockSession({ model, ...(models === undefined ? {} : { models }) });
-      },
-      stateFolder: folder,
-      ...dependencies,
+  const exitCode = runChat({ ...cli.context, env, platform: "linux" }, flags, {
+    openSession: async (choice) => {
+      opened.push(choice);
+      return sessions?.(choice) ?? mockSession({ model, ...(models === undefined ? {} : { models }) });
     },
-  );
+    stateFolder: folder,
+    ...dependencies,
+  });
   return {
     ...cli,
     exitCode,
@@ -362,6 +366,175 @@ describe("commands of the chat", () => {
     chat.keyboard.write(CTRL_C);
     chat.keyboard.write(CTRL_D);
     await chat.exitCode;
+  });
+});
+
+describe("conversations that are kept", () => {
+  const storeIn = () =>
+    conversationStore({ folder: conversationsFolder(folder), clock: systemClock, random: Math.random });
+
+  async function keep(question: string, more: { providerName?: string; modelId?: string; system?: string } = {}) {
+    const { providerName = "testbroker", modelId = "owner/model-a", system } = more;
+    const keeper = storeIn().keeper();
+    const facts = { providerName, modelId, usage: UNKNOWN_USAGE, costUsd: undefined };
+    const exchange = {
+      question,
+      answer: `kept answer to ${question}`,
+      reasoning: "",
+      state: "finished" as const,
+      ...facts,
+    };
+    await keeper.save({ exchanges: [exchange], system, session: { providerName, modelId } });
+    return keeper.id ?? "";
+  }
+  const promptsOf = (model: ReturnType<typeof mockModel>) =>
+    model.doStreamCalls.map(({ prompt }) => JSON.stringify(prompt));
+
+  it("are kept after each answer, go on with --continue, and with /undo lose their last turn", async () => {
+    const first = start({ dependencies: { conversations: storeIn() } });
+    await first.type(`my name is Ada${ENTER}`);
+    await first.type(CTRL_D);
+    await first.exitCode;
+    expect(await storeIn().list()).toMatchObject([{ title: "my name is Ada", exchangeCount: 1 }]);
+
+    const second = start({ flags: { continue: true }, dependencies: { conversations: storeIn() } });
+    await second.stderr.waitFor("Going on with my name is Ada");
+    await second.type(`who am I?${ENTER}`);
+    await second.type(`/undo${ENTER}`);
+    await second.stderr.waitFor("Taken back: who am I?");
+    await second.type(CTRL_D);
+    await second.exitCode;
+    expect(promptsOf(second.model)[0]).toMatch(/my name is Ada.*Hello.*who am I\?/);
+    const all = await storeIn().list();
+    expect(all).toMatchObject([{ exchangeCount: 1 }]);
+    expect((await storeIn().find("last")).exchanges[0]?.answer).toBe("Hello");
+  });
+
+  it("are left by /clear, found by /load, and come back with their model and instruction", async () => {
+    const id = await keep("an old one", { modelId: "owner/model-b", system: "Be kind." });
+    const chat = start({ dependencies: { conversations: storeIn() } });
+    await chat.type(`something new${ENTER}`);
+    await chat.type(`/clear${ENTER}`);
+    await chat.stderr.waitFor("A new conversation. /load ");
+    await chat.type(`/load${ENTER}`);
+    await chat.type(`2${ENTER}`, "Number or id (Enter stays here): ");
+    await chat.stderr.waitFor("Going on with an old one");
+    await chat.type(`/system${ENTER}`);
+    await chat.stderr.waitFor("Be kind.");
+    await chat.type(`/retry${ENTER}`);
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(promptsOf(chat.model)[1]).toMatch(/Be kind\..*an old one/);
+    expect(promptsOf(chat.model)[1]).not.toContain("something new");
+    expect((await storeIn().find(id)).exchanges).toMatchObject([{ answer: "Hello", modelId: "owner/model-b" }]);
+    expect(await storeIn().list()).toHaveLength(2);
+  });
+
+  it("go on with their own provider, or say who goes on where it is gone", async () => {
+    await keep("elsewhere", { providerName: "gone" });
+    const sessions = ({ provider }: { provider?: string }) => {
+      if (provider === "gone") throw new ZephError("provider_not_found", { detail: provider });
+      return mockSession({ model: mockModel([answerOf("x")]) });
+    };
+    const chat = start({ flags: { continue: true }, sessions, dependencies: { conversations: storeIn() } });
+    await chat.stderr.waitFor("gone is no longer configured; asking testbroker instead");
+    await chat.type(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(chat.opened).toEqual([{ provider: "gone", model: "owner/model-a" }, {}]);
+  });
+
+  it("are not kept where nobody wants that, and --continue says so", async () => {
+    const chat = start();
+    await chat.type(`hello${ENTER}`);
+    await chat.type(`/load${ENTER}`);
+    await chat.stderr.waitFor("Conversations are not kept");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(await storeIn().list()).toEqual([]);
+    await expect(start({ flags: { continue: true } }).exitCode).rejects.toMatchObject({
+      detail: "conversations are not kept",
+    });
+    const both = { flags: { continue: true, private: true }, dependencies: { conversations: storeIn() } };
+    await expect(start(both).exitCode).rejects.toMatchObject({ detail: "--private and --continue exclude each other" });
+  });
+
+  it("answer one question and keep it, with words behind --continue", async () => {
+    const id = await keep("the first question");
+    const { context, stdout } = chatTerminal({ folder, piped: "" });
+    const model = mockModel([answerOf("one more")]);
+    const dependencies = {
+      openSession: async () => mockSession({ model }),
+      stateFolder: folder,
+      conversations: storeIn(),
+    };
+    expect(await runChat(context, { prompt: ["and", "now?"], load: id }, dependencies)).toBe(0);
+    expect(stdout.text).toBe("one more\n");
+    expect(promptsOf(model)[0]).toContain("the first question");
+    expect((await storeIn().find(id)).exchanges.map(({ question }) => question)).toEqual([
+      "the first question",
+      "and now?",
+    ]);
+  });
+
+  it("do not end a chat when they cannot be written", async () => {
+    await writeFile(conversationsFolder(folder), "in the way");
+    const chat = start({ dependencies: { conversations: storeIn() } });
+    await chat.type(`hello${ENTER}`);
+    await chat.stderr.waitFor("This conversation is not kept from here on");
+    await chat.type(`again${ENTER}`);
+    await chat.type(CTRL_D);
+    expect(await chat.exitCode).toBe(0);
+    expect(chat.screen().match(/not kept from here on/g)).toHaveLength(1);
+  });
+});
+
+describe("the instruction and the clipboard", () => {
+  it("/system changes what the next question is asked with", async () => {
+    const chat = start({ flags: { system: "Be long." } });
+    await chat.type(`/system Be brief.${ENTER}`);
+    await chat.type(`one${ENTER}`);
+    await chat.type(`/system off${ENTER}`);
+    await chat.type(`two${ENTER}`);
+    await chat.type(`/system${ENTER}`);
+    await chat.stderr.waitFor("There is no instruction.");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    const systems = chat.model.doStreamCalls.map(({ prompt }) => prompt.find(({ role }) => role === "system")?.content);
+    expect(systems).toEqual(["Be brief.", undefined]);
+  });
+
+  it("/copy gives the terminal the answer, or its last block of code", async () => {
+    const answer = "Text\n\n```sh\nls -l\n```\n\nand\n\n~~~\necho hi\n~~~\n";
+    const chat = start({ model: mockModel([[...textParts(answer)], answerOf("plain")]) });
+    await chat.type(`/copy${ENTER}`);
+    await chat.stderr.waitFor("There is no answer to copy yet.");
+    await chat.type(`code please${ENTER}`);
+    await chat.type(`/copy${ENTER}`);
+    await chat.stderr.waitFor("The answer went to your terminal's clipboard");
+    await chat.type(`/copy code${ENTER}`);
+    await chat.stderr.waitFor("The code went to your terminal's clipboard (7 characters)");
+    await chat.type(`more${ENTER}`);
+    await chat.type(`/copy code${ENTER}`);
+    await chat.stderr.waitFor("There is no block of code");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    const copied = [...chat.stderr.text.matchAll(/\u001b\]52;c;([A-Za-z0-9+/=]*)\u0007/g)].map(([, text = ""]) =>
+      Buffer.from(text, "base64").toString("utf8"),
+    );
+    expect(copied).toEqual([answer.trim(), "echo hi"]);
+  });
+
+  it("/copy uses a clipboard program where there is one", async () => {
+    const bin = join(folder, "bin");
+    await mkdir(bin);
+    await writeFile(join(bin, "xsel"), `#!/bin/sh\ncat > '${join(folder, "copied")}'\n`, { mode: 0o755 });
+    const chat = start({ env: { PATH: `${bin}:/usr/bin:/bin`, DISPLAY: ":0" } });
+    await chat.type(`hi${ENTER}`);
+    await chat.type(`/copy${ENTER}`);
+    await chat.stderr.waitFor("The answer is in the clipboard");
+    await chat.type(CTRL_D);
+    await chat.exitCode;
+    expect(await readFile(join(folder, "copied"), "utf8")).toBe("Hello");
   });
 });
 

@@ -1,3 +1,4 @@
+import { posix, win32 } from "node:path";
 import { zephFolders } from "../../config/paths.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { bashCompletion } from "../completion/bash.ts";
@@ -22,12 +23,16 @@ const SCRIPTS: Readonly<Record<string, (tree: CommandTree) => string>> = {
   powershell: powershellCompletion,
 };
 
-/** `zeph completion SHELL`: the script that makes a shell complete zeph's commands, flags, models and providers. */
+/**
+ * `zeph completion [SHELL]`: the script that makes a shell complete zeph's commands, flags, models and providers. Without
+ * a name it is the shell that `$SHELL` names.
+ */
 export async function runCompletion(
   context: CliContext,
-  { shell }: CompletionFlags,
+  { shell: named }: CompletionFlags,
   tree: CommandTree,
 ): Promise<number> {
+  const shell = named ?? ownShell(context);
   if (shell === "models") return writeWords(context, await cachedModelIds(zephFolders(context).cache));
   if (shell === "providers") return writeWords(context, await providerNames(context));
   const script = shell === undefined ? undefined : SCRIPTS[shell.toLowerCase()];
@@ -38,7 +43,26 @@ export async function runCompletion(
     });
   }
   const text = script(tree);
-  return writeResult(context, { data: { shell, script: text }, answer: text, exact: true });
+  // On a screen the script itself is of no use: say where it belongs.
+  const notice = context.stdout.isTTY === true ? `Use it with: ${USES[shell?.toLowerCase() ?? ""]}\n` : "";
+  return writeResult(context, { data: { shell, script: text }, answer: text, exact: true, notice });
+}
+
+/** How a shell takes the script in, for good. */
+const USES: Readonly<Record<string, string>> = {
+  bash: "echo 'eval \"$(zeph completion bash)\"' >> ~/.bashrc",
+  zsh: "echo 'eval \"$(zeph completion zsh)\"' >> ~/.zshrc",
+  fish: "zeph completion fish > ~/.config/fish/completions/zeph.fish",
+  powershell: "Add-Content $PROFILE 'zeph completion powershell | Out-String | Invoke-Expression'",
+};
+
+/** Windows has no `$SHELL` of its own; where one is set there (Git Bash), it counts. */
+function ownShell({ env, platform }: Pick<CliContext, "env" | "platform">): string | undefined {
+  const path = env.SHELL ?? "";
+  if (path === "") return platform === "win32" ? "powershell" : undefined;
+  const name = (platform === "win32" ? win32 : posix).basename(path).replace(/\.exe$/i, "");
+  const shell = name === "pwsh" ? "powershell" : name;
+  return SCRIPTS[shell.toLowerCase()] === undefined ? undefined : shell;
 }
 
 async function providerNames(context: CliContext): Promise<readonly string[]> {

@@ -3,6 +3,7 @@ import { findConfigFiles } from "../../config/find-config-files.ts";
 import { readTextFile } from "../../config/read-text-file.ts";
 import { readTrust, rememberTrust, trustIn } from "../../config/trusted-files.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { UnusableFile } from "../../internal/regular-file.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { toTerminalText } from "../render/terminal-text.ts";
 import { writeResult } from "../write-result.ts";
@@ -32,7 +33,8 @@ export const runConfigTrust: RunCommand<ConfigTrustFlags> = async (context, { pa
     return writeResult(context, { data: { path: wanted, decision: null }, notice });
   }
   const text = await readTextFile(wanted).catch((cause: unknown) => {
-    throw new ZephError("config_not_found", { detail: `${wanted} cannot be read`, cause });
+    const detail = cause instanceof UnusableFile ? cause.message : `${wanted} cannot be read`;
+    throw new ZephError("config_invalid", { detail, hint: "Only a file of UTF-8 text can be agreed to.", cause });
   });
   if (text === undefined) throw new ZephError("config_not_found", { detail: `${wanted} does not exist` });
   await rememberTrust(context, readTextFile, { path: wanted, text }, "trusted");

@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { nanosClock } from "../../internal/clock.ts";
 import { parseAddress } from "../../protocol/address.ts";
-import type { SigningPhase } from "../../protocol/signing-input/signing-input.ts";
 import type { RunCommand } from "../context.ts";
 import { nativeProvider } from "../network-source.ts";
 import { openOwnSigner } from "../own-signer.ts";
@@ -17,18 +16,15 @@ export interface SignFlags {
   readonly endpointAccount?: string;
   /** `--timestamp NANOSECONDS`; default now. */
   readonly timestamp?: string;
-  /** `--phase 1|3`. Default 3. */
-  readonly phase?: string;
   readonly provider?: string;
 }
 
 /**
  * `zeph gonka sign`: the signature of a body, as a request to a node would carry it. For debugging; sends nothing and
- * never shows the key. `inferenced signature verify` accepts it: under phase 3 that program wants the SHA-256 of the
- * body, in hex, as its TEXT.
+ * never shows the key. `inferenced signature verify` accepts it: that program wants the SHA-256 of the body, in hex, as
+ * its TEXT.
  */
 export const runGonkaSign: RunCommand<SignFlags> = async (context, flags) => {
-  const phase = phaseOf(flags.phase);
   const setup = await setupOf(context);
   const config = nativeProvider(setup, flags.provider);
   if (config === undefined) {
@@ -42,10 +38,9 @@ export const runGonkaSign: RunCommand<SignFlags> = async (context, flags) => {
   const timestampNanos = timestampOf(flags.timestamp) ?? nanosClock(context.clock, context.random).next();
   const signer = await openOwnSigner(setup, config);
   const body = await readBody(context, flags.file);
-  const signature = signer.sign({ body, timestampNanos, transferAddress, phase });
+  const signature = signer.sign({ body, timestampNanos, transferAddress });
   const bodySha256 = createHash("sha256").update(body).digest("hex");
   const shared = `--timestamp ${timestampNanos} --endpoint-account ${transferAddress}`;
-  const text = phase === 3 ? bodySha256 : "TEXT";
   return writeResult(context, {
     data: {
       address: signer.address,
@@ -53,7 +48,6 @@ export const runGonkaSign: RunCommand<SignFlags> = async (context, flags) => {
       signature,
       timestamp: timestampNanos,
       endpointAccount: transferAddress,
-      phase,
       bodySha256,
       headers: {
         Authorization: signature,
@@ -62,15 +56,9 @@ export const runGonkaSign: RunCommand<SignFlags> = async (context, flags) => {
       },
     },
     answer: `Address: ${signer.address}\nSignature: ${signature}\nTimestamp: ${timestampNanos}\nEndpoint account: ${transferAddress}\nBody SHA-256: ${bodySha256}\n`,
-    notice: `To check it elsewhere: inferenced signature verify ${text} --signature ${signature} --account-address ${signer.address} ${shared}\n`,
+    notice: `To check it elsewhere: inferenced signature verify ${bodySha256} --signature ${signature} --account-address ${signer.address} ${shared}\n`,
   });
 };
-
-export function phaseOf(text = "3"): SigningPhase {
-  if (text === "1") return 1;
-  if (text === "3") return 3;
-  throw new ZephError("usage", { detail: "--phase takes 3 (every network since v0.2.6) or 1" });
-}
 
 /** Nanoseconds since 1970; the flag's name and unit are `inferenced`'s. */
 export function timestampOf(text: string | undefined): bigint | undefined {

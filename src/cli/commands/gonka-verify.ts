@@ -8,7 +8,7 @@ import { openOwnSigner } from "../own-signer.ts";
 import { readBody } from "../read-body.ts";
 import { setupOf } from "../setup.ts";
 import { writeResult } from "../write-result.ts";
-import { phaseOf, timestampOf } from "./gonka-sign.ts";
+import { timestampOf } from "./gonka-sign.ts";
 
 export interface VerifyFlags extends NetworkFlags {
   /** `--file PATH`: the body, byte for byte; default standard input. */
@@ -22,7 +22,6 @@ export interface VerifyFlags extends NetworkFlags {
   readonly accountAddress?: string;
   /** `--public-key BASE64`: of the signer; default what the network has published, or the configured key's. */
   readonly publicKey?: string;
-  readonly phase?: string;
 }
 
 /**
@@ -30,7 +29,6 @@ export interface VerifyFlags extends NetworkFlags {
  * that signs. Throws `signature_invalid` when it would not.
  */
 export const runGonkaVerify: RunCommand<VerifyFlags> = async (context, flags) => {
-  const phase = phaseOf(flags.phase);
   const { signature: authorization, endpointAccount: transferAddress } = flags;
   const timestamp = timestampOf(flags.timestamp);
   if (authorization === undefined) throw new ZephError("missing_input", { detail: "--signature TEXT" });
@@ -44,7 +42,6 @@ export const runGonkaVerify: RunCommand<VerifyFlags> = async (context, flags) =>
     timestamp: timestamp.toString(),
     transferAddress,
     authorization,
-    phase,
   });
   const address = flags.accountAddress ?? toAddress(publicKey, { prefix: prefixOf(transferAddress) });
   if (!verdict.valid) {
@@ -54,7 +51,7 @@ export const runGonkaVerify: RunCommand<VerifyFlags> = async (context, flags) =>
     });
   }
   return writeResult(context, {
-    data: { valid: true, address, timestamp, endpointAccount: transferAddress, phase },
+    data: { valid: true, address, timestamp, endpointAccount: transferAddress },
     answer: "Signature verified\n",
   });
 };

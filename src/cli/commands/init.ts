@@ -78,8 +78,10 @@ async function setUpAndCheck(
   const backup = backupPath === undefined ? "" : `\nBefore: ${shortPath(backupPath, world)}`;
   tell.done(`Config: ${shortPath(configPath, world)}${backup}`);
   for (const words of overruled) tell.warn(words);
-  const { checkUp } = await import("./init-doctor.ts");
-  const doctor = request.test ? await tell.work("Looking it all over", () => checkUp(world, result)) : undefined;
+  const { checkUp, rememberOffer } = await import("./init-doctor.ts");
+  const [doctor] = await tell.work("Looking it all over", () =>
+    Promise.all([request.test ? checkUp(world, result) : undefined, rememberOffer(world, result)]),
+  );
   if (doctor?.failures.length === 0) tell.done(doctor.summary);
   else if (doctor !== undefined) tell.warn([doctor.summary, ...doctor.failures].join("\n"));
   return { result, doctor };

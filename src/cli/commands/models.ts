@@ -1,11 +1,10 @@
-import { stripVTControlCharacters } from "node:util";
 import type { Model } from "../../protocol/models.ts";
 import { refreshModels } from "../../provider/model-cache.ts";
 import { openProvider } from "../../provider/open-provider.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { displayWidth } from "../render/display-width.ts";
 import { priceColumns } from "../render/price-columns.ts";
-import { style } from "../render/style.ts";
+import { style, withoutStyles } from "../render/style.ts";
 import { renderTable } from "../render/table.ts";
 import { toTerminalLine } from "../render/terminal-text.ts";
 import { setupOf } from "../setup.ts";
@@ -46,7 +45,7 @@ function renderModels({ color, stdout }: CliContext, models: readonly Model[], c
 }
 
 function tableWidth(table: string): number {
-  return Math.max(...table.split("\n").map((line) => displayWidth(stripVTControlCharacters(line))));
+  return Math.max(...table.split("\n").map((line) => displayWidth(withoutStyles(line))));
 }
 
 /** What one can do with it, as far as the list tells. */

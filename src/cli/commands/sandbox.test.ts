@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { testCli } from "../../../test/support/cli-context.ts";
-import { startSandbox } from "../../sandbox/index.ts";
 import type { CliContext } from "../context.ts";
 import { runSandbox, type SandboxFlags } from "./sandbox.ts";
 
@@ -57,6 +56,25 @@ describe("zeph sandbox", () => {
     expect(data.initCommand).toContain(data.broker.baseURL);
   });
 
+  it("starts devshard hosts and a chain, with an account that may open escrows, and logs what they are asked", async () => {
+    const { stdout, stderr } = await whileRunning(
+      { devshard: true },
+      async ({ stdout: shown }) => {
+        const { sourceUrl, hosts, account } = JSON.parse(shown).data.devshard;
+        const answer = await fetch(`${sourceUrl}/chain-api/productscience/inference/inference/params`);
+        const { params } = (await answer.json()) as { params: { devshard_escrow_params: object } };
+        expect(params.devshard_escrow_params).toMatchObject({ allowed_creator_addresses: [account.address] });
+        expect(await (await fetch(`${hosts[2].url}/healthz`)).json()).toEqual({ status: "ok" });
+      },
+      { json: true },
+    );
+    const { devshard } = JSON.parse(stdout).data;
+    expect(devshard.configToml).toContain(`access = "devshard"\ngonka_source_url = "${devshard.sourceUrl}"\n`);
+    expect(stderr).toMatch(/^chain GET \/chain-api\/productscience\/inference\/inference\/params 200 \d+ ms$/m);
+    expect(stderr).toMatch(/^host-3 GET \/healthz 200 \d+ ms$/m);
+    expect(stderr).not.toContain(devshard.account.privateKeyHex);
+  });
+
   it("plays the faults it is given on every request", async () => {
     const { stderr } = await whileRunning({ fault: ["status:503"] }, async ({ baseURL, key }) => {
       expect([(await ask(baseURL, key)).status, (await ask(baseURL, key)).status]).toEqual([503, 503]);
@@ -64,31 +82,10 @@ describe("zeph sandbox", () => {
     expect(stderr).toContain("(key: good, fault: status)");
   });
 
-  it("puts another server behind itself", async () => {
-    const engine = await startSandbox({ broker: { keys: { good: "gp-engine-key" } } });
-    const env = { ZEPH_SANDBOX_ENGINE_API_KEY: "gp-engine-key" };
-    const { stdout, stderr } = await whileRunning(
-      { engine: engine.broker.baseURL },
-      async ({ stdout: shown }) => {
-        const baseURL = /Sandbox broker +(\S+)/.exec(shown)?.[1] ?? "";
-        const key = /good +(\S+)/.exec(shown)?.[1] ?? "";
-        const messages = [{ role: "user", content: "count to 3" }];
-        const response = await ask(baseURL, key, { model: "sandbox/echo-1", messages });
-        expect(await response.json()).toMatchObject({ choices: [{ message: { content: "1, 2, 3" } }] });
-      },
-      { env, fetch },
-    );
-    expect(stdout + stderr).not.toContain("gp-engine-key");
-    expect(engine.broker.requests.every((record) => record.key === "good")).toBe(true);
-    await engine.stop();
-  });
-
   it.each([
     [{ port: "99999" }, "usage"],
     [{ pace: "fast" }, "usage"],
     [{ fault: ["explode"] }, "usage"],
-    [{ engine: "ftp://x" }, "wrong_url"],
-    [{ engine: "http://127.0.0.1:1" }, "unreachable"],
   ])("refuses %j", async (flags, code) => {
     const { context } = testCli({ homeDir: "/nonexistent" });
     await expect(runSandbox(context, flags)).rejects.toMatchObject({ code });

@@ -1,38 +1,33 @@
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { Secret } from "../../internal/secret.ts";
-import { normalizeBaseURL } from "../../protocol/endpoint.ts";
 import { aborted } from "../../sandbox/aborted.ts";
 import type { Fault } from "../../sandbox/faults/fault.ts";
 import { parseFault } from "../../sandbox/faults/parse-fault.ts";
 import {
-  type Engine,
+  type DevshardNetwork,
+  type DevshardRequest,
   type RequestRecord,
-  remoteEngine,
   type SandboxBroker,
   type SandboxNetwork,
   startSandbox,
 } from "../../sandbox/index.ts";
-import type { CliContext, RunCommand } from "../context.ts";
+import type { RunCommand } from "../context.ts";
 import { writeResult } from "../write-result.ts";
 
 export interface SandboxFlags {
   /** `--port NUMBER`. Default: any free one. */
   readonly port?: string;
-  /** `--engine URL`: an OpenAI-compatible server that gives the answers in place of the built-in engine. */
-  readonly engine?: string;
   /** `--pace TOKENS`: words per second of the built-in engine; 0 sends all at once. Default 40. */
   readonly pace?: string;
   /** `--fault NAME`, repeatable: plays on every request; the names are in `FAULT_FORMS`. */
   readonly fault?: readonly string[];
   /** `--network`: also start nodes that verify signed requests, and a funded account. */
   readonly network?: boolean;
+  /** `--devshard`: also start devshard hosts and their chain, and an account that may open escrows. */
+  readonly devshard?: boolean;
 }
 
 const DEFAULT_TOKENS_PER_SECOND = 40;
-
-/** Key of the server behind `--engine`. */
-const ENGINE_KEY_VARIABLE = "ZEPH_SANDBOX_ENGINE_API_KEY";
 
 /**
  * `zeph sandbox`: a fake broker on this computer until Ctrl-C. What a program needs to use it goes to standard output,
@@ -40,25 +35,32 @@ const ENGINE_KEY_VARIABLE = "ZEPH_SANDBOX_ENGINE_API_KEY";
  */
 export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
   const faults = (flags.fault ?? []).map(parseFault);
-  const engine = engineOf(context, flags);
   const sandbox = await startSandbox({
     port: wholeNumber("--port", flags.port, 0, 65_535),
     tokensPerSecond: wholeNumber("--pace", flags.pace, DEFAULT_TOKENS_PER_SECOND, 100_000),
     clock: context.clock,
     broker: { onRequest: (record) => context.stderr.write(`${logLine(record)}\n`) },
-    ...(engine === undefined ? {} : { engine }),
     ...(flags.network === true ? { network: true } : {}),
+    ...(flags.devshard === true
+      ? { devshard: { onRequest: (request) => context.stderr.write(`${devshardLogLine(request)}\n`) } }
+      : {}),
   });
   for (const fault of faults) sandbox.broker.faults.always(fault);
   const { baseURL, keys } = sandbox.broker;
   const initCommand = initCommandFor(sandbox.broker);
   const models = sandbox.broker.models.map(({ id, kind }) => ({ id, kind }));
   const network = sandbox.network === undefined ? undefined : introduceNetwork(sandbox.network, sandbox.broker);
+  const devshard = sandbox.devshard === undefined ? undefined : introduceDevshard(sandbox.devshard);
   const broker = { baseURL, keys, models, faults: faults.map(({ kind }) => kind) };
-  const data = { broker, initCommand, ...(network === undefined ? {} : { network: network.data }) };
+  const data = {
+    broker,
+    initCommand,
+    ...(network === undefined ? {} : { network: network.data }),
+    ...(devshard === undefined ? {} : { devshard: devshard.data }),
+  };
   writeResult(context, {
     data,
-    answer: introduction(sandbox.broker, initCommand, faults) + (network?.text ?? ""),
+    answer: introduction(sandbox.broker, initCommand, faults) + (network?.text ?? "") + (devshard?.text ?? ""),
     notice: "Waiting for requests; Ctrl-C stops the sandbox.\n",
   });
   await aborted(context.signal);
@@ -66,16 +68,6 @@ export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
   if (!context.json) context.stderr.write("The sandbox is stopped.\n");
   return EXIT.ok;
 };
-
-function engineOf(context: CliContext, flags: SandboxFlags): Engine | undefined {
-  if (flags.engine === undefined) return undefined;
-  const key = context.env[ENGINE_KEY_VARIABLE] ?? "";
-  return remoteEngine({
-    baseURL: normalizeBaseURL(flags.engine),
-    fetch: context.fetch,
-    ...(key === "" ? {} : { apiKey: new Secret(key) }),
-  });
-}
 
 function wholeNumber(flag: string, text: string | undefined, standard: number, maximum: number): number {
   if (text === undefined) return standard;
@@ -142,6 +134,47 @@ function introduceNetwork(network: SandboxNetwork, { models }: SandboxBroker) {
     "",
   ].join("\n");
   return { text, data: { sourceUrl: network.sourceUrl, nodes, account: { address, privateKeyHex }, initCommand } };
+}
+
+/** The devshard's part: its chain and hosts, and an account that may open escrows there. */
+function introduceDevshard(devshard: DevshardNetwork) {
+  const { sourceUrl, hosts, chain } = devshard;
+  const account = devshard.createUser();
+  // Set-up by flags knows no escrows; a config says it in six lines.
+  const configToml = [
+    "[[llm.providers]]",
+    'type = "gonka"',
+    'name = "devshard"',
+    `model = "${chain.models[0] ?? ""}"`,
+    'access = "devshard"',
+    `gonka_source_url = "${sourceUrl}"`,
+    "",
+  ].join("\n");
+  const shown = hosts.map(({ url, address }) => ({ url, address }));
+  const text = [
+    `Sandbox devshard  ${sourceUrl}`,
+    ...shown.map(({ url, address }) => `  ${url.padEnd(28)} ${address}`),
+    "",
+    "Account that may open escrows, with money (worth nothing outside)",
+    `  address      ${account.address}`,
+    `  private key  ${account.privateKeyHex}`,
+    "",
+    "Try it: save this as devshard.toml",
+    ...configToml
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
+    "and type",
+    `  export ZEPH_GONKA_PRIVATE_KEY=${account.privateKeyHex}`,
+    "  zeph --config devshard.toml --vault env devshard check",
+    "",
+    "",
+  ].join("\n");
+  return { text, data: { sourceUrl, hosts: shown, account, configToml } };
+}
+
+function devshardLogLine({ to, method, path, status, elapsedMs = 0 }: DevshardRequest): string {
+  return `${to} ${method} ${path} ${status ?? "no answer"} ${Math.round(elapsedMs)} ms`;
 }
 
 function logLine(record: RequestRecord): string {

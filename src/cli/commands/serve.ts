@@ -1,13 +1,10 @@
 import { EXIT } from "../../errors/catalogue.ts";
 import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
-import { type Listening, type LocalGateway, listen, localGateway } from "../../gateway/index.ts";
+import { type Listening, type LocalGateway, listen } from "../../gateway/index.ts";
 import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
 import { gatheredLines, logLine } from "../../gateway/log-line.ts";
-import { fallbackProvider } from "../../provider/fallback-provider.ts";
-import { type OpenedProvider, openProvider } from "../../provider/open-provider.ts";
-import type { Setup } from "../../provider/setup.ts";
-import type { OnTransportEvent } from "../../transport/events.ts";
 import type { CliContext, RunCommand } from "../context.ts";
+import { openUpstream } from "../local-endpoint.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
 import { escapeUnseen, toSafeJson } from "../render/json.ts";
 import { serveIntroduction } from "../render/serve-introduction.ts";
@@ -16,36 +13,32 @@ import { setupOf } from "../setup.ts";
 import { show, writeResult } from "../write-result.ts";
 
 /**
- * `zeph serve`: an OpenAI-compatible endpoint on this computer in front of a configured provider, until Ctrl-C. What a
+ * `zeph serve`: an endpoint on this computer in front of a configured provider, until Ctrl-C. What a
  * client needs goes to standard output, one line of JSON per request to standard error.
  */
 export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const providerName = flags.provider ?? settings.provider;
-  const fetch = (await context.openServerFetch?.()) ?? context.fetch;
-  const setup = await setupOf({ ...context, fetch }, { provider: providerName, model: flags.model ?? settings.model });
   const choices = serveChoices(flags, settings);
-  // The connection is made before the gateway that counts what it tells.
-  const observer: { observe: OnTransportEvent } = { observe: () => {} };
-  const opened = await openUpstream(context, setup, providerName, (event) => observer.observe(event));
-  const { name, model, embeddingModel } = opened.config;
-  for (const notice of [...opened.notices, ...opened.remarks]) show(context.stderr, `${notice}\n`);
+  const upstream = await openUpstream(context, { provider: providerName, model: flags.model ?? settings.model });
+  const { setup, opened } = upstream;
+  const { name, model } = opened.config;
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
   const log = gatheredLines((text) => context.stderr.write(text), context.clock);
-  const gateway = localGateway({
-    ...choices,
-    upstream: opened.gonka,
+  const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
+  const gateway = await upstream.gateway({
+    ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
     key: localKey?.key ?? "none",
-    providerName: name,
-    access: opened.config.type === "gonka" ? "native" : "broker",
-    ...(model === undefined ? {} : { defaultModel: model }),
-    ...(embeddingModel === undefined ? {} : { defaultEmbeddingModel: embeddingModel }),
-    clock: context.clock,
-    ...(flags.quiet === true
-      ? {}
-      : { onRequest: (record) => log.add(escapeUnseen(logLine(record, context.clock.nowMs()))) }),
+    onNotice(text) {
+      if (flags.quiet === true) return;
+      const time = new Date(context.clock.nowMs()).toISOString();
+      log.add(toSafeJson({ time, event: "notice", text }));
+    },
+    onRequest(record) {
+      if (flags.quiet === true) return;
+      log.add(escapeUnseen(logLine(record, context.clock.nowMs())));
+    },
   });
-  observer.observe = (event) => gateway.observe(event);
   const { port, host: hostname } = choices;
   const listening = await listen(gateway, { port, hostname, clock: context.clock }).catch((error: unknown) => {
     // It is stored by now, and nothing will call it new again.
@@ -65,25 +58,9 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening).finally(() => log.flush());
+  await upstream.flush();
   return EXIT.ok;
 };
-
-/** Who names a provider wants that one; only the default may be stood in for by `[llm] fallback`. */
-function openUpstream(
-  { stderr, clock }: CliContext,
-  setup: Setup,
-  name: string | undefined,
-  onEvent: OnTransportEvent,
-): Promise<OpenedProvider> {
-  if (name !== undefined) return openProvider(setup, { name, onEvent });
-  return fallbackProvider(setup, {
-    onEvent,
-    onFallback: ({ from, to, passedOver, model, error }) => {
-      const time = new Date(clock.nowMs()).toISOString();
-      stderr.write(`${toSafeJson({ time, event: "fallback", from, to, passedOver, model, errorCode: error?.code })}\n`);
-    },
-  });
-}
 
 function introduce(
   context: CliContext,

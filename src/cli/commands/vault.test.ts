@@ -121,6 +121,17 @@ describe("zeph vault set", () => {
     expect((await open()).get("A")?.reveal()).toBe(PLANTED);
   });
 
+  it("reads what is piped in without being told to", async () => {
+    await given({});
+    const { exitCode, shown } = await run(runVaultSet, { name: "A" }, { stdin: `${PLANTED}\n` });
+    expect(exitCode).toBe(0);
+    expect(shown).not.toContain(PLANTED);
+    expect((await open()).get("A")?.reveal()).toBe(PLANTED);
+    expect((await run(runVaultSet, { name: "A" }, { stdin: "new" })).error).toMatchObject({
+      code: "vault_entry_exists",
+    });
+  });
+
   it("refuses a value as argument before it opens anything", async () => {
     const { error, shown } = await run(runVaultSet, { name: "A", value: PLANTED });
     expect(error).toMatchObject({ code: "secret_on_command_line", hint: expect.stringContaining("--stdin") });
@@ -159,9 +170,11 @@ describe("zeph vault set", () => {
     });
     expect(await readdir(homeDir)).toEqual([]);
     await given({});
-    expect((await run(runVaultSet, { name: "A" })).error).toMatchObject({
+    expect((await run(runVaultSet, { name: "A" })).error).toMatchObject({ code: "missing_input" });
+    const atKeyboard = { ...testCli({ homeDir, keys: [] }).context, interactive: false };
+    await expect(runVaultSet(atKeyboard, { name: "A" })).rejects.toMatchObject({
       code: "not_interactive",
-      hint: "Pipe the value in: zeph vault set A --stdin",
+      hint: "Pipe the value in: zeph vault set A < FILE",
     });
   });
 

@@ -11,7 +11,7 @@ import type { CliContext, RunCommand } from "../context.ts";
 import { asksOnTerminal, interruptibleClock, openVault, passphraseSource, vaultPathsOf } from "../open-vault.ts";
 import { promptConfirm, promptHidden, promptText } from "../prompt.ts";
 import { readStdinSecret } from "../read-stdin-secret.ts";
-import { writeResult } from "../write-result.ts";
+import { show, writeResult } from "../write-result.ts";
 
 export interface VaultInitFlags {
   /** `--force`: replace a vault that is there; both files are kept as backups. */
@@ -69,21 +69,22 @@ export interface VaultSetFlags {
   readonly name: string;
   /** A value that was given as an argument. It is refused, whatever it is. */
   readonly value?: string;
-  /** `--stdin`: read the value from standard input. */
+  /** `--stdin`: read the value from standard input, also from a keyboard. What is piped in is read without it. */
   readonly stdin?: boolean;
   /** `--force`: replace a value that is there. */
   readonly force?: boolean;
 }
 
-/** `zeph vault set NAME`: stores one secret, from the hidden prompt or standard input. */
+/** `zeph vault set NAME`: stores one secret, from the hidden prompt or, where that is no terminal, standard input. */
 export const runVaultSet: RunCommand<VaultSetFlags> = async (context, { name, ...flags }) => {
   if (flags.value !== undefined)
     throw new ZephError("secret_on_command_line", { detail: "zeph vault set takes a name only" });
   assertEntryName(name);
   const vault = await openVault(context);
   const exists = vault.get(name) !== undefined;
-  if (exists && flags.force !== true) await confirmOverwrite(context, name, flags.stdin === true);
-  const value = flags.stdin === true ? await readStdinSecret(context) : await askValue(context, name);
+  const usesStdin = flags.stdin === true || context.stdin.isTTY !== true;
+  if (exists && flags.force !== true) await confirmOverwrite(context, name, usesStdin);
+  const value = usesStdin ? await readPiped(context, name) : await askValue(context, name);
   const { backupPath } = await vault.set(name, value, { replace: exists });
   const origins = await bindNewKey(context, name, value);
   const fault = entryFault(name, value.reveal());
@@ -107,9 +108,21 @@ async function confirmOverwrite(context: CliContext, name: string, usesStdin: bo
   throw new ZephError("cancelled", { detail: `${name} was left as it is` });
 }
 
+/** Whoever did not mean to pipe anything is told after a second why nothing happens. */
+async function readPiped(context: CliContext, name: string): Promise<Secret> {
+  const cancelNotice = context.clock.schedule(1_000, () => {
+    show(context.stderr, `Reading the value of ${name} from standard input, up to its end …\n`);
+  });
+  try {
+    return await readStdinSecret(context);
+  } finally {
+    cancelNotice();
+  }
+}
+
 async function askValue(context: CliContext, name: string): Promise<Secret> {
   if (context.interactive) return promptHidden(context, `Value of ${name}`);
-  const hint = `Pipe the value in: zeph vault set ${name} --stdin`;
+  const hint = `Pipe the value in: zeph vault set ${name} < FILE`;
   throw new ZephError("not_interactive", { hint });
 }
 

@@ -109,6 +109,27 @@ describe("zeph completion", () => {
     expect((await run("PowerShell")).stdout).toContain("Register-ArgumentCompleter");
   });
 
+  it.each([
+    [{ SHELL: "/usr/bin/zsh" }, "linux", "zsh"],
+    [{ SHELL: "/opt/homebrew/bin/fish" }, "darwin", "fish"],
+    [{ SHELL: "C:\\Program Files\\Git\\usr\\bin\\bash.exe" }, "win32", "bash"],
+    [{}, "win32", "powershell"],
+    [{ SHELL: "/usr/bin/pwsh" }, "linux", "powershell"],
+  ] as const)("without a name it is the user's own shell: %j on %s is %s", async (env, platform, shell) => {
+    const cli = testCli({ homeDir });
+    expect(await runCompletion({ ...cli.context, env, platform }, {}, tree)).toBe(0);
+    const named = testCli({ homeDir });
+    await runCompletion(named.context, { shell }, tree);
+    expect(cli.stdout()).toBe(named.stdout());
+    expect(cli.stderr()).toContain(`zeph completion ${shell}`);
+  });
+
+  it("does not guess a shell it does not know", async () => {
+    const { context } = testCli({ homeDir });
+    const run = runCompletion({ ...context, env: { SHELL: "/bin/tcsh" }, platform: "linux" }, {}, tree);
+    await expect(run).rejects.toMatchObject({ code: "usage", detail: "which shell?" });
+  });
+
   it.each([undefined, "tcsh"])("says which shells it knows: %s", async (shell) => {
     await expect(run(shell)).rejects.toMatchObject({ code: "usage", hint: /bash, zsh, fish, powershell/ });
   });

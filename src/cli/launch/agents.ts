@@ -45,6 +45,8 @@ export interface CodingAgent {
   readonly tried: string;
   /** Requests the agent makes besides those of the conversation. They are paid as well. */
   readonly extraRequests?: string | undefined;
+  /** Names of models that the agent uses of its own accord; `name*` stands for all that begin so. */
+  readonly modelNames?: readonly string[] | undefined;
   start(run: AgentRun): AgentStart;
 }
 
@@ -61,6 +63,7 @@ const claude: CodingAgent = {
   install: "npm install -g @anthropic-ai/claude-code",
   tried: "2.1.197",
   extraRequests: "Claude Code asks the model for a title of every conversation",
+  modelNames: ["claude-*"],
   start({ url, key, model, folder }) {
     const { context, output } = limits(model);
     const env = {
@@ -90,6 +93,7 @@ const codex: CodingAgent = {
   program: "codex",
   install: "npm install -g @openai/codex",
   tried: "0.171.0",
+  modelNames: ["gpt-5*", "codex-*"],
   start({ url, key, model }) {
     const provider = "model_providers.zeph";
     const settings: readonly (readonly [string, string | number | undefined])[] = [

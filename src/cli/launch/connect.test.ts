@@ -5,7 +5,7 @@ import { parse as parseYaml } from "yaml";
 import { thrownBy } from "../../../test/support/thrown-by.ts";
 import { CODING_AGENTS } from "./agents.ts";
 import { type ConnectPlan, type ConnectSettings, connectPlan } from "./connect.ts";
-import { changedLines, editSettings, undoSettings } from "./edit-settings.ts";
+import { editSettings, undoSettings } from "./edit-settings.ts";
 
 const KEY = "zk-secret-0123456789";
 const settings: ConnectSettings = {
@@ -136,16 +136,5 @@ it("leaves what others changed since, when it is undone", () => {
     model: "other",
     theme: "light",
     provider: {},
-  });
-});
-
-describe("changed lines", () => {
-  it.each([
-    ["a\nb\nc\n", "a\nx\nc\n", ["- b", "+ x"]],
-    ["", "a\nb\n", ["+ a", "+ b"]],
-    ["a\n", "a\n", []],
-    ["a\nb\n", "b\nc\n", ["- a", "+ c"]],
-  ])("%j to %j", (before, after, lines) => {
-    expect(changedLines(before, after)).toEqual(lines);
   });
 });

@@ -61,39 +61,6 @@ export function undoSettings(
   return editSettings(current, format, back);
 }
 
-/** Lines that go (`-`) and come (`+`), each with its sign; those that stay are left out. */
-export function changedLines(before: string, after: string): readonly string[] {
-  const old = before === "" ? [] : before.replace(/\n$/, "").split("\n");
-  const now = after === "" ? [] : after.replace(/\n$/, "").split("\n");
-  // Longest common subsequence: settings are short, so the plain table is fast enough.
-  const lengths = Array.from({ length: old.length + 1 }, () => new Array<number>(now.length + 1).fill(0));
-  const at = (row: number, column: number) => lengths[row]?.[column] ?? 0;
-  for (let row = old.length - 1; row >= 0; row -= 1) {
-    for (let column = now.length - 1; column >= 0; column -= 1) {
-      const same = old[row] === now[column];
-      (lengths[row] ?? [])[column] = same
-        ? at(row + 1, column + 1) + 1
-        : Math.max(at(row + 1, column), at(row, column + 1));
-    }
-  }
-  const changes: string[] = [];
-  let row = 0;
-  let column = 0;
-  while (row < old.length || column < now.length) {
-    if (row < old.length && column < now.length && old[row] === now[column]) {
-      row += 1;
-      column += 1;
-    } else if (column >= now.length || (row < old.length && at(row + 1, column) >= at(row, column + 1))) {
-      changes.push(`- ${old[row]}`);
-      row += 1;
-    } else {
-      changes.push(`+ ${now[column]}`);
-      column += 1;
-    }
-  }
-  return changes;
-}
-
 // -- JSON, with comments and trailing commas as many agents allow them --------------------------------------------------
 
 function editJson(text: string, { path, value, listedBy, onlyIfMissing }: FileEdit): string {

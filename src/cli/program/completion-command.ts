@@ -7,7 +7,7 @@ export function addCompletionCommand(program: Command, { bind }: Binding): void 
     program
       .command("completion")
       .description("print the script that makes your shell complete zeph's commands")
-      .argument("[shell]", "bash, zsh, fish or powershell"),
+      .argument("[shell]", "bash, zsh, fish or powershell; default what $SHELL says"),
     ["shell"],
     async (context, flags) => {
       const [{ runCompletion }, { toCommandTree }] = await Promise.all([

@@ -61,7 +61,6 @@ function addSignatures(gonka: Command, bind: Binding["bind"]): void {
       .option("--file <path>", "the body, byte for byte; default standard input")
       .option("--endpoint-account <address>", "the node it is for; default the first configured one")
       .option("--timestamp <nanoseconds>", "since 1970; default now")
-      .option("--phase <number>", "3 (default), or 1 for networks before v0.2.6")
       .option("--provider <name>", "whose key; default the native provider"),
     [],
     async (context, flags) => (await import("../commands/gonka-sign.ts")).runGonkaSign(context, flags),
@@ -76,8 +75,7 @@ function addSignatures(gonka: Command, bind: Binding["bind"]): void {
         .option("--endpoint-account <address>", "the node it is for")
         .option("--timestamp <nanoseconds>", "what X-Timestamp would say")
         .option("--account-address <address>", "who signed; default your own key's")
-        .option("--public-key <base64>", "the signer's; default what the network has published")
-        .option("--phase <number>", "3 (default), or 1 for networks before v0.2.6"),
+        .option("--public-key <base64>", "the signer's; default what the network has published"),
     ),
     [],
     async (context, flags) => (await import("../commands/gonka-verify.ts")).runGonkaVerify(context, flags),

@@ -10,7 +10,7 @@ export function addSandboxCommand(program: Command, { bind }: Binding): void {
       .description("run a fake broker on this computer, to try zeph without an account")
       .option("--port <number>", "port to listen on; default any free one")
       .option("--network", "also run nodes that verify signed requests, with a funded account")
-      .option("--engine <url>", "an OpenAI-compatible server that gives the answers")
+      .option("--devshard", "also run devshard hosts and their chain, with an account that may open escrows")
       .option("--pace <tokens>", "tokens per second of the built-in engine; 0 for all at once")
       .option("--fault <name>", "play a fault on every request (repeatable)", collect),
     [],

@@ -6,6 +6,7 @@ const EXAMPLES = `
 Examples:
   zeph serve                                    then set the client's base URL to http://127.0.0.1:8424/v1
   zeph serve --alias gpt-4o=ID                  for a client whose model names are fixed
+  zeph serve --alias 'claude-*=ID'              for every name that begins so
   zeph serve --cors http://localhost:3000       for a web page of yours
 `;
 
@@ -14,7 +15,7 @@ export function addServeCommand(program: Command, { bind }: Binding): void {
   bind<ServeFlags>(
     program
       .command("serve")
-      .description("an OpenAI-compatible endpoint on this computer, for other programs")
+      .description("an OpenAI- and Anthropic-compatible endpoint on this computer, for other programs")
       .option("-p, --port <number>", "port; 0 takes any free one (default 8424)")
       .option("--host <address>", "address to listen on (default 127.0.0.1)")
       .option("--provider <name>", "a configured provider; default the default one")

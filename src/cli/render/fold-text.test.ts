@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { foldText } from "./fold-text.ts";
+import { style, withoutStyles } from "./style.ts";
 
 describe("long lines", () => {
   it("break between words, and short ones stay as they are", () => {
@@ -18,6 +19,11 @@ describe("long lines", () => {
 
   it("are measured as they look: without styles, wide signs double", () => {
     expect(foldText("\u001b[2mone two\u001b[22m", 7)).toBe("\u001b[2mone two\u001b[22m");
+    const { cyan } = style(true);
+    expect(foldText(`${cyan("one")}  ${cyan("two")}`, 8)).toBe(`${cyan("one")}  ${cyan("two")}`);
+    expect(withoutStyles(foldText(`${cyan("/save")}  write it to a file`, 18))).toBe(
+      "/save  write it to\n       a file",
+    );
     expect(foldText("日本語 text", 9)).toBe("日本語\ntext");
   });
 

@@ -1,6 +1,6 @@
-import { stripVTControlCharacters } from "node:util";
 import type { TerminalStream } from "../context.ts";
 import { displayWidth } from "./display-width.ts";
+import { withoutStyles } from "./style.ts";
 
 /**
  * Text for people, with lines that are too long broken between words instead of wherever the terminal ends. What stands
@@ -19,7 +19,7 @@ export function foldFor(stream: TerminalStream, text: string): string {
 }
 
 function foldLine(line: string, columns: number): string {
-  const hang = hangOf(stripVTControlCharacters(line), columns);
+  const hang = hangOf(withoutStyles(line), columns);
   let column = 0;
   let folded = "";
   // A command in back-quotes is for copying: a line break inside it would run its first half.
@@ -44,5 +44,5 @@ function hangOf(line: string, columns: number): number {
 }
 
 function visibleWidth(text: string): number {
-  return displayWidth(stripVTControlCharacters(text));
+  return displayWidth(withoutStyles(text));
 }

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { stripVTControlCharacters } from "node:util";
 
 /**
  * Nobody outside knows it: with it as a first parameter, styles of zeph's own are told from those that a name or a server
@@ -8,6 +9,11 @@ const OWN = randomInt(10 ** 14 - 1) + 1;
 
 /** What {@link style} writes, with the code of the style. */
 export const OWN_STYLE = new RegExp(`\u001b\\[${OWN};(\\d+)m`, "g");
+
+/** What is seen of a text, for measuring it. Node 20's own function knows numbers of up to four digits only. */
+export function withoutStyles(text: string): string {
+  return stripVTControlCharacters(text.replace(OWN_STYLE, ""));
+}
 
 /** Terminal styles; each returns the text unchanged when colour is off. For `toTerminalPage`, the last step of printing. */
 export interface Style {

@@ -1,5 +1,5 @@
-import { stripVTControlCharacters } from "node:util";
 import { displayWidth } from "./display-width.ts";
+import { withoutStyles } from "./style.ts";
 import { toTerminalLine } from "./terminal-text.ts";
 
 /** Columns side by side, two blanks apart, each as wide as its widest cell; the last one may run on. */
@@ -22,5 +22,5 @@ export function renderTable(given: readonly (readonly string[])[]): string {
 }
 
 function cellWidth(cell: string): number {
-  return displayWidth(stripVTControlCharacters(cell));
+  return displayWidth(withoutStyles(cell));
 }

@@ -6,21 +6,19 @@ export function renderUsage(answer: {
   readonly usage: TokenUsage;
   readonly costUsd: number | undefined;
   readonly costNgonka?: bigint | undefined;
-  readonly fromCache?: true;
   readonly elapsedMs: number;
 }): string {
-  if (answer.fromCache === true) return `from cache, nothing charged · ${formatSeconds(answer.elapsedMs)}`;
   return [...tokenWords(answer.usage), costWords(answer), formatSeconds(answer.elapsedMs)].join(" · ");
 }
 
-/** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. */
-export function renderTotal({ answers, usage, answersOfUnknownCost, ...costs }: UsageTotal): string {
+/** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. @param word what is counted */
+export function renderTotal({ answers, usage, answersOfUnknownCost, ...costs }: UsageTotal, word = "answer"): string {
   const known = costWords(costs);
   const cost =
     answersOfUnknownCost === 0 || known === COST_UNKNOWN
       ? known
-      : `${known} and ${countOf(answersOfUnknownCost, "answer")} of unknown cost`;
-  return [countOf(answers, "answer"), ...tokenWords(usage), cost].join(" · ");
+      : `${known} and ${countOf(answersOfUnknownCost, word)} of unknown cost`;
+  return [countOf(answers, word), ...tokenWords(usage), cost].join(" · ");
 }
 
 function tokenWords({ input, output, cached, reasoning }: TokenUsage): string[] {
@@ -63,6 +61,14 @@ export function formatSeconds(elapsedMs: number): string {
   if (elapsedMs < 9_950) return `${(elapsedMs / 1_000).toFixed(1)} s`;
   const seconds = Math.round(elapsedMs / 1_000);
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+/** `2026-11-28 10:15`, in the computer's time zone. */
+export function formatLocalTime(atMs: number): string {
+  const date = new Date(atMs);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
 /** A wait that lies ahead, rounded up so that nobody comes too early: `8 s`, `3 min`, `2 h`. */

@@ -5,7 +5,7 @@ import { type LineHistory, openLineHistory } from "../../chat/history.ts";
 import { stateFile } from "../../chat/state-file.ts";
 import { EXIT } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { type AskFlags, conversationSettings, dailyBudget, sessionChoice } from "../commands/ask.ts";
+import { type AskFlags, conversationSettings, dailyBudget, openChat } from "../commands/ask.ts";
 import type { CliContext } from "../context.ts";
 import { showAnswer } from "../render/answer-view.ts";
 import { renderError } from "../render/error.ts";
@@ -15,6 +15,7 @@ import { toTerminalLine, toTerminalPage } from "../render/terminal-text.ts";
 import { formatCount, renderTotal } from "../render/usage-line.ts";
 import { show } from "../write-result.ts";
 import { type Interrupts, watchInterrupts } from "./interrupts.ts";
+import { keepConversation, renderRecap } from "./kept-conversations.ts";
 import { type LineInput, openLineInput } from "./line-input.ts";
 import { lookAtModel } from "./look-at-model.ts";
 import type { Repl } from "./repl.ts";
@@ -24,16 +25,18 @@ import { completeSlashCommand, runSlashCommand } from "./slash-commands.ts";
 /** The interactive chat. Returns when the user leaves: 0, or 130 when that was by Ctrl-C. */
 export async function runRepl(context: CliContext, flags: AskFlags, dependencies: ReplDependencies): Promise<number> {
   const settings = conversationSettings(flags);
-  const session = await dependencies.openSession(sessionChoice(flags));
+  const { session, kept } = await openChat(context, flags, dependencies);
   const budget = dailyBudget(context, dependencies);
-  const { cache } = dependencies;
   const conversation = startConversation({
     session,
     clock: context.clock,
     budget,
     ...settings,
-    ...(cache === undefined ? {} : { cache }),
   });
+  if (kept !== undefined) {
+    conversation.restore(kept.exchanges);
+    conversation.system = flags.system ?? kept.system;
+  }
   const history = openLineHistory({ file: stateFile(join(dependencies.stateFolder, "chat-history.jsonl")) });
   const recall = await history.load();
   const screen = context.stderr.isTTY === true ? context.stderr : context.stdout;
@@ -54,6 +57,7 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     leaving: leaving.signal,
   });
   print(renderBanner(conversation, context.color));
+  if (kept !== undefined) print(`${renderRecap(kept, context.color)}\n`);
   const input = openLineInput({
     keyboard: context.stdin,
     screen,
@@ -71,13 +75,15 @@ export async function runRepl(context: CliContext, flags: AskFlags, dependencies
     dependencies,
     conversation,
     budget,
-    system: flags.system,
     signal: leaving.signal,
     models: [],
     providers: [],
+    kept: [],
+    keeper: dependencies.conversations?.keeper(kept),
     hideReasoning: flags.hideReasoning === true,
-    lastMessage: undefined,
+    lastMessage: kept?.exchanges.at(-1)?.question,
     savedFiles: new Set(),
+    screen,
     print,
     askUser: (prompt) => input.readLine(prompt),
     send: (message) => {
@@ -150,6 +156,7 @@ async function answer(
   try {
     const events = ask(interrupts.startAnswer());
     const outcome = await showAnswer(events, { context, session: conversation.session, hideReasoning });
+    await keepConversation(repl);
     if (outcome.type === "failed") print(renderError(outcome.error, context));
     const isKept = outcome.type !== "finished" && conversation.exchanges.at(-1)?.state === "finished";
     if (outcome.type === "cancelled") print(dim(isKept ? EARLIER_STAYS : stopWords(outcome.partialText)));

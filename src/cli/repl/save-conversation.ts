@@ -7,11 +7,12 @@ import type { Repl } from "./repl.ts";
 
 /** `/save [FILE]`: the conversation as Markdown. A file that was there before is not touched. */
 export async function saveConversation(repl: Repl, argument: string): Promise<void> {
-  const { context, conversation, system, savedFiles } = repl;
+  const { context, conversation, savedFiles } = repl;
+  const { system } = conversation;
   if (conversation.exchanges.length === 0) return repl.print("There is nothing to save yet.\n");
   const savedAtMs = context.clock.nowMs();
   const path = toPath(context, argument === "" ? defaultName(savedAtMs) : argument);
-  const transcript = toTranscript(conversation.exchanges, { savedAtMs, ...(system === undefined ? {} : { system }) });
+  const transcript = toTranscript(conversation.exchanges, { savedAtMs, system });
   try {
     if (savedFiles.has(path)) await writeFile(path, transcript, { mode: 0o600 });
     else await writeNew(path, transcript);

@@ -4,6 +4,8 @@ import { renderTable } from "../render/table.ts";
 import { formatUsd, renderTotal } from "../render/usage-line.ts";
 import { changeModel } from "./change-model.ts";
 import { changeProvider } from "./change-provider.ts";
+import { copyAnswer } from "./clipboard.ts";
+import { beginAnew, changeSystem, loadConversation, undoExchange } from "./kept-conversations.ts";
 import type { Repl } from "./repl.ts";
 import { saveConversation } from "./save-conversation.ts";
 import { EFFORT_WORDS, setReasoningEffort, setThinkTokens } from "./set-thinking.ts";
@@ -41,10 +43,11 @@ function command(
 export const SLASH_COMMANDS: readonly SlashCommand[] = [
   command("model", "[NAME]", "choose another model, from the live list or by a part of its name", changeModel),
   command("provider", "[NAME]", "choose another provider", changeProvider),
-  command("clear", "", "forget the conversation", (repl) => {
-    repl.conversation.clear();
-    repl.print("The conversation is forgotten.\n");
-  }),
+  { ...command("clear", "", "begin a new conversation", beginAnew), aliases: ["new"] },
+  command("load", "[ID]", "go on with an earlier conversation, from the list or by its id", loadConversation),
+  command("undo", "", "take the last question and its answer back", undoExchange),
+  command("copy", "[code]", "copy the last answer, or the code in it, to the clipboard", copyAnswer),
+  command("system", "[TEXT|off]", "show, change or take away the instruction to the model", changeSystem),
   command("usage", "", "tokens and cost so far", showUsage),
   command("save", "[FILE]", "write the conversation to a Markdown file", saveConversation),
   command("reasoning", "[on|off]", "show or hide what the model thinks", switchReasoning),
@@ -95,6 +98,8 @@ export function completeSlashCommand(repl: Repl, line: string): readonly [string
 function wordsFor(repl: Repl, name: string): readonly string[] {
   if (name === "model") return repl.models.map(({ id }) => id);
   if (name === "provider") return repl.providers;
+  if (name === "load") return repl.kept.map(({ id }) => id);
+  if (name === "copy") return ["code"];
   return name === "reasoning-effort" ? EFFORT_WORDS : [];
 }
 

@@ -17,7 +17,7 @@ const SECTIONS: Readonly<Record<string, readonly string[]>> = {
     "#max_daily_cents = 0",
   ],
   vault: ['# "age" (files) or "env" (environment variables, for CI).', "#[vault]", '#backend = "age"'],
-  session: ["#[session]", "#provider_persistence = true"],
+  session: ["#[session]", "#provider_persistence = true", "#keep_conversations = true"],
 };
 
 /** Sections the file does not have, added at its end as comments: nothing changes, everything can be found. */

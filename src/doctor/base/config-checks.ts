@@ -2,7 +2,6 @@ import { stat } from "node:fs/promises";
 import { describeOrigin } from "../../config/origin.ts";
 import { chooseProvider } from "../../config/provider.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { fastestFirst, latencyMemory } from "../../provider/latencies.ts";
 import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
 import { chmodFix, shellQuote } from "../chmod-fix.ts";
@@ -116,9 +115,7 @@ export async function chatChain(setup: Setup | undefined): Promise<ChatChain> {
   const { config } = setup.loaded;
   const isRunnable = (name: string) => config.providers.some((each) => each.name === name && each.type !== "other");
   const others = config.selectedProvider === undefined ? config.fallback.filter(isRunnable) : [];
-  const names = [...new Set([first, ...others])];
-  if (config.routing !== "latency") return { first, names };
-  return { first, names: fastestFirst(names, await latencyMemory(setup.world).read()) };
+  return { first, names: [...new Set([first, ...others])] };
 }
 
 function defaultName({ loaded }: Setup): string | undefined {

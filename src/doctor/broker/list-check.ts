@@ -1,6 +1,6 @@
 import { errorBehind } from "../../client/error-response.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
-import { parseForeignJson } from "../../internal/scan-json.ts";
+import { jsonFault, parseForeignJson } from "../../internal/scan-json.ts";
 import { parseModels } from "../../protocol/models.ts";
 import type { Check } from "../check.ts";
 import { failed, passed, warned } from "../results.ts";
@@ -37,6 +37,6 @@ function parseJson(text: string): unknown {
   try {
     return parseForeignJson(text);
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: "the model list is not JSON", cause });
+    throw new ZephError("bad_response", { detail: `the model list ${jsonFault(cause)}`, cause });
   }
 }

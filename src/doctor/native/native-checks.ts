@@ -10,6 +10,7 @@ import { rememberedModels } from "../../provider/model-cache.ts";
 import { openProvider } from "../../provider/open-provider.ts";
 import type { Setup } from "../../provider/setup.ts";
 import type { Check, CheckResult } from "../check.ts";
+import { devshardChecks } from "../devshard.ts";
 import { judgeModel } from "../model-check.ts";
 import { passed } from "../results.ts";
 import { singleAttempt } from "../single-attempt.ts";
@@ -39,6 +40,17 @@ export function nativeChecks(setup: Setup, config: GonkaProvider, options: Nativ
     ...(name === undefined ? {} : { name }),
   }));
   const sighting: NativeSighting = { setup: once, config, nodes, names };
+  if (config.access === "devshard") {
+    const keys = { signer: names.signer, address: () => sighting.signer?.address };
+    const of = devshardChecks(once, config, keys);
+    const order = { dependsOn: of.map(({ name }) => name), after: [] };
+    return [
+      ...keyChecks(sighting),
+      ...(options.isFirst ? [selfTestCheck()] : []),
+      ...of,
+      ...(options.isSmokeWanted ? [smokeCheck(once, config, order)] : []),
+    ];
+  }
   const { sourceUrl } = config;
   const finding =
     nodes.length === 0 && sourceUrl !== undefined

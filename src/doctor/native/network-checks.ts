@@ -2,7 +2,6 @@ import { readVersions } from "../../client/discover-endpoints.ts";
 import { CATALOGUE } from "../../errors/catalogue.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { normalizeBaseURL } from "../../protocol/endpoint.ts";
-import type { SigningPhase } from "../../protocol/signing-input/signing-input.ts";
 import {
   compareVersions,
   isClassicInferenceRetired,
@@ -20,8 +19,8 @@ export function networkChecks(sighting: NativeSighting): readonly Check[] {
   return [networkCheck(sighting), accessCheck(sighting), blockTimeCheck(sighting)];
 }
 
-/** Since 2025-12-22 the hash of the body is signed (gonka-ai/gonka v0.2.6). */
-const FIRST_OF_PHASE_3: Version = { major: 0, minor: 2, patch: 6 };
+/** Since 2025-12-22 the hash of the body is signed; before, the body itself was (gonka-ai/gonka v0.2.6). */
+const OLDEST: Version = { major: 0, minor: 2, patch: 6 };
 
 /** Which version answers? From 0.2.14 on signed requests are refused with 410. Whoever answers first is asked the rest. */
 function networkCheck(sighting: NativeSighting): Check {
@@ -41,12 +40,12 @@ function networkCheck(sighting: NativeSighting): Check {
         versions: await readVersions(candidate, reading),
       }));
       sighting.source = source;
-      return judgeVersion(versions, config.signingPhase);
+      return judgeVersion(versions);
     },
   };
 }
 
-function judgeVersion(versions: NodeVersions | undefined, signingPhase: SigningPhase) {
+function judgeVersion(versions: NodeVersions | undefined) {
   const text = versions?.apiVersionText;
   if (text === undefined || versions?.apiVersion === undefined) {
     return warned(
@@ -58,10 +57,9 @@ function judgeVersion(versions: NodeVersions | undefined, signingPhase: SigningP
     const { summary, hint } = CATALOGUE.native_closed;
     return { status: "fail", code: "native_closed", detail: `${summary}: it runs ${text}`, hint, data } as const;
   }
-  const wanted = compareVersions(versions.apiVersion, FIRST_OF_PHASE_3) < 0 ? 1 : 3;
-  if (wanted === signingPhase) return passed(`version ${text}`, { data });
-  const detail = `version ${text} takes requests signed by phase ${wanted}, the config says ${signingPhase}`;
-  const hint = `Set gonka_signing_phase = ${wanted} for this provider.`;
+  if (compareVersions(versions.apiVersion, OLDEST) >= 0) return passed(`version ${text}`, { data });
+  const detail = `version ${text} takes another signed text than networks since v0.2.6, which zeph does not write`;
+  const hint = "Ask for a node of v0.2.6 or later.";
   return { status: "fail", code: "signature_invalid", detail, hint, data } as const;
 }
 

@@ -36,7 +36,10 @@ export function* cleanChatSteps(
   const { model } = request;
   if (typeof model !== "string" || model === "") throw invalid("model", "must be a text");
   if (request.messages === undefined && "input" in body) {
-    throw invalid("messages", "is missing; this looks like a request of the Responses API, which is not offered here");
+    throw invalid(
+      "messages",
+      "is missing; this looks like a request of the Responses API, whose path is /v1/responses",
+    );
   }
   yield;
   yield* cleanTools(request, log, { ...options, nullUnions: nullUnionsFor(model) });

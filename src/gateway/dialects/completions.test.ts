@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chunksOf, completionOf, countingStamps } from "../../../test/support/chat-chunks.ts";
+import { chunkOf, chunksOf, completionOf, countingStamps } from "../../../test/support/chat-chunks.ts";
 import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { openaiOver } from "../../../test/support/sdk-over-text.ts";
 import { shapesOf } from "../../../test/support/shapes.ts";
@@ -103,8 +103,7 @@ describe("answers", () => {
 
   it("broken off", async () => {
     const events = completionEvents(translate({}).context, countingStamps());
-    const text =
-      events.add({ choices: [{ index: 0, delta: { content: "a" } }] }) + events.fail(new ZephError("stream_cut"));
+    const text = events.add(chunkOf({ content: "a" })) + events.fail(new ZephError("stream_cut"));
     const stream = await openaiOver(text).completions.create({ model: "m", prompt: "x", stream: true });
     await expect(collect(stream)).rejects.toThrow();
     expect(completionsRefusal(new ZephError("stream_cut"))).toMatchObject({

@@ -3,6 +3,7 @@ import {
   type AnswerEvents,
   asList,
   asObject,
+  asText,
   type ChatChunk,
   type ChatCompletion,
   type ChatUsage,
@@ -94,7 +95,7 @@ export function completionFromWhole(
     ...head(context, stamps, model),
     choices: choices.map(({ index, message, finish_reason: reason }) => ({
       index,
-      text: `${context.echo}${message.content ?? message.refusal ?? ""}`,
+      text: `${context.echo}${message.content ?? asText(message.refusal) ?? ""}`,
       logprobs: null,
       finish_reason: finishReason(reason) ?? "stop",
     })),
@@ -115,7 +116,7 @@ export function completionEvents(context: CompletionsContext, stamps: Stamps): A
     usage = counted ?? usage;
     let events = "";
     for (const { index, delta, finish_reason: reason } of choices) {
-      const said = delta.content ?? delta.refusal ?? "";
+      const said = delta.content ?? asText(delta.refusal) ?? "";
       const finish = finishReason(reason);
       if (said === "" && finish === null) continue;
       const text = begun.has(index) ? said : `${context.echo}${said}`;

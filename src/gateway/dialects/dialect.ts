@@ -1,8 +1,9 @@
 import { ZephError } from "../../errors/zeph-error.ts";
 import { asObject } from "../../protocol/json/measure-json.ts";
 import type { JsonObject } from "../../protocol/json/read-value.ts";
+import type { ChatChunk, ChatCompletion, ChatUsage } from "../../wire/chat-shape.ts";
 
-export { asObject, type JsonObject };
+export { asObject, type ChatChunk, type ChatCompletion, type ChatUsage, type JsonObject };
 
 /** A request of another API as a chat request, with what is needed to answer in that API's own words. */
 export interface Translation<Context> {
@@ -42,68 +43,14 @@ export interface Stamps {
   newId(): string;
 }
 
-/** One chunk of a chat stream as the reader of answers guarantees it. Structural until that reader has a type of its own. */
-export interface ChatChunk {
-  readonly id?: string | undefined;
-  readonly model?: string | undefined;
-  readonly choices: readonly {
-    readonly index: number;
-    readonly delta: {
-      readonly content?: string | null | undefined;
-      readonly reasoning_content?: string | null | undefined;
-      readonly refusal?: string | null | undefined;
-      readonly tool_calls?: readonly CallPiece[] | undefined;
-    };
-    readonly finish_reason?: string | null | undefined;
-    /** The stop sequence that was met, where the server says so (vLLM). */
-    readonly stop_reason?: unknown;
-  }[];
-  readonly usage?: ChatUsage | null | undefined;
-}
-
-/** A piece of a tool call: the id stands on the first one. */
-export interface CallPiece {
-  readonly index: number;
-  readonly id?: string | undefined;
-  readonly function?: { readonly name?: string | undefined; readonly arguments?: string | undefined } | undefined;
-}
-
-/** Tokens as Chat Completions counts them: cached ones are part of the prompt, thoughts part of the completion. */
-export interface ChatUsage {
-  readonly prompt_tokens?: number | undefined;
-  readonly completion_tokens?: number | undefined;
-  readonly total_tokens?: number | undefined;
-  readonly prompt_tokens_details?: { readonly cached_tokens?: number | null | undefined } | null | undefined;
-  readonly completion_tokens_details?: { readonly reasoning_tokens?: number | null | undefined } | null | undefined;
-}
-
-/** A whole chat answer, with the same guarantees. */
-export interface ChatCompletion {
-  readonly id?: string | undefined;
-  readonly model?: string | undefined;
-  readonly choices: readonly {
-    readonly index: number;
-    readonly message: {
-      readonly content?: string | null | undefined;
-      readonly reasoning_content?: string | null | undefined;
-      readonly refusal?: string | null | undefined;
-      readonly tool_calls?: readonly Omit<CallPiece, "index">[] | null | undefined;
-    };
-    readonly finish_reason?: string | null | undefined;
-    readonly stop_reason?: unknown;
-  }[];
-  readonly usage?: ChatUsage | null | undefined;
-}
-
 /** A whole answer as one chunk, so that both ways through a dialect are the same code. */
-export function asChunk({ id, model, choices, usage }: ChatCompletion): ChatChunk {
+export function asChunk({ choices, object: _object, ...head }: ChatCompletion): ChatChunk {
   return {
-    id,
-    model,
-    usage,
-    choices: choices.map(({ message, ...choice }) => ({
+    ...head,
+    object: "chat.completion.chunk",
+    choices: choices.map(({ message: { tool_calls: calls = [], ...words }, ...choice }) => ({
       ...choice,
-      delta: { ...message, tool_calls: message.tool_calls?.map((call, index) => ({ ...call, index })) },
+      delta: { ...words, tool_calls: calls.map((call, index) => ({ ...call, index })) },
     })),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { anthropicMessage, readAnthropicEvents } from "../../../test/support/anthropic-events.ts";
-import { chunksOf, completionOf, countingStamps, type Script } from "../../../test/support/chat-chunks.ts";
+import { chunkOf, chunksOf, completionOf, countingStamps, type Script } from "../../../test/support/chat-chunks.ts";
 import { anthropicOver } from "../../../test/support/sdk-over-text.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import type { JsonObject } from "./dialect.ts";
@@ -124,9 +124,7 @@ describe("why it stopped", () => {
 describe("a stream that breaks off", () => {
   it("ends with an error that the SDK throws", async () => {
     const events = messageEvents(contextOf(), countingStamps());
-    const text =
-      events.add({ choices: [{ index: 0, delta: { content: "Hel" } }] }) +
-      events.fail(new ZephError("service_unavailable"));
+    const text = events.add(chunkOf({ content: "Hel" })) + events.fail(new ZephError("service_unavailable"));
     expect(readAnthropicEvents(text).at(-1)).toMatchObject({ type: "error", error: { type: "overloaded_error" } });
     await expect(anthropicOver(text).messages.stream(BODY).finalMessage()).rejects.toThrow(/no capacity/);
   });

@@ -137,8 +137,8 @@ function stopOf({ finishReason, stopSequence }: Ending, asked: readonly string[]
 
 /** Anthropic counts cached tokens apart from the others. @param estimatedOutput where the server counted nothing */
 function usageOf(usage: ChatUsage, estimatedOutput: number): JsonObject {
-  const cached = tokenCount(usage.prompt_tokens_details?.cached_tokens);
-  const thoughts = usage.completion_tokens_details?.reasoning_tokens;
+  const cached = tokenCount(asObject(usage.prompt_tokens_details)?.cached_tokens);
+  const thoughts = asObject(usage.completion_tokens_details)?.reasoning_tokens;
   return {
     input_tokens: Math.max(0, tokenCount(usage.prompt_tokens) - cached),
     cache_creation_input_tokens: 0,

@@ -1,4 +1,4 @@
-import type { CallPiece, ChatChunk, ChatUsage } from "./dialect.ts";
+import { asText, type ChatChunk, type ChatUsage } from "./dialect.ts";
 
 /** A piece of the answer that has a beginning and an end: thoughts, text, a refusal in words, or one tool call. */
 export interface Part {
@@ -26,6 +26,8 @@ export interface Ending {
   readonly usage: ChatUsage | undefined;
   readonly model: string | undefined;
 }
+
+type CallPiece = NonNullable<ChatChunk["choices"][number]["delta"]["tool_calls"]>[number];
 
 interface OpenPart {
   kind: Part["kind"];
@@ -62,8 +64,8 @@ export function orderedParts(writer: PartWriter) {
     const known = queue.find((part) => part.kind === "call" && part.callIndex === index);
     const part = known ?? begin("call", index);
     if (part.callId === "") part.callId = id;
-    if (!part.isOpen) part.name += target?.name ?? "";
-    part.pending += target?.arguments ?? "";
+    if (!part.isOpen) part.name += target.name ?? "";
+    part.pending += target.arguments;
   }
 
   function begin(kind: Part["kind"], callIndex: number): OpenPart {
@@ -100,14 +102,14 @@ export function orderedParts(writer: PartWriter) {
 
   return {
     add(chunk: ChatChunk): string {
-      model ??= chunk.model;
+      model ??= chunk.model || undefined;
       usage = chunk.usage ?? usage;
       for (const choice of chunk.choices) {
         if (choice.index !== 0) continue;
         const { delta } = choice;
         say("reasoning", delta.reasoning_content);
         say("text", delta.content);
-        say("refusal", delta.refusal);
+        say("refusal", asText(delta.refusal));
         for (const piece of delta.tool_calls ?? []) call(piece);
         finishReason = choice.finish_reason ?? finishReason;
         stopReason = choice.stop_reason ?? stopReason;

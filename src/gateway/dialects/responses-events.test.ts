@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chunksOf, completionOf, countingStamps, type Script } from "../../../test/support/chat-chunks.ts";
+import { chunkOf, chunksOf, completionOf, countingStamps, type Script } from "../../../test/support/chat-chunks.ts";
 import { type ResponsesEvent, readResponsesEvents, responseResource } from "../../../test/support/open-responses.ts";
 import { openaiOver } from "../../../test/support/sdk-over-text.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
@@ -105,9 +105,12 @@ describe("a stream", () => {
 
   it("takes pieces of calls that arrive in turns", () => {
     const { events } = open();
-    const piece = (index: number, text: string, id?: string) => ({
-      choices: [{ index: 0, delta: { tool_calls: [{ index, id, function: { name: id && "f", arguments: text } }] } }],
-    });
+    const piece = (index: number, text: string, id?: string) =>
+      chunkOf({
+        tool_calls: [
+          { index, ...(id === undefined ? {} : { id }), function: { name: id ? "f" : "", arguments: text } },
+        ],
+      });
     const text =
       [piece(0, '{"a"', "x"), piece(1, '{"b"', "y"), piece(0, ":1}"), piece(1, ":2}")].map(events.add).join("") +
       events.end();
@@ -120,7 +123,7 @@ describe("a stream", () => {
   it("writes pieces as they come, not at the end", () => {
     const { events } = open();
     events.begin();
-    const said = events.add({ choices: [{ index: 0, delta: { content: "Hel" } }] });
+    const said = events.add(chunkOf({ content: "Hel" }));
     expect(said).toContain('"type":"response.output_text.delta"');
     expect(said).toContain('"delta":"Hel"');
   });
@@ -178,8 +181,7 @@ describe("a stream that breaks off", () => {
     [["rate_limited", { retryAfterMs: 4200 }], "rate_limit_exceeded"],
   ])("%j fails with %s", ([code, more], expected) => {
     const { events } = open();
-    const text =
-      events.add({ choices: [{ index: 0, delta: { content: "Hel" } }] }) + events.fail(new ZephError(code, more));
+    const text = events.add(chunkOf({ content: "Hel" })) + events.fail(new ZephError(code, more));
     const last = finalOf(readResponsesEvents(text));
     expect(last).toMatchObject({ status: "failed", error: { code: expected } });
     if (more?.retryAfterMs !== undefined) expect(JSON.stringify(last.error)).toMatch(/try again in 5s/);

@@ -309,11 +309,13 @@ export function usageOf(usage: ChatUsage): JsonObject {
     input_tokens: input,
     // openai 3 for Python requires the second, which no chat server counts.
     input_tokens_details: {
-      cached_tokens: tokenCount(usage.prompt_tokens_details?.cached_tokens),
+      cached_tokens: tokenCount(asObject(usage.prompt_tokens_details)?.cached_tokens),
       cache_write_tokens: 0,
     },
     output_tokens: output,
-    output_tokens_details: { reasoning_tokens: tokenCount(usage.completion_tokens_details?.reasoning_tokens) },
+    output_tokens_details: {
+      reasoning_tokens: tokenCount(asObject(usage.completion_tokens_details)?.reasoning_tokens),
+    },
     total_tokens: tokenCount(usage.total_tokens) || input + output,
   };
 }

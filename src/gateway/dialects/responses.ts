@@ -116,12 +116,15 @@ export function responseInputTokens(body: JsonObject, options: ResponsesOptions)
  * 429 are: codex-rs/protocol/src/error.rs, `is_retryable`), with the whole conversation each time. So it gets 400 for
  * what another try cannot change.
  */
-export function responsesRefusal(error: ZephError, { isCodex = false } = {}): Refusal {
+export function responsesRefusal(
+  error: ZephError,
+  { isCodex = false, param = null }: { readonly isCodex?: boolean; readonly param?: string | null | undefined } = {},
+): Refusal {
   const { httpStatus, retryable } = error;
   const status = isCodex && !retryable && httpStatus !== 429 ? 400 : httpStatus;
   return {
     status,
-    body: { error: { message: words(error), type: errorType(httpStatus), code: errorCode(error), param: null } },
+    body: { error: { message: words(error), type: errorType(httpStatus), code: errorCode(error), param } },
   };
 }
 

@@ -1,7 +1,7 @@
 import { errorBehind } from "../../client/error-response.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { scrub } from "../../internal/redact.ts";
-import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
+import { jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../../internal/scan-json.ts";
 import { type Answer, type ByteSource, jsonAnswer } from "../answer.ts";
 import { errorObject, toZephError } from "../error-answer.ts";
 import { responseHeaders } from "../forward-headers.ts";
@@ -128,7 +128,7 @@ function parseWhole(body: Buffer): unknown {
   try {
     return parseForeignJson(text, SMALL_ANSWER_LIMITS);
   } catch (cause) {
-    const detail = text.trim() === "" ? "an empty answer came" : "the answer is not JSON";
+    const detail = text.trim() === "" ? "an empty answer came" : `the answer ${jsonFault(cause)}`;
     throw new ZephError("bad_response", { detail, charged: "yes", cause });
   }
 }

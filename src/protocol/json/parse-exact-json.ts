@@ -1,5 +1,5 @@
 import { ZephError } from "../../errors/zeph-error.ts";
-import { parseForeignJson } from "../../internal/scan-json.ts";
+import { jsonFault, refuseExcess } from "../../internal/scan-json.ts";
 
 /** A JSON string, or a JSON number. Strings come first so that digits inside them are left alone. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
@@ -11,8 +11,9 @@ const LONG_INTEGER = /^-?\d{16,}$/;
  */
 export function parseExactJson(text: string): unknown {
   try {
-    return parseForeignJson(text.replace(TOKEN, (token) => (LONG_INTEGER.test(token) ? `"${token}"` : token)));
+    refuseExcess(text);
+    return JSON.parse(text.replace(TOKEN, (token) => (LONG_INTEGER.test(token) ? `"${token}"` : token)));
   } catch (cause) {
-    throw new ZephError("bad_response", { detail: "the answer is not JSON", cause });
+    throw new ZephError("bad_response", { detail: `the answer ${jsonFault(cause)}`, cause });
   }
 }

@@ -1,29 +1,25 @@
 import { hash } from "node:crypto";
-import { rawBodyInput } from "./phase-1/raw-body-input.ts";
-import { bodyHashInput } from "./phase-3/body-hash-input.ts";
-import type { SigningParts } from "./signing-parts.ts";
 
-/** Generations of the signed text. There is no marker on the wire: a client and its network must agree beforehand. */
-const GENERATIONS = { 1: rawBodyInput, 3: bodyHashInput } as const satisfies Record<
-  number,
-  (parts: SigningParts) => Uint8Array
->;
-
-/** 3 for every network since v0.2.6; 1 only where somebody runs an older one and says so. */
-export type SigningPhase = keyof typeof GENERATIONS;
-
-export const DEFAULT_PHASE: SigningPhase = 3;
-
-export function isSigningPhase(value: unknown): value is SigningPhase {
-  return typeof value === "number" && Object.hasOwn(GENERATIONS, value);
+/** What goes into the signed text. */
+export interface SigningParts {
+  /** The bytes as they go on the wire. Nothing may be parsed and written again between hashing and sending. */
+  readonly body: Uint8Array;
+  /** The decimal text of `X-Timestamp`; empty where a node leaves it out (header missing, unreadable or not positive). */
+  readonly timestamp: string;
+  /** Bech32 address of the node that is called. */
+  readonly transferAddress: string;
 }
 
-/** The bytes that are signed, before their hash. Does not validate: that is for whoever signs or verifies. */
-export function signingInput(parts: SigningParts, phase: SigningPhase = DEFAULT_PHASE): Uint8Array {
-  return GENERATIONS[phase](parts);
+/**
+ * The bytes that are signed, before their hash: lower-case hex of SHA-256(body) ‖ timestamp ‖ transfer address, without
+ * separators ("phase 3", network versions v0.2.6 to v0.2.13, 2025-12-22 to 2026-07-23). Does not validate: that is for
+ * whoever signs or verifies. Source: gonka-ai/gonka 82c43a42, `decentralized-api/internal/server/public/utils.go:11-20`.
+ */
+export function signingInput({ body, timestamp, transferAddress }: SigningParts): Uint8Array {
+  return Buffer.from(hash("sha256", body, "hex") + timestamp + transferAddress, "utf8");
 }
 
 /** SHA-256 of {@link signingInput}: the 32 bytes the curve signs. */
-export function signingDigest(parts: SigningParts, phase: SigningPhase = DEFAULT_PHASE): Uint8Array {
-  return hash("sha256", signingInput(parts, phase), "buffer");
+export function signingDigest(parts: SigningParts): Uint8Array {
+  return hash("sha256", signingInput(parts), "buffer");
 }

@@ -1,5 +1,6 @@
-import { type ChatRequest, type ChatTool, messageText } from "../engine.ts";
+import type { ChatRequest, ChatTool } from "../engine.ts";
 import { fillSchema } from "./fill-schema.ts";
+import { openQuestion, userWords } from "./user-words.ts";
 
 export interface PlannedCall {
   readonly id: string;
@@ -15,14 +16,14 @@ const COMMON_WORDS = new Set(
 );
 
 /**
- * The tool calls for the last message: the forced tool, else those whose name or description fits what is asked. None
- * when the last message is not the user's, so that a tool's result ends the round.
+ * The tool calls for the user's last words: the forced tool, else those that are named, that do what is asked, or whose
+ * name or description fits. None when something was said since, so that a tool's result ends the round.
  */
 export function chooseTools(request: ChatRequest): readonly PlannedCall[] {
   const tools = request.tools ?? [];
-  const last = request.messages.at(-1);
-  if (tools.length === 0 || last?.role !== "user" || request.tool_choice === "none") return [];
-  const text = messageText(last);
+  const question = openQuestion(request.messages);
+  if (tools.length === 0 || question === undefined || request.tool_choice === "none") return [];
+  const text = userWords(question).join("\n");
   const chosen =
     request.parallel_tool_calls === false ? fitting(tools, request, text).slice(0, 1) : fitting(tools, request, text);
   const earlier = request.messages.reduce(
@@ -40,8 +41,7 @@ export function chooseTools(request: ChatRequest): readonly PlannedCall[] {
 function fitting(tools: readonly ChatTool[], request: ChatRequest, text: string): readonly ChatTool[] {
   const forced = forcedName(request.tool_choice);
   if (forced !== undefined) return tools.filter((tool) => tool.function.name === forced).slice(0, 1);
-  const asked = new Set(wordsOf(text));
-  const fits = tools.filter((tool) => fitsTool(tool, asked));
+  const fits = fittingWords(tools, text);
   return fits.length === 0 && request.tool_choice === "required" ? tools.slice(0, 1) : fits;
 }
 
@@ -52,11 +52,37 @@ function forcedName(toolChoice: unknown): string | undefined {
   return typeof chosen.name === "string" ? chosen.name : undefined;
 }
 
-function fitsTool(tool: ChatTool, asked: ReadonlySet<string>): boolean {
-  const { name, description = "" } = tool.function;
-  const nameWords = wordsOf(name.replace(/([a-z])([A-Z])/g, "$1 $2").replace(/[_-]/g, " "));
-  if (asked.has(name.toLowerCase()) || nameWords.some((word) => asked.has(word))) return true;
-  return new Set(wordsOf(description).filter((word) => word.length >= 4 && asked.has(word))).size >= 2;
+/** By whole names first, then by what agents' tools are for, by words of names, and last by the best description. */
+function fittingWords(tools: readonly ChatTool[], text: string): readonly ChatTool[] {
+  const asked = new Set(wordsOf(text));
+  const named = tools.filter(({ function: { name } }) => asked.has(name.toLowerCase()));
+  if (named.length > 0) return named;
+  for (const { asks, tool } of DUTIES) {
+    const found = asks.test(text) ? tools.find(({ function: { name } }) => tool.test(name)) : undefined;
+    if (found !== undefined) return [found];
+  }
+  const byName = tools.filter(({ function: { name } }) => nameWords(name).some((word) => asked.has(word)));
+  if (byName.length > 0) return byName;
+  const scores = tools.map(({ function: { description = "" } }) => score(description, asked));
+  const best = Math.max(0, ...scores);
+  return best < 2 ? [] : tools.slice(scores.indexOf(best)).slice(0, 1);
+}
+
+/** What the tools that nearly every coding agent has are asked for with. */
+const DUTIES = [
+  {
+    asks: /\b(?:run|execute|shell|terminal|command)\b[^`]*`[^`]+`/i,
+    tool: /^(?:bash|shell|exec|exec_command|shell_command|run_shell_command|run_commands?|execute_command|run_terminal_command|terminal)$/i,
+  },
+  { asks: /\bread\b.*\w\.\w/i, tool: /^(?:read|read_?files?|view)$/i },
+] as const;
+
+function nameWords(name: string): readonly string[] {
+  return wordsOf(name.replace(/([a-z])([A-Z])/g, "$1 $2").replace(/[_-]/g, " "));
+}
+
+function score(description: string, asked: ReadonlySet<string>): number {
+  return new Set(wordsOf(description).filter((word) => word.length >= 4 && asked.has(word))).size;
 }
 
 function wordsOf(text: string): readonly string[] {

@@ -34,13 +34,16 @@ function fill(schema: Schema, text: string, name: string, depth: number): unknow
     case "number":
       return fillNumber(schema, text);
     case "boolean":
-      return true;
+      return schema.default ?? !RISKY.test(name);
     case "null":
       return null;
     default:
       return fillString(schema, text, name);
   }
 }
+
+/** Switches that nobody means who did not say so. */
+const RISKY = /background|dangerous|force|overwrite|recursive/i;
 
 function typeOf(schema: Schema): unknown {
   if (Array.isArray(schema.type)) return schema.type.find((type) => type !== "null") ?? "null";
@@ -114,6 +117,7 @@ function findByName(name: string, text: string): string | undefined {
     return /\b(?:in|at|for|near|of|from|to)\s+(\p{Lu}[\p{L}'-]*(?:\s+\p{Lu}[\p{L}'-]*)*)/u.exec(text)?.[1];
   }
   if (/url|uri|link/i.test(name)) return /https?:\/\/[^\s"'<>]+/.exec(text)?.[0];
+  if (/^(?:cmd|command|script)s?$/i.test(name)) return /`([^`]+)`/.exec(text)?.[1];
   if (/path|file/i.test(name)) return /(?:[\w.~-]*\/)*[\w-]+\.\w+|(?:[\w.~-]+)?\/[\w./-]+/.exec(text)?.[0];
   return undefined;
 }

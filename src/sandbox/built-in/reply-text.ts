@@ -1,4 +1,5 @@
 import { type ChatMessage, messageText } from "../engine.ts";
+import { lastQuestion, userWords } from "./user-words.ts";
 
 type Rule = readonly [pattern: RegExp, reply: (match: RegExpMatchArray, messages: readonly ChatMessage[]) => string];
 
@@ -7,10 +8,14 @@ const MAX_WORDS = 20_000;
 
 /** What the built-in engine answers to a conversation in plain words. The same conversation always gets the same answer. */
 export function replyText(messages: readonly ChatMessage[]): string {
-  const question = messageText(messages.findLast((message) => message.role === "user")).trim();
-  for (const [pattern, reply] of RULES) {
-    const match = question.match(pattern);
-    if (match !== null) return reply(match, messages);
+  const parts = userWords(lastQuestion(messages));
+  const question = parts.join("\n");
+  // Agents put what the user wrote behind what they have to say themselves.
+  for (const text of [parts.at(-1) ?? "", question]) {
+    for (const [pattern, reply] of RULES) {
+      const match = text.match(pattern);
+      if (match !== null) return reply(match, messages);
+    }
   }
   return question === ""
     ? "Hello from the zeph sandbox. I got a message without text."
@@ -61,7 +66,7 @@ function unquote(text: string): string {
 }
 
 function recall(messages: readonly ChatMessage[]): string {
-  const earlier = messages.filter((message) => message.role === "user").slice(0, -1);
+  const earlier = messages.filter((message) => message.role === "user" && userWords(message).length > 0).slice(0, -1);
   const previous = earlier.at(-1);
   return previous === undefined
     ? "This is your first message."

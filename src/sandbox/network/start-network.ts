@@ -7,7 +7,6 @@ import { type ChainStandIn, chainStandIn } from "./chain/chain.ts";
 import type { ParticipantInput } from "./chain/epoch-book.ts";
 import { accountKey, addressOfPublicKey, signWithAccountKey } from "./crypto/account-key.ts";
 import { selfSignedCertificate, type TlsMaterial } from "./crypto/self-signed.ts";
-import type { SigningPhase } from "./crypto/signing-input.ts";
 import { type SandboxNode, startNode } from "./network-node.ts";
 import { ReplayMemory } from "./request/replay-memory.ts";
 import type { NetworkState, NodeSetting } from "./server/node-setting.ts";
@@ -26,8 +25,6 @@ export interface NetworkOptions {
   readonly chainId?: string;
   /** Address prefix. Default `gonka`. */
   readonly prefix?: string;
-  /** Signing input the nodes expect. Default 3. */
-  readonly phase?: SigningPhase;
   /** Software version of the nodes; from 0.2.14 on they answer 410. Default 0.2.13. */
   readonly version?: string;
   /** Default `restored`. */
@@ -91,10 +88,10 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Sandbo
     delegateTa: undefined,
     identityAddress: undefined,
   };
-  const { phase = 3, random = systemRandom } = options;
+  const { random = systemRandom } = options;
   const tls = options.transport === "https" ? selfSignedCertificate() : undefined;
   const stopping = new AbortController();
-  const nodes = await startNodes({ chain, state, engine, phase, log, clock, random }, { ...options, tls, stopping });
+  const nodes = await startNodes({ chain, state, engine, log, clock, random }, { ...options, tls, stopping });
   const participants = async () => {
     const models = (await engine.models()).map(({ id }) => id);
     return nodes.map(({ address, origin }) => ({ address, inferenceUrl: origin, models }));
@@ -128,7 +125,7 @@ function chatOnly(engine: Engine): Engine {
   };
 }
 
-type SharedSetting = Pick<NodeSetting, "chain" | "state" | "engine" | "phase" | "log" | "clock" | "random">;
+type SharedSetting = Pick<NodeSetting, "chain" | "state" | "engine" | "log" | "clock" | "random">;
 
 async function startNodes(
   shared: SharedSetting,

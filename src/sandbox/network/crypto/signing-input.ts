@@ -1,20 +1,17 @@
 import { createHash } from "node:crypto";
 
-/** Which signing input the network understands: see shared reference 1.1. There is no marker on the wire. */
-export type SigningPhase = 1 | 3;
-
 /**
- * The bytes a request's signature covers. Phase 3 (v0.2.6 to v0.2.13) starts with the hex of the body's SHA-256, phase 1
- * (until v0.2.5) with the body itself; then the timestamp when greater than 0, then the node's address.
+ * The bytes a request's signature covers (v0.2.6 to v0.2.13): the hex of the body's SHA-256, then the timestamp when
+ * greater than 0, then the node's address.
  * Source: gonka-ai/gonka inference-chain/x/inference/calculations/signature_validate.go at 8a35022b.
  */
-export function signingInput(
-  phase: SigningPhase,
-  parts: { readonly body: Uint8Array; readonly timestampNanos: bigint; readonly transferAddress: string },
-): Buffer {
-  const payload = phase === 1 ? parts.body : Buffer.from(createHash("sha256").update(parts.body).digest("hex"));
+export function signingInput(parts: {
+  readonly body: Uint8Array;
+  readonly timestampNanos: bigint;
+  readonly transferAddress: string;
+}): Buffer {
   const timestamp = parts.timestampNanos > 0n ? parts.timestampNanos.toString() : "";
-  return Buffer.concat([payload, Buffer.from(timestamp + parts.transferAddress, "utf8")]);
+  return Buffer.from(createHash("sha256").update(parts.body).digest("hex") + timestamp + parts.transferAddress, "utf8");
 }
 
 const MAX_INT64 = 2n ** 63n - 1n;

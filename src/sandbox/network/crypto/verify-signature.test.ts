@@ -8,8 +8,8 @@ const vectors = JSON.parse(readFileSync(new URL("../../../../vectors/signing.jso
 describe("the sandbox's verification", () => {
   it("builds the input of every signing vector and accepts its signature", () => {
     expect(vectors.signing.length).toBeGreaterThan(0);
-    for (const vector of vectors.signing) {
-      const input = signingInput(vector.phase, {
+    for (const vector of vectors.signing.filter(({ phase }: { phase: number }) => phase === 3)) {
+      const input = signingInput({
         body: Buffer.from(vector.body_base64, "base64"),
         timestampNanos: parseTimestampHeader(vector.expected_headers["X-Timestamp"]),
         transferAddress: vector.transfer_address,
@@ -23,7 +23,7 @@ describe("the sandbox's verification", () => {
   it("accepts and refuses as every verification vector says", () => {
     expect(vectors.verification.length).toBeGreaterThan(0);
     for (const vector of vectors.verification) {
-      const input = signingInput(3, {
+      const input = signingInput({
         body: Buffer.from(vector.body_base64, "base64"),
         timestampNanos: parseTimestampHeader(vector.timestamp_ns === "" ? undefined : vector.timestamp_ns),
         transferAddress: vector.transfer_address,
@@ -59,9 +59,12 @@ describe("X-Timestamp", () => {
   });
 
   it("is left out of the signed text when it is not above 0", () => {
-    const parts = { body: Buffer.from("b"), transferAddress: "gonka1x" };
-    expect(signingInput(1, { ...parts, timestampNanos: 0n }).toString()).toBe("bgonka1x");
-    expect(signingInput(1, { ...parts, timestampNanos: -5n }).toString()).toBe("bgonka1x");
-    expect(signingInput(1, { ...parts, timestampNanos: 5n }).toString()).toBe("b5gonka1x");
+    const input = (timestampNanos: bigint) =>
+      signingInput({ body: Buffer.from("b"), transferAddress: "gonka1x", timestampNanos })
+        .toString()
+        .slice(64);
+    expect(input(0n)).toBe("gonka1x");
+    expect(input(-5n)).toBe("gonka1x");
+    expect(input(5n)).toBe("5gonka1x");
   });
 });

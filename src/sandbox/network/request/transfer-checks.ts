@@ -3,7 +3,7 @@ import type { SandboxModel } from "../../engine.ts";
 import type { ChainAccount } from "../chain/accounts.ts";
 import type { ChainStandIn } from "../chain/chain.ts";
 import { decodeBech32 } from "../crypto/bech32.ts";
-import { parseTimestampHeader, type SigningPhase, signingInput } from "../crypto/signing-input.ts";
+import { parseTimestampHeader, signingInput } from "../crypto/signing-input.ts";
 import { verifySignature } from "../crypto/verify-signature.ts";
 import type { IncomingCall } from "./incoming-call.ts";
 import { checkMessages } from "./message-policy.ts";
@@ -17,7 +17,6 @@ export interface CheckContext {
   readonly call: IncomingCall;
   readonly typed: TypedRequest;
   readonly models: readonly SandboxModel[];
-  readonly phase: SigningPhase;
   readonly replay: ReplayMemory;
   /** The address the signature must name: the node's own, or what X-Transfer-Address says. */
   readonly transferAddress: string;
@@ -110,11 +109,11 @@ function checkSignature(context: CheckContext): Refusal | undefined {
 }
 
 /** What is wrong with the call's signature if it were made for `transferAddress`; undefined when it is good. */
-export function signatureProblem({ chain, call, phase }: CheckContext, transferAddress: string): string | undefined {
+export function signatureProblem({ chain, call }: CheckContext, transferAddress: string): string | undefined {
   const publicKey = requester(chain, call)?.publicKey;
   if (publicKey === undefined) return "invalid signature";
   const timestampNanos = parseTimestampHeader(call.header("x-timestamp"));
-  const input = signingInput(phase, { body: call.body, timestampNanos, transferAddress });
+  const input = signingInput({ body: call.body, timestampNanos, transferAddress });
   return verifySignature(publicKey, input, call.header("authorization") ?? "");
 }
 

@@ -11,8 +11,8 @@ const INT32 = "into Go struct field OpenAiRequest";
 
 describe("the typed reading of a chat body", () => {
   it.each([
-    ['{"max_tokens":128.0}', `json: cannot unmarshal number 128.0 ${INT32}.max_tokens of type int32`],
-    ['{"max_tokens":1e3}', `json: cannot unmarshal number 1e3 ${INT32}.max_tokens of type int32`],
+    ['{"max_tokens":128.0}', `json: cannot unmarshal number 128 ${INT32}.max_tokens of type int32`],
+    ['{"max_tokens":1e3}', `json: cannot unmarshal number 1000 ${INT32}.max_tokens of type int32`],
     ['{"seed":"5"}', `json: cannot unmarshal string ${INT32}.seed of type int32`],
     ['{"seed":2147483648}', `json: cannot unmarshal number 2147483648 ${INT32}.seed of type int32`],
     ['{"max_completion_tokens":true}', `json: cannot unmarshal bool ${INT32}.max_completion_tokens of type int32`],
@@ -25,7 +25,10 @@ describe("the typed reading of a chat body", () => {
     ['{"messages":[{"content":"x"}]}', ROLE],
     ['{"messages":[{"role":"","content":"x"}]}', ROLE],
     ['{"messages":[{"role":null,"content":"x"}]}', ROLE],
-    ["{", "unexpected end of JSON input"],
+    ["{", "invalid JSON"],
+    ["", "unexpected end of JSON input"],
+    ["\ufeff{}", "invalid JSON"],
+    ['{"MAX_TOKENS":"5"}', `json: cannot unmarshal string ${INT32}.max_tokens of type int32`],
   ])("refuses %s", (body, text) => {
     const refused = parse(body);
     expect(refused).toMatchObject({ row: 2, status: 400 });

@@ -1,4 +1,4 @@
-import { GoJsonError, type GoValue, goField, parseGoJson } from "./go-json.ts";
+import { asObject } from "../../network-rules/as-object.ts";
 import { CHAT_PATH, type IncomingCall } from "./incoming-call.ts";
 import { type Refusal, refusal } from "./refusal.ts";
 
@@ -11,12 +11,26 @@ export interface TypedRequest {
   readonly promptBytes: number;
 }
 
-const MAX_INT32 = 2 ** 31 - 1;
-const MIN_INT32 = -(2 ** 31);
-const INT32_FIELDS: readonly string[] = ["seed", "max_tokens", "max_completion_tokens"];
-/** Fields that only `/v1/completions` types: gonka-ai/gonka public/post_completions_handler.go (v0.2.13). */
-const FLOAT_FIELDS: readonly string[] = ["temperature", "top_p", "frequency_penalty", "presence_penalty"];
-const COMPLETION_INT_FIELDS: readonly string[] = ["top_k"];
+type FieldType = "string" | "int32" | "float64" | "bool";
+
+/** Fields that both doors type: gonka-ai/gonka public/entities.go (v0.2.13). */
+const SHARED_FIELDS: Readonly<Record<string, FieldType>> = {
+  model: "string",
+  seed: "int32",
+  max_tokens: "int32",
+  max_completion_tokens: "int32",
+};
+
+/** And those of `/v1/completions` alone: gonka-ai/gonka public/post_completions_handler.go (v0.2.13). */
+const COMPLETION_FIELDS: Readonly<Record<string, FieldType>> = {
+  ...SHARED_FIELDS,
+  temperature: "float64",
+  top_p: "float64",
+  frequency_penalty: "float64",
+  presence_penalty: "float64",
+  top_k: "int32",
+  stream: "bool",
+};
 
 /** Rows 2 and 3 of the refusal table; for `/v1/completions` its own four texts. */
 export function parseTypedRequest(call: IncomingCall): TypedRequest | Refusal {
@@ -27,140 +41,153 @@ export function isRefusal(value: TypedRequest | Refusal): value is Refusal {
   return "row" in value;
 }
 
+/** What Go's decoder would not take, in about its words. */
+class Untyped extends Error {}
+
 function parseChat(body: Buffer): TypedRequest | Refusal {
-  let root: GoValue;
   try {
-    root = parseGoJson(body);
-    checkChatTypes(root);
+    const root = readFields(body, "OpenAiRequest", SHARED_FIELDS);
+    const messages = readMessages(root.messages);
+    if (messages.length === 0) return refusal(3, 400, "messages is required");
+    const promptBytes = messages.reduce<number>((sum, message) => sum + contentBytes(message) + 1, 0);
+    return { ...toTyped(root), promptBytes };
   } catch (error) {
-    if (error instanceof GoJsonError) return refusal(2, 400, `invalid chat completion request: ${error.message}`);
+    if (error instanceof Untyped) return refusal(2, 400, `invalid chat completion request: ${error.message}`);
     throw error;
   }
-  const messages = goField(root, "messages");
-  if (messages?.kind !== "array" || messages.items.length === 0) return refusal(3, 400, "messages is required");
-  const promptBytes = messages.items.reduce((sum, message) => sum + contentBytes(goField(message, "content")) + 1, 0);
-  return { model: stringField(root, "model"), maxTokens: int32Field(root, "max_tokens"), promptBytes };
 }
 
 function parseCompletion(body: Buffer): TypedRequest | Refusal {
-  let root: GoValue;
+  let root: Fields;
   let prompts: readonly string[];
   try {
-    root = parseGoJson(body);
-    checkScalars(root, "CompletionsRequest");
-    checkCompletionTypes(root);
-    prompts = promptList(goField(root, "prompt"));
+    root = readFields(body, "CompletionsRequest", COMPLETION_FIELDS);
+    // Go reads null into an empty string.
+    prompts = readTexts(root.prompt, "prompt").map((text) => text ?? "");
+    readTexts(root.stop, "stop");
   } catch (error) {
-    if (error instanceof GoJsonError) return refusal(2, 400, "invalid request format");
+    if (error instanceof Untyped) return refusal(2, 400, "invalid request format");
     throw error;
   }
-  const model = stringField(root, "model");
-  if (model.trim() === "") return refusal(2, 400, "model is required");
+  const typed = toTyped(root);
+  if (typed.model.trim() === "") return refusal(2, 400, "model is required");
   if (prompts.length > 1) return refusal(2, 400, "batch prompts are not supported");
   const prompt = prompts[0] ?? "";
   if (prompt.trim() === "") return refusal(2, 400, "prompt is required");
-  return { model, maxTokens: int32Field(root, "max_tokens"), promptBytes: Buffer.byteLength(prompt) + 1 };
+  return { ...typed, promptBytes: Buffer.byteLength(prompt) + 1 };
 }
 
-function promptList(prompt: GoValue | undefined): readonly string[] {
-  if (prompt === undefined || prompt.kind === "null") return [];
-  if (prompt.kind === "string") return [prompt.value];
-  if (prompt.kind !== "array") throw new GoJsonError("prompt is neither text nor a list");
-  return prompt.items.map((item) => {
-    // Go reads null into an empty string.
-    if (item.kind === "null") return "";
-    if (item.kind !== "string") throw new GoJsonError("prompt holds something other than text");
-    return item.value;
-  });
-}
+type Fields = Readonly<Record<string, unknown>>;
 
-function checkCompletionTypes(root: GoValue): void {
-  if (root.kind !== "object") return;
-  for (const [key, value] of root.entries) {
-    const name = key.toLowerCase();
-    const at = `CompletionsRequest.${name}`;
-    if (value.kind === "null") continue;
-    if (FLOAT_FIELDS.includes(name) && value.kind !== "number") throw typeError(value, at, "float64");
-    if (COMPLETION_INT_FIELDS.includes(name)) checkInt32(value, at);
-    if (name === "stream" && value.kind !== "bool") throw typeError(value, at, "bool");
-    if (name === "stop") checkStop(value, at);
+/** The fields of the body by their names in lower case, as Go matches them; those of the table have its types. */
+function readFields(body: Buffer, struct: string, types: Readonly<Record<string, FieldType>>): Fields {
+  const text = body.toString("utf8");
+  const value = parseJson(text);
+  if (value === null) return {};
+  const object = asObject(value);
+  if (object === undefined) {
+    throw new Untyped(`json: cannot unmarshal ${kindOf(value)} into Go value of type public.${struct}`);
   }
-}
-
-function checkStop(value: GoValue, at: string): void {
-  const texts = value.kind === "array" ? value.items : [value];
-  for (const text of texts) checkString(text, at);
-}
-
-function checkChatTypes(root: GoValue): void {
-  checkScalars(root, "OpenAiRequest");
-  const messages = goField(root, "messages");
-  if (messages === undefined || messages.kind === "null") return;
-  if (messages.kind !== "array") throw typeError(messages, "OpenAiRequest.messages", "[]public.Message");
-  for (const message of messages.items) {
-    if (message.kind === "null") continue;
-    if (message.kind !== "object") throw typeError(message, "OpenAiRequest.messages", "public.Message");
-    const role = goField(message, "role") ?? { kind: "null" };
-    checkString(role, "Message.messages.role");
-    if (role.kind !== "string" || role.value === "") throw new GoJsonError("message role must be a non-empty string");
-    checkContent(goField(message, "content"));
+  const fields = Object.fromEntries(Object.entries(object).map(([name, field]) => [name.toLowerCase(), field]));
+  for (const [name, type] of Object.entries(types)) {
+    const field = fields[name];
+    const isFraction = type === "int32" && spellsFraction(text, name);
+    if (field === undefined || field === null || (isOfType(field, type) && !isFraction)) continue;
+    const shown = type === "int32" && typeof field === "number" ? `number ${field}` : kindOf(field);
+    throw new Untyped(`json: cannot unmarshal ${shown} into Go struct field ${struct}.${name} of type ${type}`);
   }
+  return fields;
 }
 
-function checkScalars(root: GoValue, struct: string): void {
-  if (root.kind === "null") return;
-  if (root.kind !== "object") {
-    throw new GoJsonError(`json: cannot unmarshal ${root.kind} into Go value of type public.${struct}`);
+/** `maxNestingDepth` of Go's encoding/json. */
+const MAX_DEPTH = 10_000;
+
+function parseJson(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Untyped(text.trim() === "" ? "unexpected end of JSON input" : "invalid JSON");
   }
-  for (const [key, value] of root.entries) {
-    const name = key.toLowerCase();
-    if (name === "model") checkString(value, `${struct}.model`);
-    if (INT32_FIELDS.includes(name)) checkInt32(value, `${struct}.${name}`);
-  }
+  if (nesting(text) > MAX_DEPTH) throw new Untyped("exceeded max depth");
+  return value;
 }
 
-function checkContent(content: GoValue | undefined): void {
-  if (content === undefined || content.kind === "null" || content.kind === "string") return;
-  const isList = content.kind === "array" && content.items.every(isTypedPart);
-  if (!isList) throw new GoJsonError("message content must be a string or an array of typed content parts");
+/** Of a JSON text. Counted in the text: walking a value that is nested so deep would overflow. */
+function nesting(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let isText = false;
+  for (let at = 0; at < json.length; at += 1) {
+    const character = json[at];
+    if (character === "\\") at += 1;
+    else if (character === '"') isText = !isText;
+    else if (!isText && (character === "[" || character === "{")) deepest = Math.max(deepest, ++depth);
+    else if (!isText && (character === "]" || character === "}")) depth -= 1;
+  }
+  return deepest;
+}
+
+function isOfType(value: unknown, type: FieldType): boolean {
+  if (type === "int32") return Number.isInteger(value) && Math.abs(Number(value) + 0.5) < 2 ** 31;
+  return typeof value === (type === "float64" ? "number" : type === "bool" ? "boolean" : "string");
+}
+
+/** `128.0` and `1e3` are no integers to Go. A quote inside a text has a backslash before it, so no text is meant here. */
+function spellsFraction(text: string, name: string): boolean {
+  return new RegExp(`"${name}"\\s*:\\s*-?\\d+(?:\\.|e)`, "i").test(text);
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return "array";
+  return typeof value === "boolean" ? "bool" : typeof value;
+}
+
+function readMessages(messages: unknown): readonly unknown[] {
+  if (messages === undefined || messages === null) return [];
+  if (!Array.isArray(messages)) {
+    throw new Untyped(
+      `json: cannot unmarshal ${kindOf(messages)} into Go struct field OpenAiRequest.messages of type []public.Message`,
+    );
+  }
+  for (const message of messages.filter((each) => each !== null)) {
+    const { role, content } = asObject(message) ?? {};
+    if (typeof role !== "string" || role === "") throw new Untyped("message role must be a non-empty string");
+    const isText = content === undefined || content === null || typeof content === "string";
+    if (!isText && !(Array.isArray(content) && content.every(isTypedPart))) {
+      throw new Untyped("message content must be a string or an array of typed content parts");
+    }
+  }
+  return messages;
 }
 
 /** A part without a type, or null, is one to Go's decoder; the message policy refuses it afterwards. */
-function isTypedPart(part: GoValue): boolean {
-  if (part.kind === "null") return true;
-  if (part.kind !== "object") return false;
-  return ["type", "text"].every((name) => ["string", "null"].includes(goField(part, name)?.kind ?? "null"));
+function isTypedPart(part: unknown): boolean {
+  const fields = part === null ? {} : asObject(part);
+  return fields !== undefined && [fields.type, fields.text].every((each) => typeof (each ?? "") === "string");
 }
 
-function checkString(value: GoValue, field: string): void {
-  if (value.kind !== "string" && value.kind !== "null") throw typeError(value, field, "string");
+function readTexts(value: unknown, name: string): readonly (string | null)[] {
+  const texts: readonly unknown[] = Array.isArray(value) ? value : value === undefined ? [] : [value];
+  return texts.map((text) => {
+    if (typeof text === "string" || text === null) return text;
+    throw new Untyped(`${name} holds something other than text`);
+  });
 }
 
-function checkInt32(value: GoValue, field: string): void {
-  if (value.kind === "null") return;
-  if (value.kind !== "number") throw typeError(value, field, "int32");
-  const number = Number(value.raw);
-  if (!/^-?\d+$/.test(value.raw) || number > MAX_INT32 || number < MIN_INT32) {
-    throw new GoJsonError(`json: cannot unmarshal number ${value.raw} into Go struct field ${field} of type int32`);
-  }
+function toTyped({ model, max_tokens: maxTokens }: Fields) {
+  return {
+    model: typeof model === "string" ? model : "",
+    maxTokens: typeof maxTokens === "number" ? maxTokens : 0,
+  };
 }
 
-function typeError(value: GoValue, field: string, type: string): GoJsonError {
-  return new GoJsonError(`json: cannot unmarshal ${value.kind} into Go struct field ${field} of type ${type}`);
-}
-
-function stringField(root: GoValue, name: string): string {
-  const value = goField(root, name);
-  return value?.kind === "string" ? value.value : "";
-}
-
-function int32Field(root: GoValue, name: string): number {
-  const value = goField(root, name);
-  return value?.kind === "number" ? Number(value.raw) : 0;
-}
-
-function contentBytes(content: GoValue | undefined): number {
-  if (content?.kind === "string") return Buffer.byteLength(content.value);
-  if (content?.kind !== "array") return 0;
-  return content.items.reduce((sum, part) => sum + Buffer.byteLength(stringField(part, "text")), 0);
+function contentBytes(message: unknown): number {
+  const { content } = asObject(message) ?? {};
+  if (typeof content === "string") return Buffer.byteLength(content);
+  if (!Array.isArray(content)) return 0;
+  return content.reduce<number>((sum, part) => {
+    const { text } = asObject(part) ?? {};
+    return sum + (typeof text === "string" ? Buffer.byteLength(text) : 0);
+  }, 0);
 }

@@ -1,7 +1,6 @@
 import type { Clock } from "../../../internal/clock.ts";
 import type { Engine } from "../../engine.ts";
 import type { ChainStandIn } from "../chain/chain.ts";
-import type { SigningPhase } from "../crypto/signing-input.ts";
 import type { ReplayMemory } from "../request/replay-memory.ts";
 import type { RequestLog } from "./request-log.ts";
 
@@ -32,7 +31,6 @@ export interface NodeSetting {
   readonly chain: ChainStandIn;
   readonly state: NetworkState;
   readonly engine: Engine;
-  readonly phase: SigningPhase;
   readonly replay: ReplayMemory;
   readonly log: RequestLog;
   readonly clock: Clock;

@@ -32,7 +32,6 @@ export async function serveInference(
     call,
     typed,
     models: await setting.engine.models(),
-    phase: setting.phase,
     replay: setting.replay,
     // Go's Header.Get does not tell an empty header from an absent one.
     transferAddress: call.header("x-transfer-address") || setting.address,

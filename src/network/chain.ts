@@ -1,0 +1,344 @@
+import { type NodeDocument, type ReadNodeOptions, readNode } from "../client/read-node.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { readBoundedText } from "../internal/read-bounded.ts";
+import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { parseBalance } from "../protocol/accounts.ts";
+import { type LatestEpoch, parseLatestEpoch } from "../protocol/epochs.ts";
+import {
+  type JsonObject,
+  optional,
+  readAmount,
+  readBoolean,
+  readList,
+  readObject,
+  readText,
+} from "../protocol/json/read-value.ts";
+import { type DevshardConfig, devshardRules, type EscrowTerms, sessionTerms } from "../wire/devshard/rules.ts";
+
+/** An escrow's row on the chain. Amounts in ngonka. */
+export interface Escrow extends EscrowTerms {
+  /** Decimal. */
+  readonly id: string;
+  /** Bech32 address; only it may order diffs and settle. */
+  readonly creator: string;
+  readonly amount: bigint;
+  readonly model: string;
+  /** Address of each slot, in order. */
+  readonly slots: readonly string[];
+  /** Epoch of its creation; it can be settled in this one and the next. */
+  readonly epochIndex: bigint;
+  readonly settled: boolean;
+}
+
+/** The chain's parameters for devshards (gonka-ai/gonka `DevshardEscrowParams`, v0.2.15). */
+export interface DevshardParams {
+  readonly minAmount: bigint;
+  readonly maxAmount: bigint;
+  /** Slots of a new escrow. */
+  readonly groupSize: number;
+  /** Who may create escrows and settle them. */
+  readonly allowedCreators: readonly string[];
+  /** Names that are at once URL segment and tag; empty where the chain does not say. */
+  readonly approvedVersions: readonly string[];
+  /** Highest nonce that can be settled. 0 lets nothing be settled. */
+  readonly maxNonce: number;
+  readonly requestsEnabled: boolean;
+  readonly tokenPrice: bigint;
+  readonly createDevshardFee: bigint;
+  readonly feePerNonce: bigint;
+  readonly refusalTimeoutSeconds: number;
+  readonly executionTimeoutSeconds: number;
+  /** Percent; v3 takes it from here, v4 from the escrow. */
+  readonly voteThresholdFactor: number;
+  /** Least price of a unit of gas, ngonka; 0 where not told. */
+  readonly minGasPriceNgonka: bigint;
+}
+
+/** What became of a broadcast, or of a transaction that was looked up. */
+export interface TxOutcome {
+  /** 0 is success. */
+  readonly code: number;
+  readonly log: string;
+  /** Attributes of all events, as `type.key`. */
+  readonly attributes: ReadonlyMap<string, string>;
+}
+
+/** Everything a devshard needs of the chain, over the REST interface of one node. */
+export interface ChainClient {
+  readonly url: string;
+  params(signal?: AbortSignal): Promise<DevshardParams>;
+  /** `undefined` for an id that the chain does not have (never created, or pruned). */
+  escrow(id: string, signal?: AbortSignal): Promise<Escrow | undefined>;
+  /** Where a host is reached; `undefined` for an address that is no participant. */
+  hostUrl(address: string, signal?: AbortSignal): Promise<string | undefined>;
+  /** Keys that an address lets sign inferences for it. */
+  grantees(granter: string, signal?: AbortSignal): Promise<readonly string[]>;
+  /** `undefined` until the account has received something. */
+  accountNumber(address: string, signal?: AbortSignal): Promise<bigint | undefined>;
+  balance(address: string, signal?: AbortSignal): Promise<bigint | undefined>;
+  chainId(signal?: AbortSignal): Promise<string>;
+  /** `undefined` where the node does not tell. */
+  epoch(signal?: AbortSignal): Promise<LatestEpoch | undefined>;
+  /** Whether hosts serve a model in an epoch; `undefined` where the node does not tell. */
+  modelHasGroup(epochIndex: bigint, model: string, signal?: AbortSignal): Promise<boolean | undefined>;
+  /** Hands a transaction to the node. Its own answer only; whether it is in a block, {@link ChainClient.transaction} tells. */
+  broadcast(txRaw: Uint8Array, signal?: AbortSignal): Promise<TxOutcome>;
+  /** `undefined` while no block holds it. */
+  transaction(hash: string, signal?: AbortSignal): Promise<TxOutcome | undefined>;
+}
+
+const INFERENCE = "/productscience/inference/inference";
+const START_MESSAGE = "/inference.inference.MsgStartInference";
+
+/**
+ * Reads and writes through a node's REST interface. All reads throw `unreachable`, `timeout_headers` and `bad_response`.
+ * Source: gonka-ai/gonka `inference-chain` v0.2.15; cosmos-sdk v0.53 for `/cosmos`.
+ *
+ * @param url of a node, with or without `/v1`, or of its REST interface (`…/chain-api`)
+ */
+export function chainClient(url: string, reading: Pick<ReadNodeOptions, "fetch" | "clock">): ChainClient {
+  const root = nodeRoot(url);
+  let found: Promise<string> | undefined;
+
+  /** Where the REST interface is: behind the node's proxy, or at the root of a chain that runs alone. */
+  function api(signal: AbortSignal | undefined): Promise<string> {
+    found ??= findApi(root, (href) => readNode(href, { ...reading, signal })).catch((error: unknown) => {
+      found = undefined;
+      throw error;
+    });
+    return found;
+  }
+  async function read(path: string, signal: AbortSignal | undefined): Promise<NodeDocument["json"]> {
+    return (await readNode(`${await api(signal)}${path}`, { ...reading, signal })).json;
+  }
+  async function find(path: string, signal: AbortSignal | undefined): Promise<NodeDocument["json"]> {
+    try {
+      return await read(path, signal);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+  /** For what some nodes do not offer and nothing depends on. */
+  async function ask<T>(href: string, parse: (json: unknown) => T, signal: AbortSignal | undefined) {
+    try {
+      return parse((await readNode(href, { ...reading, signal })).json);
+    } catch (error) {
+      if (ZephError.is(error) && error.code === "bad_response") return undefined;
+      throw error;
+    }
+  }
+
+  return {
+    url: root,
+    params: async (signal) => parseParams(await read(`${INFERENCE}/params`, signal)),
+    escrow: async (id, signal) => {
+      const json = await find(`${INFERENCE}/devshard_escrow/${encodeURIComponent(id)}`, signal);
+      return json === undefined ? undefined : parseEscrow(json);
+    },
+    hostUrl: async (address, signal) => {
+      const json = await find(`${INFERENCE}/participant/${address}`, signal);
+      if (json === undefined) return undefined;
+      const participant = optional(readObject(json, "participant response").participant, "participant", readObject);
+      const text = optional(participant?.inference_url, "inference_url", readText)?.replace(/\/+$/, "");
+      return text === undefined || text === "" ? undefined : text;
+    },
+    grantees: async (granter, signal) => {
+      const path = `${INFERENCE}/grantees_by_message_type/${granter}/${encodeURIComponent(START_MESSAGE)}`;
+      const json = await find(path, signal);
+      const list = json === undefined ? undefined : readObject(json, "grantees response").grantees;
+      const one = (value: unknown, place: string) => readText(readObject(value, place).address, `${place}.address`);
+      return optional(list, "grantees", (value, place) => readList(value, place, one)) ?? [];
+    },
+    accountNumber: async (address, signal) => {
+      const json = await find(`/cosmos/auth/v1beta1/accounts/${address}`, signal);
+      return json === undefined
+        ? undefined
+        : accountNumberOf(readObject(readObject(json, "account").account, "account"));
+    },
+    balance: async (address, signal) =>
+      ask(`${await api(signal)}/cosmos/bank/v1beta1/balances/${address}`, parseBalance, signal),
+    chainId: async (signal) => {
+      const json = readObject(await read("/cosmos/base/tendermint/v1beta1/node_info", signal), "node_info");
+      const info = readObject(json.default_node_info, "default_node_info");
+      return readText(info.network, "network");
+    },
+    epoch: (signal) => ask(`${root.replace(/\/chain-api$/, "")}/v1/epochs/latest`, parseLatestEpoch, signal),
+    modelHasGroup: async (epochIndex, model, signal) => {
+      const path = `${INFERENCE}/epoch_group_data/${epochIndex}?model_id=${encodeURIComponent(model)}`;
+      try {
+        return hasWeights(await read(path, signal));
+      } catch (error) {
+        // A node answers 404 both for a model without a group and for a route it does not have.
+        if (isMissing(error)) return /epoch group|not found|no group/i.test(error.detail ?? "") ? false : undefined;
+        throw error;
+      }
+    },
+    broadcast: async (txRaw, signal) => {
+      const body = JSON.stringify({
+        tx_bytes: Buffer.from(txRaw).toString("base64"),
+        mode: "BROADCAST_MODE_SYNC",
+      });
+      const json = await post(`${await api(signal)}/cosmos/tx/v1beta1/txs`, body, { ...reading, signal });
+      return parseTxResponse(json);
+    },
+    transaction: async (hash, signal) => {
+      const json = await find(`/cosmos/tx/v1beta1/txs/${hash}`, signal);
+      return json === undefined ? undefined : parseTxResponse(json);
+    },
+  };
+}
+
+/**
+ * The configuration of a session over an escrow: what its row says, the chain's parameters where the version takes them
+ * from there, and the hosts' fallbacks.
+ */
+export function devshardConfig(
+  escrow: Escrow,
+  params: Pick<DevshardParams, "voteThresholdFactor">,
+  version: string,
+): DevshardConfig {
+  const fromParams = devshardRules(version).thresholdFactorFrom === "params";
+  const voteThresholdFactor = fromParams ? params.voteThresholdFactor : escrow.voteThresholdFactor;
+  const { id: escrowId, creator: user, slots: group, amount } = escrow;
+  return { escrowId, version, group, user, amount, ...sessionTerms({ ...escrow, voteThresholdFactor }, group.length) };
+}
+
+function nodeRoot(url: string): string {
+  const text = url
+    .trim()
+    .replace(/\/+$/, "")
+    .replace(/(?:\/v1)+$/, "");
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new ZephError("wrong_url", { detail: "not an address of a node" });
+  }
+  return text;
+}
+
+async function findApi(root: string, probe: (href: string) => Promise<NodeDocument>): Promise<string> {
+  const bases = root.endsWith("/chain-api") ? [root] : [`${root}/chain-api`, root];
+  let last: unknown;
+  for (const base of bases) {
+    try {
+      parseParams((await probe(`${base}${INFERENCE}/params`)).json);
+      return base;
+    } catch (error) {
+      if (!ZephError.is(error) || error.code !== "bad_response") throw error;
+      last = error;
+    }
+  }
+  throw last;
+}
+
+function isMissing(error: unknown): error is ZephError {
+  return ZephError.is(error) && error.code === "bad_response" && error.status === 404;
+}
+
+function parseParams(json: unknown): DevshardParams {
+  const params = readObject(readObject(json, "params response").params, "params");
+  const devshard = readObject(params.devshard_escrow_params, "devshard_escrow_params");
+  const fees = optional(params.fee_params, "fee_params", readObject);
+  const versionName = (value: unknown, place: string) => readText(readObject(value, place).name, `${place}.name`);
+  return {
+    minAmount: whole(devshard, "min_amount"),
+    maxAmount: whole(devshard, "max_amount"),
+    groupSize: small(devshard, "group_size"),
+    allowedCreators: listOf(devshard, "allowed_creator_addresses", readText),
+    approvedVersions: listOf(devshard, "approved_versions", versionName),
+    maxNonce: small(devshard, "max_nonce"),
+    requestsEnabled: optional(devshard.devshard_requests_enabled, "devshard_requests_enabled", readBoolean) ?? false,
+    tokenPrice: whole(devshard, "token_price"),
+    createDevshardFee: whole(devshard, "create_devshard_fee"),
+    feePerNonce: whole(devshard, "fee_per_nonce"),
+    refusalTimeoutSeconds: small(devshard, "refusal_timeout"),
+    executionTimeoutSeconds: small(devshard, "execution_timeout"),
+    voteThresholdFactor: small(devshard, "vote_threshold_factor"),
+    minGasPriceNgonka: fees === undefined ? 0n : whole(fees, "min_gas_price_ngonka"),
+  };
+}
+
+function parseEscrow(json: unknown): Escrow | undefined {
+  const answer = readObject(json, "escrow response");
+  const row = optional(answer.escrow, "escrow", readObject);
+  if (row === undefined || answer.found === false) return undefined;
+  return {
+    id: whole(row, "id").toString(),
+    creator: readText(row.creator, "creator"),
+    amount: whole(row, "amount"),
+    model: readText(row.model_id, "model_id"),
+    slots: listOf(row, "slots", readText),
+    epochIndex: whole(row, "epoch_index"),
+    settled: optional(row.settled, "settled", readBoolean) ?? false,
+    tokenPrice: whole(row, "token_price"),
+    createDevshardFee: whole(row, "create_devshard_fee"),
+    feePerNonce: whole(row, "fee_per_nonce"),
+    sealGraceNonces: small(row, "inference_seal_grace_nonces"),
+    sealGraceSeconds: small(row, "inference_seal_grace_seconds"),
+    autoSealEvery: small(row, "auto_seal_every_n_nonces"),
+    voteThresholdFactor: small(row, "vote_threshold_factor"),
+  };
+}
+
+/** Missing is 0: older chains lack the newer fields. */
+function whole(object: JsonObject, field: string): bigint {
+  return optional(object[field], field, readAmount) ?? 0n;
+}
+
+function small(object: JsonObject, field: string): number {
+  return Number(whole(object, field));
+}
+
+function listOf<T>(object: JsonObject, field: string, read: (value: unknown, place: string) => T): readonly T[] {
+  return optional(object[field], field, (value, place) => readList(value, place, read)) ?? [];
+}
+
+/** Vesting and module accounts wrap the plain one. */
+function accountNumberOf(account: JsonObject): bigint {
+  const wrapped = account.base_vesting_account ?? account.base_account;
+  return wrapped === undefined ? whole(account, "account_number") : accountNumberOf(readObject(wrapped, "account"));
+}
+
+function hasWeights(json: unknown): boolean {
+  const data = optional(readObject(json, "epoch group").epoch_group_data, "epoch_group_data", readObject);
+  const weights = data?.validation_weights ?? data?.member_seed_signatures;
+  return data !== undefined && (!Array.isArray(weights) || weights.length > 0);
+}
+
+function parseTxResponse(json: unknown): TxOutcome {
+  const answer = readObject(readObject(json, "tx answer").tx_response, "tx_response");
+  const logs = Array.isArray(answer.logs) ? answer.logs : [];
+  const events = [answer.events, ...logs.map((log) => (log as JsonObject | null)?.events)].flat();
+  const attributes = new Map<string, string>();
+  for (const event of events) {
+    const { type, attributes: list } = (event ?? {}) as { type?: unknown; attributes?: unknown };
+    if (!Array.isArray(list)) continue;
+    for (const { key, value } of list)
+      if (!attributes.has(`${type}.${key}`)) attributes.set(`${type}.${key}`, `${value}`);
+  }
+  return {
+    code: Number(optional(answer.code, "code", readAmount) ?? 0n),
+    log: optional(answer.raw_log, "raw_log", readText) ?? "",
+    attributes,
+  };
+}
+
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/** Throws `unreachable` whenever it is not known whether the node took the transaction. */
+async function post(url: string, body: string, { fetch, signal }: ReadNodeOptions): Promise<unknown> {
+  const deadline = AbortSignal.timeout(30_000);
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+      redirect: "manual",
+      signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+    });
+    const text = await readBoundedText(response.body, MAX_ANSWER_BYTES);
+    return parseForeignJson(text, SMALL_ANSWER_LIMITS);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ZephError("unreachable", { detail: `${new URL(url).host} did not say whether it took it`, cause });
+  }
+}
