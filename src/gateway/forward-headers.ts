@@ -1,11 +1,12 @@
 import { isZephErrorCode } from "../errors/catalogue.ts";
 import { requestIdOf } from "../protocol/request-id.ts";
 import { VERSION } from "../version.ts";
+import type { HeaderView } from "./gateway-request.ts";
 
 /** Of a caller's headers only these go on: the rest names the caller, or belongs to the connection or its key. */
 const SENT_ON = ["accept", "idempotency-key", "x-idempotency-key", "traceparent", "tracestate"] as const;
 
-export function requestHeaders(given: Headers): Record<string, string> {
+export function requestHeaders(given: HeaderView): Record<string, string> {
   const headers: Record<string, string> = { "content-type": "application/json", "user-agent": `zeph/${VERSION}` };
   for (const name of SENT_ON) {
     const value = given.get(name);

@@ -7,6 +7,7 @@ import { responseMemory } from "./dialects/response-memory.ts";
 import type { ResponsesOptions } from "./dialects/responses.ts";
 import { type EmbeddingCheck, embeddingCheck } from "./embedding-models.ts";
 import type { Exchange, ExchangeRecord } from "./exchange.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 import { type HostCheck, hostCheck } from "./guard/host-check.ts";
 import { type KeyCheck, keyCheck } from "./guard/key-check.ts";
 import { type OriginCheck, originCheck } from "./guard/origin-check.ts";
@@ -40,7 +41,7 @@ export interface GatewayState {
 export interface RouteContext {
   readonly state: GatewayState;
   readonly exchange: Exchange;
-  readonly request: Request;
+  readonly request: GatewayRequest;
 }
 
 const DEFAULT_HEARTBEAT_MS = 10_000;

@@ -3,6 +3,7 @@ import type { TransportEvent } from "../transport/events.ts";
 import { type Answer, isByteSource, toResponse } from "./answer.ts";
 import { toZephError } from "./error-answer.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 import { type GatewayState, gatewayState, type RouteContext } from "./gateway-state.ts";
 import type { LocalGatewayOptions } from "./local-gateway-options.ts";
 import { localKeyWeakness } from "./local-key.ts";
@@ -20,7 +21,7 @@ import { joinNames } from "./shown-names.ts";
 export interface LocalGateway {
   (request: Request): Promise<Response>;
   /** As the function itself, for a server that writes to a socket and has no use for a `Response`. */
-  answer(request: Request): Promise<Answer>;
+  answer(request: GatewayRequest): Promise<Answer>;
   /** Takes what the connection tells (`onEvent`) into the metrics. */
   observe(event: TransportEvent): void;
   /** Why the key must not be used where other computers can reach the endpoint; `undefined` when it is strong enough. */
@@ -48,7 +49,7 @@ export interface LocalGateway {
  */
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
-  const answer = (request: Request) => answerRequest(state, request);
+  const answer = (request: GatewayRequest) => answerRequest(state, request);
   const handler = async (request: Request) => toResponse(await answer(request), state.clock);
   Object.defineProperties(handler, {
     keyWeakness: { value: localKeyWeakness(options.key) },
@@ -64,7 +65,7 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   }) as LocalGateway;
 }
 
-async function answerRequest(state: GatewayState, request: Request): Promise<Answer> {
+async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
   const { pathname, host: urlHost } = new URL(request.url);
   const { method } = request;
   const route = findRoute(method, pathname);

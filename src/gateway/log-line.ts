@@ -1,3 +1,4 @@
+import type { Clock } from "../internal/clock.ts";
 import type { ExchangeRecord } from "./exchange.ts";
 import { joinNames } from "./shown-names.ts";
 
@@ -14,4 +15,45 @@ export function logLine(record: ExchangeRecord, nowMs: number): string {
     changed: changed.length === 0 ? undefined : joinNames(changed),
     ...usage,
   });
+}
+
+/** Lines are kept together for this long before they are written. */
+const GATHER_MS = 25;
+const MAX_GATHERED_CHARS = 64 * 1024;
+
+/** A place for lines that come by the thousand: one write for many, because each write waits for whoever reads it. */
+export interface GatheredLines {
+  /** The first line after a silence is written at once. */
+  add(line: string): void;
+  /** Writes what is still held. */
+  flush(): void;
+}
+
+export function gatheredLines(write: (text: string) => void, clock: Pick<Clock, "schedule">): GatheredLines {
+  let held = "";
+  let isGathering = false;
+  function flush(): void {
+    if (held === "") return;
+    const text = held;
+    held = "";
+    write(text);
+  }
+  function gather(): void {
+    isGathering = true;
+    clock.schedule(GATHER_MS, () => {
+      isGathering = held !== "";
+      flush();
+      if (isGathering) gather();
+    });
+  }
+  return {
+    add(line) {
+      held += `${line}\n`;
+      if (!isGathering) {
+        flush();
+        gather();
+      } else if (held.length > MAX_GATHERED_CHARS) flush();
+    },
+    flush,
+  };
 }

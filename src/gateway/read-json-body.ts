@@ -4,6 +4,7 @@ import { excessWords, type JsonExcess, type JsonLimits, jsonScanner } from "../i
 import { asObject } from "../protocol/json/measure-json.ts";
 import type { JsonObject } from "../protocol/json/read-value.ts";
 import { MAX_ENTRIES, tooMany } from "./clean-up/invalid.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 
 export { asObject, type JsonObject };
 
@@ -43,7 +44,7 @@ export async function takeTurns(text: string): Promise<void> {
 }
 
 /** Reads a JSON object. Throws `request_too_large`, `invalid_request`, and what `reserve` throws. */
-export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonBody> {
+export async function readJsonBody(request: GatewayRequest, limits: BodyLimits): Promise<JsonBody> {
   const text = decode(await readBytes(request, limits));
   await takeTurns(text);
   let value: unknown;
@@ -59,7 +60,7 @@ export async function readJsonBody(request: Request, limits: BodyLimits): Promis
   return { text, value: object };
 }
 
-async function readBytes(request: Request, { maxBytes, reserve }: BodyLimits): Promise<Uint8Array> {
+async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLimits): Promise<Uint8Array> {
   const scanner = jsonScanner(REQUEST_LIMITS);
   const announced = request.headers.get("content-length");
   if (announced !== null) {

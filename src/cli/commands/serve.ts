@@ -2,7 +2,7 @@ import { EXIT } from "../../errors/catalogue.ts";
 import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
 import { type Listening, type LocalGateway, listen } from "../../gateway/index.ts";
 import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
-import { logLine } from "../../gateway/log-line.ts";
+import { gatheredLines, logLine } from "../../gateway/log-line.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { openUpstream } from "../local-endpoint.ts";
 import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
@@ -24,6 +24,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const { setup, opened } = upstream;
   const { name, model } = opened.config;
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
+  const log = gatheredLines((text) => context.stderr.write(text), context.clock);
   const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
@@ -31,11 +32,11 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     onNotice(text) {
       if (flags.quiet === true) return;
       const time = new Date(context.clock.nowMs()).toISOString();
-      context.stderr.write(`${toSafeJson({ time, event: "notice", text })}\n`);
+      log.add(toSafeJson({ time, event: "notice", text }));
     },
     onRequest(record) {
       if (flags.quiet === true) return;
-      context.stderr.write(`${escapeUnseen(logLine(record, context.clock.nowMs()))}\n`);
+      log.add(escapeUnseen(logLine(record, context.clock.nowMs())));
     },
   });
   const { port, host: hostname } = choices;
@@ -56,7 +57,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     usesVault: setup.vaultBackend.backend === "age",
   });
   await untilInterrupted(context.signal);
-  await stop(context, gateway, listening);
+  await stop(context, gateway, listening).finally(() => log.flush());
   await upstream.flush();
   return EXIT.ok;
 };

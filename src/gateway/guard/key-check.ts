@@ -1,9 +1,10 @@
 import { timingSafeEqual } from "node:crypto";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { Secret } from "../../internal/secret.ts";
+import type { HeaderView } from "../gateway-request.ts";
 
 /** Throws `local_key_refused` unless the request carries the key. */
-export type KeyCheck = (headers: Headers) => void;
+export type KeyCheck = (headers: HeaderView) => void;
 
 /** @param key what callers must send, or `none` to let everybody in. Throws `usage` for an empty one. */
 export function keyCheck(key: Secret | string | "none"): KeyCheck {
@@ -19,7 +20,7 @@ export function keyCheck(key: Secret | string | "none"): KeyCheck {
 }
 
 /** OpenAI's clients send the one, Anthropic's the other, and some both. */
-function presentedKeys(headers: Headers): readonly string[] {
+function presentedKeys(headers: HeaderView): readonly string[] {
   const bearer = /^Bearer +(\S+)\s*$/i.exec(headers.get("authorization") ?? "")?.[1];
   return [bearer, headers.get("x-api-key")?.trim()].filter((key) => key !== undefined);
 }

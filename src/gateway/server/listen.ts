@@ -1,13 +1,13 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { getRequestListener, type HttpBindings } from "@hono/node-server";
-import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { type Clock, systemClock } from "../../internal/clock.ts";
 import { isLoopback } from "../../protocol/endpoint.ts";
+import type { Answer } from "../answer.ts";
 import type { LocalGateway } from "../local-gateway.ts";
 import { LOCAL_KEY_NAME } from "../local-key.ts";
 import { type IdleConnections, idleConnections } from "./idle-connections.ts";
+import { drainAfter, incomingRequest } from "./incoming-request.ts";
 import { writeAnswer } from "./write-answer.ts";
 
 export interface ListenOptions {
@@ -37,6 +37,7 @@ export interface Listening {
 }
 
 export const DEFAULT_PORT = 8424;
+const NO_ADDRESS: Answer = { status: 400, headers: {}, body: null };
 const DEFAULT_GRACE_MS = 30_000;
 
 /**
@@ -53,18 +54,17 @@ const DEFAULT_GRACE_MS = 30_000;
 export async function listen(gateway: LocalGateway, options: ListenOptions = {}): Promise<Listening> {
   const { port = DEFAULT_PORT, hostname = "127.0.0.1", clock = systemClock, stallMs = 120_000 } = options;
   refuseWeakKey(gateway, hostname);
-  const listener = getRequestListener(
-    async (request, bindings) => {
-      const { outgoing } = bindings as HttpBindings;
-      const answer = await gateway.answer(request);
-      if (gateway.draining) outgoing.shouldKeepAlive = false;
-      await writeAnswer(outgoing as ServerResponse, answer, { clock, stallMs });
-      return RESPONSE_ALREADY_SENT;
-    },
-    // Request and Response of the program around us stay its own.
-    { overrideGlobalObjects: false, hostname: "localhost" },
-  );
-  const server = createServer(serverOptions(options), (incoming, outgoing) => void listener(incoming, outgoing));
+  async function serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const request = incomingRequest(incoming, outgoing);
+    const answer = request === undefined ? NO_ADDRESS : await gateway.answer(request);
+    if (gateway.draining) outgoing.shouldKeepAlive = false;
+    drainAfter(incoming, outgoing, clock);
+    await writeAnswer(outgoing, answer, { clock, stallMs });
+  }
+  const server = createServer(serverOptions(options), (incoming, outgoing) => {
+    // What cannot be written (a header that no header can hold) is no reason to end the server.
+    serve(incoming, outgoing).catch(() => outgoing.destroy());
+  });
   const idle = idleConnections(server, options.maxConnections ?? 8192);
   await started(server, port, hostname);
   const address = server.address() as AddressInfo;

@@ -17,8 +17,36 @@ export function nullUnionsFor(model: string): PlacedLimits["nullUnions"] {
 export function fitToolParameters(parameters: unknown, nullUnions: PlacedLimits["nullUnions"]): FittedSchema {
   const schema = asObject(parameters);
   if (schema === undefined) return { schema: { type: "object", properties: {} }, dropped: [] };
+  const text = JSON.stringify(schema);
+  const known = verdicts[nullUnions].get(text);
+  if (known !== undefined) return known.isUnchanged ? { schema, dropped: [] } : known;
   const maxJsonDepth = NETWORK_LIMITS.maxJsonDepth - ABOVE_PARAMETERS;
-  return fitSchema(schema, { ...NETWORK_LIMITS.toolSchema, maxJsonDepth, nullUnions });
+  const fitted = fitSchema(schema, { ...NETWORK_LIMITS.toolSchema, maxJsonDepth, nullUnions });
+  remember(verdicts[nullUnions], text, fitted.schema === schema ? UNCHANGED : { ...fitted, isUnchanged: false });
+  return fitted;
+}
+
+/** What became of a schema; nothing of it may be changed in place. */
+interface Verdict extends FittedSchema {
+  readonly isUnchanged: boolean;
+}
+
+const UNCHANGED: Verdict = { isUnchanged: true, schema: {}, dropped: [] };
+const MAX_REMEMBERED = 512;
+const MAX_REMEMBERED_CHARS = 16_384;
+
+/** Agents send the same tools with every turn, and looking through a schema costs many times what finding it here does. */
+const verdicts: Readonly<Record<PlacedLimits["nullUnions"], Map<string, Verdict>>> = {
+  keep: new Map(),
+  avoid: new Map(),
+};
+
+function remember(known: Map<string, Verdict>, text: string, verdict: Verdict): void {
+  if (text.length > MAX_REMEMBERED_CHARS) return;
+  // The one that came in first goes; tools that are still in use come back with the next turn.
+  const [oldest] = known.keys();
+  if (known.size >= MAX_REMEMBERED && oldest !== undefined) known.delete(oldest);
+  known.set(text, verdict);
 }
 
 /** `response_format.json_schema.schema`, as the network takes it. */
