@@ -23,6 +23,12 @@ describe("the memory of speeds", () => {
     expect(await open().read()).toEqual({});
   });
 
+  it("keeps what several zephs note at the same moment", async () => {
+    const names = ["a", "b", "c", "d"];
+    await Promise.all(names.map((name) => open().note(name, 5)));
+    expect(Object.keys(await open().read()).sort()).toEqual(names);
+  });
+
   it.each(["{", "[]", "null", '{"a":{"answers":"x"},"b":null}'])("believes no damaged file: %s", async (text) => {
     await open().note("a", 1);
     await writeFile(open().path, text);

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { zephFolders } from "../config/paths.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { changingFile } from "../internal/lock-file.ts";
 import { readRegularText } from "../internal/regular-file.ts";
 import type { SetupWorld } from "./setup.ts";
 
@@ -27,6 +28,9 @@ export interface LatencyMemory {
   reset(): Promise<void>;
 }
 
+/** An answer waits for no longer. */
+const LOCK_WAIT_MS = 3_000;
+
 /** Part of the newest answer in the average. */
 const NEWEST = 0.3;
 
@@ -47,15 +51,18 @@ export function latencyMemory(
     path,
     read,
     async note(provider, elapsedMs) {
-      const known = await read();
-      const { answers = 0, averageMs = elapsedMs } = known[provider] ?? {};
-      const latency: Latency = {
-        answers: answers + 1,
-        averageMs: Math.round(averageMs + NEWEST * (elapsedMs - averageMs)),
-        lastAtMs: world.clock.nowMs(),
+      const add = async () => {
+        const known = await read();
+        const { answers = 0, averageMs = elapsedMs } = known[provider] ?? {};
+        const latency: Latency = {
+          answers: answers + 1,
+          averageMs: Math.round(averageMs + NEWEST * (elapsedMs - averageMs)),
+          lastAtMs: world.clock.nowMs(),
+        };
+        await writeFileAtomic(path, `${JSON.stringify({ ...known, [provider]: latency })}\n`);
       };
-      await writeFileAtomic(path, `${JSON.stringify({ ...known, [provider]: latency })}\n`).catch(() => {
-        // A full or read-only disk must not keep an answer from the user.
+      await changingFile(path, add, { waitMs: LOCK_WAIT_MS }).catch(() => {
+        // A full or read-only disk, or a busy one, must not keep an answer from the user.
       });
     },
     reset: () => rm(path, { force: true }),
