@@ -54,7 +54,7 @@ interface Peer {
 
 const DIFFS_PER_ORDER = 200;
 /** How long a host that failed is left alone. */
-export const HOST_REST_MS = 30_000;
+const HOST_REST_MS = 30_000;
 /** One that computes another state may have been mended meanwhile; its next word is compared as well. */
 const DISAGREEING_REST_MS = 300_000;
 /** The chain's word about keys that hosts let sign for them is asked again after this. */

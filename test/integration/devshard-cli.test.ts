@@ -94,7 +94,7 @@ describe("zeph devshard", () => {
     expect(asked.output).toContain("what is an escrow");
     expect((await zeph(["devshard", "status"])).output).toContain(model);
     const doctor = await zeph(["doctor", "--json"]);
-    const checks = doctor.json().data.checks as readonly { name: string; status: string }[];
+    const checks = doctor.json().checks as readonly { name: string; status: string }[];
     expect(checks.filter(({ name }) => name.startsWith("devshard.own.")).map(({ status }) => status)).toEqual([
       "ok",
       "ok",
