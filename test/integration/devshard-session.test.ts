@@ -71,7 +71,11 @@ describe("a devshard from opening to settlement", () => {
     await settleEscrow(world, settlement, session.journal);
     const payout = payoutOf(settlement, AMOUNT);
     const paid = network.payments.find((each) => each.escrowId === escrow.escrowId);
-    expect(paid).toMatchObject({ why: "settled", refund: payout.refund, perSlot: payout.perSlot.map((amount) => ({ amount })) });
+    expect(paid).toMatchObject({
+      why: "settled",
+      refund: payout.refund,
+      perSlot: payout.perSlot.map((amount) => ({ amount })),
+    });
     expect(session.ledger.hostStats.reduce((sum, { cost }) => sum + cost, 0n)).toBeGreaterThan(0n);
     expect(openEscrows(world.stateFolder)).toEqual([]);
     await session.journal.close();
