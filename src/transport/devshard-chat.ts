@@ -1,4 +1,5 @@
 import { ZephError } from "../errors/zeph-error.ts";
+import { untilAborted } from "../internal/abort.ts";
 import { parseForeignJson } from "../internal/scan-json.ts";
 import { canonicalJson, promptHash } from "../wire/devshard/canonical-json.ts";
 import { STATUS } from "../wire/devshard/ledger.ts";
@@ -37,19 +38,38 @@ export async function devshardChat(body: Uint8Array, options: DevshardChatOption
     signal?.throwIfAborted();
     const { id, payload } = session.takeInterrupted(request.promptHash) ?? (await session.start(request, model));
     const run = new InferenceRun(session, id, payload);
-    const first = await run.first();
+    const begun = run.first();
+    const first = await orLeave(begun, signal, () => run.leave(begun));
     if (first.kind === "data") {
-      return request.isStream ? streamed(run, first.data, request) : await whole(run, first.data, request);
+      if (request.isStream) return streamed(run, first.data, request);
+      return await orLeave(whole(run, first.data, request), signal, () => {});
     }
     session.inFlight.delete(id);
     session.rest(session.addressOfNonce(id));
     failures.push(`${session.addressOfNonce(id)}: ${first.reason}`);
   }
   void session.persistPending().catch(() => undefined);
+  if (failures.every((failure) => /timestamp drift/.test(failure))) {
+    throw new ZephError("clock_skew", { detail: failures.join("; ") });
+  }
   throw new ZephError("executor_failed", {
     detail: failures.join("; "),
     hint: "Nothing was paid but the fee of the orders. Try again; `zeph devshard status` shows the hosts.",
   });
+}
+
+/** Waits no longer than the caller does; what was ordered goes on by itself. */
+async function orLeave<T>(work: Promise<T>, signal: AbortSignal | undefined, leave: () => void): Promise<T> {
+  if (signal === undefined) return work;
+  try {
+    return await untilAborted(work, signal);
+  } catch (error) {
+    if (signal.aborted) {
+      work.catch(() => undefined);
+      leave();
+    }
+    throw error;
+  }
 }
 
 interface ChatRequest extends InferenceRequest {
@@ -120,7 +140,7 @@ class InferenceRun {
   /** The first piece of the answer, or why there will be none from this host. */
   async first(): Promise<First> {
     for (;;) {
-      const end = await this.#until("data");
+      const end = await this.#until();
       if (end.kind === "data") return end;
       if (this.#isOver()) return { kind: "failed", reason: "the answer was lost with the connection" };
       if (end.kind === "executing" && this.#polls < MAX_POLLS) {
@@ -135,7 +155,7 @@ class InferenceRun {
 
   /** The next piece; `done` at the end, `cut` when the connection broke in the middle. */
   async next(): Promise<First | { readonly kind: "done" | "cut" }> {
-    const end = await this.#until("data");
+    const end = await this.#until();
     if (end.kind === "data") return end;
     return { kind: end.kind === "done" ? "done" : "cut" };
   }
@@ -146,7 +166,7 @@ class InferenceRun {
       this.#reposts += 1;
       const pieces: string[] = [];
       for (;;) {
-        const end = await this.#until("data");
+        const end = await this.#until();
         if (end.kind === "data") pieces.push(end.data);
         else if (end.kind === "done" && pieces.length > 0) return pieces;
         else if (end.kind === "executing" && this.#polls < MAX_POLLS) {
@@ -159,9 +179,20 @@ class InferenceRun {
     return undefined;
   }
 
+  /** Nobody waits for the answer any more: it is heard to its end, and kept for whoever asks the same again. */
+  leave(begun: Promise<First>): void {
+    const hear = async () => {
+      if ((await begun).kind === "failed") return void this.#session.inFlight.delete(this.id);
+      for (let end = await this.#until(); end.kind === "data"; end = await this.#until());
+      this.#session.keepInterrupted(this.id, this.#payload);
+    };
+    // What goes wrong now is found by the next order.
+    hear().catch(() => this.#session.inFlight.delete(this.id));
+  }
+
   /** Reads on until the host has said everything: what it wants ordered comes last. */
   async drain(): Promise<void> {
-    for (let end = await this.#until("data"); end.kind === "data"; end = await this.#until("data"));
+    for (let end = await this.#until(); end.kind === "data"; end = await this.#until());
     await this.finish();
   }
 
@@ -177,9 +208,7 @@ class InferenceRun {
     return status === undefined || status >= STATUS.finished;
   }
 
-  async #until(
-    _wanted: "data",
-  ): Promise<
+  async #until(): Promise<
     (First & { kind: "data" }) | { readonly kind: "done" | "executing" | "failed" | "refused"; readonly reason: string }
   > {
     this.#parts ??= this.#session.deliver(this.id, this.#payload);

@@ -166,7 +166,6 @@ class SessionPool {
     if (this.#watched.has(session)) return;
     this.#watched.add(session);
     const { clock } = this.#world;
-    clock.schedule(KEEP_ANSWERS_MS, () => session.releaseAnswers());
     const later = () => {
       clock.schedule(UPKEEP_MS, () => {
         void upkeep(session)
@@ -221,6 +220,7 @@ class SessionPool {
 }
 
 async function upkeep(session: DevshardSession): Promise<void> {
+  session.releaseAnswers(KEEP_ANSWERS_MS);
   if (session.ledger.phase !== PHASE.active || session.inFlight.size > 0) return;
   if (session.ledger.live.length === 0) return;
   await session.pollMempools();

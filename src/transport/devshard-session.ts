@@ -3,10 +3,12 @@ import { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { ChainClient, DevshardParams } from "../network/chain.ts";
 import { composeDiff, composingOrder, signDiff } from "../wire/devshard/compose.ts";
+import { mismatchedRoots } from "../wire/devshard/host-answers.ts";
 import { Ledger, PHASE, STATUS, stateSignatureContent } from "../wire/devshard/ledger.ts";
 import { type DevshardTx, type DiffJson, devshardTx, fromDiffJson } from "../wire/devshard/messages.ts";
 import { mismatchCause } from "../wire/devshard/mismatch.ts";
 import { DevshardRefusal } from "../wire/devshard/refusals.ts";
+import { isFromHosts, isOver, mayHoldLater } from "../wire/devshard/relay.ts";
 import { checkNonceBudget, lastActiveNonce, quorum, slotOfNonce } from "../wire/devshard/rules.ts";
 import { type DevshardSigner, recoverAddress } from "../wire/devshard/signing.ts";
 import { replayDiff } from "../wire/devshard/strict.ts";
@@ -54,7 +56,7 @@ interface Peer {
 
 const DIFFS_PER_ORDER = 200;
 /** How long a host that failed is left alone. */
-export const HOST_REST_MS = 30_000;
+const HOST_REST_MS = 30_000;
 /** One that computes another state may have been mended meanwhile; its next word is compared as well. */
 const DISAGREEING_REST_MS = 300_000;
 /** The chain's word about keys that hosts let sign for them is asked again after this. */
@@ -263,7 +265,7 @@ export class DevshardSession {
   take(txs: readonly DevshardTx[]): void {
     for (const tx of txs) {
       const key = Buffer.from(tx.bytes).toString("base64");
-      if (!FROM_HOSTS.has(tx.kind) || this.#relayed.has(key) || isOver(this.ledger, tx)) continue;
+      if (!isFromHosts(tx) || this.#relayed.has(key) || isOver(this.ledger, tx)) continue;
       this.journal.pending.set(key, tx);
       this.#unsaved.add(key);
     }
@@ -293,16 +295,21 @@ export class DevshardSession {
       }
       const kept = await this.journal.payload(id);
       if (kept === undefined || this.inFlight.has(id) || isAlive(kept.owner)) continue;
-      this.#interrupted.set(id, kept.payload);
-      this.inFlight.add(id);
+      this.keepInterrupted(id, kept.payload);
     }
     return this.#interrupted.size;
   }
-  readonly #interrupted = new Map<number, InferencePayload>();
+  readonly #interrupted = new Map<number, { readonly payload: InferencePayload; readonly sinceMs: number }>();
+
+  /** Keeps an answer that nobody waits for from being ordered as finished, see {@link findInterrupted}. */
+  keepInterrupted(id: number, payload: InferencePayload): void {
+    this.#interrupted.set(id, { payload, sinceMs: this.options.clock.nowMs() });
+    this.inFlight.add(id);
+  }
 
   /** The interrupted inference of the same prompt, to be carried on instead of a new one. */
   takeInterrupted(promptHash: Uint8Array): { readonly id: number; readonly payload: InferencePayload } | undefined {
-    for (const [id, payload] of this.#interrupted) {
+    for (const [id, { payload }] of this.#interrupted) {
       const record = this.ledger.inference(BigInt(id));
       if (record === undefined || Buffer.compare(record.promptHash, promptHash) !== 0) continue;
       this.#interrupted.delete(id);
@@ -311,10 +318,14 @@ export class DevshardSession {
     return undefined;
   }
 
-  /** From now on interrupted answers are ordered as finished, whoever missed them. */
-  releaseAnswers(): void {
-    for (const id of this.#interrupted.keys()) this.inFlight.delete(id);
-    this.#interrupted.clear();
+  /** From now on interrupted answers are ordered as finished, whoever missed them; only those that are so old where said. */
+  releaseAnswers(olderThanMs = 0): void {
+    const beforeMs = this.options.clock.nowMs() - olderThanMs;
+    for (const [id, { sinceMs }] of this.#interrupted) {
+      if (sinceMs > beforeMs) continue;
+      this.#interrupted.delete(id);
+      this.inFlight.delete(id);
+    }
   }
 
   /** Leaves a host alone for a while. */
@@ -591,7 +602,7 @@ export class DevshardSession {
 
   /** The diff is tried under other settings; that costs a replay, and happens once in the life of a session. */
   async #causeAt(nonce: number, text: string): Promise<string | undefined> {
-    const computed = /computed ([0-9a-f]{64})/.exec(text)?.[1];
+    const computed = mismatchedRoots(text)?.computed;
     if (computed === undefined || nonce < 1 || nonce > this.ledger.nonce) return undefined;
     const ledger = new Ledger(this.ledger.config);
     let last: DiffJson | undefined;
@@ -615,5 +626,3 @@ function isAlive(owner: number): boolean {
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
-
-const FROM_HOSTS: ReadonlySet<DevshardTx["kind"]> = new Set(["confirm", "finish", "validation", "vote", "reveal_seed"]);
