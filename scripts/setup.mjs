@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const isWindows = process.platform === "win32";
-const npm = (...args) => spawnSync("npm", args, { cwd: root, encoding: "utf8", shell: isWindows });
+const npm = (...args) => spawnSync("npm", args, { cwd: root, encoding: "utf8", shell: isWindows, timeout: 300_000 });
 
 const installed = npm("install", "-g", ".", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error");
 if (installed.status !== 0) {

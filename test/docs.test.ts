@@ -77,6 +77,8 @@ describe("commands and flags in the documents", () => {
     let command = program;
     let isNaming = true;
     for (const [index, word] of words.entries()) {
+      // What stands behind it is for another program.
+      if (word === "--") break;
       const flag = word.split("=")[0] ?? word;
       if (word.startsWith("-") && word !== "-") {
         if (!flagsOf(command).includes(flag)) return `no flag ${flag} in: zeph ${words.join(" ")}`;

@@ -127,7 +127,7 @@ function toMessages(message: LanguageModelV3Message): readonly Readonly<Record<s
     case "system":
       return [{ role: "system", content: message.content }];
     case "user":
-      return [{ role: "user", content: textOf(message.content) }];
+      return [{ role: "user", content: userContent(message.content) }];
     case "assistant": {
       const calls = message.content.flatMap((part) =>
         part.type === "tool-call"
@@ -152,7 +152,23 @@ function toMessages(message: LanguageModelV3Message): readonly Readonly<Record<s
   }
 }
 
-/** The chat of the command line sends words only. */
+type UserPart = Extract<LanguageModelV3Message, { role: "user" }>["content"][number];
+
+/** Words alone as a text, which every model server takes; with images as a list of parts. */
+function userContent(content: readonly UserPart[]): string | readonly object[] {
+  if (content.every(({ type }) => type === "text")) return textOf(content);
+  return content.map((part) =>
+    part.type === "text" ? { type: "text", text: part.text } : { type: "image_url", image_url: { url: urlOf(part) } },
+  );
+}
+
+function urlOf({ mediaType, data }: Extract<UserPart, { type: "file" }>): string {
+  if (!mediaType.startsWith("image/"))
+    throw new ZephError("unsupported_capability", { detail: `files of ${mediaType}` });
+  if (data instanceof URL) return data.href;
+  return `data:${mediaType};base64,${typeof data === "string" ? data : Buffer.from(data).toString("base64")}`;
+}
+
 function textOf(content: readonly { readonly type: string }[]): string {
   return content.map((part) => ("text" in part && part.type === "text" ? String(part.text) : "")).join("");
 }

@@ -17,6 +17,8 @@ export interface ChatModelListing extends Partial<Pricing> {
   readonly pricePerTokenNgonka?: bigint;
   readonly contextLengthTokens?: number;
   readonly tools?: boolean;
+  /** Does it take images? */
+  readonly images?: boolean | undefined;
   readonly parameters?: readonly string[];
 }
 

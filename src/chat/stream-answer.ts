@@ -9,7 +9,7 @@ import type {
   LanguageModelV3Usage,
   SharedV3Warning,
 } from "@ai-sdk/provider";
-import type { ModelMessage, ToolSet } from "ai";
+import type { ModelMessage, ToolSet, UserContent } from "ai";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { ConversationEvent } from "./conversation-event.ts";
 
@@ -208,9 +208,17 @@ function parsed(input: string): unknown {
 /** What was said before, in the form of the specification: words, and what tools were asked and gave. */
 function toPrompt(messages: readonly ModelMessage[]): LanguageModelV3Message[] {
   return messages.map((message) => {
+    if (message.role === "user" && typeof message.content !== "string") {
+      return { role: "user", content: message.content.map(toUserPart) } as LanguageModelV3Message;
+    }
     if (typeof message.content !== "string" || message.role === "system") return message as LanguageModelV3Message;
     return { role: message.role, content: [{ type: "text", text: message.content }] } as LanguageModelV3Message;
   });
+}
+
+/** An image is a file with the media type of one, as models know it. */
+function toUserPart(part: Exclude<UserContent, string>[number]): unknown {
+  return part.type === "image" ? { type: "file", mediaType: part.mediaType ?? "image/*", data: part.image } : part;
 }
 
 function describeWarning(warning: SharedV3Warning): string {

@@ -181,6 +181,7 @@ function toListing(model: Model): ChatModelListing {
   const { id, contextLengthTokens, promptUsdPer1M, completionUsdPer1M, pricePerTokenNgonka, tools, parameters } = model;
   return {
     id,
+    images: model.images,
     ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
     ...(promptUsdPer1M === undefined ? {} : { promptUsdPer1M }),
     ...(completionUsdPer1M === undefined ? {} : { completionUsdPer1M }),

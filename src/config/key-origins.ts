@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { posix, win32 } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { changingFile } from "../internal/lock-file.ts";
 import type { Secret } from "../internal/secret.ts";
 import { isTable } from "./layer.ts";
 import { type PathContext, zephFolders } from "./paths.ts";
@@ -41,19 +42,19 @@ export async function bindKey(
   context: PathContext,
   { name, secret, origins }: { readonly name: string; readonly secret: Secret; readonly origins: readonly string[] },
 ): Promise<void> {
-  const before = await readBindings(context);
-  const others = before.filter((each) => !isFor(each, name, secret));
-  // Earlier keys of the name may come back with a backup of the vault; a few are enough.
-  const earlier = others.filter((each) => each.name === name).slice(0, -4);
-  const kept = others.filter((each) => !earlier.includes(each));
-  await writeBindings(context, [...kept, { name, fingerprint: fingerprintOf(name, secret), origins }]);
+  await changeBindings(context, (before) => {
+    const others = before.filter((each) => !isFor(each, name, secret));
+    // Earlier keys of the name may come back with a backup of the vault; a few are enough.
+    const earlier = others.filter((each) => each.name === name).slice(0, -4);
+    const kept = others.filter((each) => !earlier.includes(each));
+    return [...kept, { name, fingerprint: fingerprintOf(name, secret), origins }];
+  });
 }
 
 /** Forgets all keys of a name, for one that was removed. Throws `file_unwritable`. */
 export async function unbindKey(context: PathContext, name: string): Promise<void> {
-  const before = await readBindings(context);
-  const kept = before.filter((each) => each.name !== name);
-  if (kept.length < before.length) await writeBindings(context, kept);
+  if ((await readBindings(context)).every((each) => each.name !== name)) return;
+  await changeBindings(context, (before) => before.filter((each) => each.name !== name));
 }
 
 /**
@@ -100,6 +101,13 @@ async function readBindings(context: PathContext): Promise<readonly Binding[]> {
   }
 }
 
-async function writeBindings(context: PathContext, keys: readonly Binding[]): Promise<void> {
-  await writeFileAtomic(pathOf(context), `${JSON.stringify({ version: 1, keys }, undefined, 2)}\n`);
+async function changeBindings(
+  context: PathContext,
+  change: (before: readonly Binding[]) => readonly Binding[],
+): Promise<void> {
+  await changingFile(pathOf(context), async (lock) => {
+    const keys = change(await readBindings(context));
+    await lock.assertHeld();
+    await writeFileAtomic(pathOf(context), `${JSON.stringify({ version: 1, keys }, undefined, 2)}\n`);
+  });
 }

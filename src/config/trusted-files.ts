@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { posix, win32 } from "node:path";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
+import { changingFile } from "../internal/lock-file.ts";
 import { isTable } from "./layer.ts";
 import { type PathContext, zephFolders } from "./paths.ts";
 import type { ReadTextFile } from "./read-text-file.ts";
@@ -53,11 +54,15 @@ export async function rememberTrust(
   { path, text }: { readonly path: string; readonly text?: string },
   decision: "trusted" | "refused" | undefined,
 ): Promise<void> {
-  const others = (await readTrust(context, readFile)).filter((entry) => entry.path !== path);
-  const entries =
-    decision === undefined || text === undefined ? others : [...others, { path, sha256: hashOf(text), decision }];
-  const files = Object.fromEntries(entries.map(({ path: name, ...entry }) => [name, entry]));
-  await writeFileAtomic(trustedFilesPath(context), `${JSON.stringify({ version: 1, files }, undefined, 2)}\n`);
+  const list = trustedFilesPath(context);
+  await changingFile(list, async (lock) => {
+    const others = (await readTrust(context, readFile)).filter((entry) => entry.path !== path);
+    const entries =
+      decision === undefined || text === undefined ? others : [...others, { path, sha256: hashOf(text), decision }];
+    const files = Object.fromEntries(entries.map(({ path: name, ...entry }) => [name, entry]));
+    await lock.assertHeld();
+    await writeFileAtomic(list, `${JSON.stringify({ version: 1, files }, undefined, 2)}\n`);
+  });
 }
 
 function hashOf(text: string): string {

@@ -1,8 +1,7 @@
 import { upsertProvider } from "../config/edit.ts";
 import type { Origin } from "../config/origin.ts";
 import type { ProviderConfig } from "../config/provider.ts";
-import { readTextFile } from "../config/read-text-file.ts";
-import { writeConfig } from "../config/write.ts";
+import { changeConfig } from "../config/write.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { Fix } from "./check.ts";
@@ -30,10 +29,11 @@ export function changeField(
   const fix: Fix = {
     question: `set ${field} of ${config.name} to ${value}`,
     async apply() {
-      const previous = await readTextFile(path);
-      if (previous === undefined) throw new ZephError("config_not_found", { detail: path });
-      const text = upsertProvider(previous, { type: config.type, name: config.name, [field]: value });
-      await writeConfig(path, text, { previous, clock: world.clock });
+      const change = (previous: string | undefined) => {
+        if (previous === undefined) throw new ZephError("config_not_found", { detail: path });
+        return upsertProvider(previous, { type: config.type, name: config.name, [field]: value });
+      };
+      await changeConfig(path, change, world);
       return `${path}: ${field} of ${config.name} is ${value} now.`;
     },
   };

@@ -2,7 +2,7 @@ import { unlink } from "node:fs/promises";
 import type { LoadedConfig } from "../config/load.ts";
 import { describeOrigin } from "../config/origin.ts";
 import { readTextFile } from "../config/read-text-file.ts";
-import { writeConfig } from "../config/write.ts";
+import { changeConfig } from "../config/write.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Secret } from "../internal/secret.ts";
@@ -36,19 +36,21 @@ export interface AppliedInit extends InitPlan {
  */
 export async function applyInit(answers: InitAnswers, options: ApplyOptions): Promise<AppliedInit> {
   const { world, facts } = options;
+  const planFrom = (configText: string | undefined) =>
+    planInit(answers, { ...facts, configText: facts.startsAfresh ? undefined : configText });
   // Read anew: the questions may have taken minutes, and somebody may have an editor open.
   const before = await readTextFile(facts.configPath);
-  const plan = planInit(answers, { ...facts, configText: facts.startsAfresh ? undefined : before });
-  const unchanged = before === plan.configText;
-  const written = unchanged
-    ? undefined
-    : await writeConfig(plan.configPath, plan.configText, { previous: before, clock: world.clock });
+  const plan = planFrom(before);
+  const written =
+    before === plan.configText
+      ? undefined
+      : await changeConfig(plan.configPath, (now) => planFrom(now).configText, world);
   try {
     const loaded = await verifySetup(plan.providerName, options);
     return { ...plan, backupPath: written?.backupPath, overruled: overruledAnswers(answers, plan, loaded) };
   } catch (error) {
     // The file itself, where the path is a link to it.
-    await putBack(written?.path ?? plan.configPath, before, written?.backupPath);
+    if (written !== undefined) await putBack(written.path, written.previous, written.backupPath);
     throw error;
   }
 }

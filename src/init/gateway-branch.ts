@@ -11,6 +11,7 @@ import { chooseModel } from "./choose-model.ts";
 import { confirmDefault } from "./confirm-default.ts";
 import { accessTo, askBaseURL, chooseAccess, type GatewayAccess, type GatewayChoice } from "./gateway-access.ts";
 import { obtainKey } from "./gateway-key.ts";
+import { mayFollow } from "./given-key.ts";
 import type { InitSession } from "./init-session.ts";
 import { judgeKey } from "./judge-key.ts";
 import type { KeyOutcome } from "./key-outcome.ts";
@@ -36,11 +37,11 @@ export async function gatewayBranch(
       mode = "anew";
       continue;
     }
-    pasted = outcome.key;
     access =
       outcome.kind === "other-broker"
         ? await accessTo(session, outcome.broker)
         : await correctAddress(session, access, outcome.error);
+    pasted = (await mayFollow(session, outcome.key, access)) ? outcome.key : undefined;
   }
 }
 

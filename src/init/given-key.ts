@@ -94,7 +94,30 @@ export async function existingKey(session: InitSession, access: GatewayAccess): 
       })),
     ],
   });
-  return chosen === ANOTHER ? undefined : judgedKey(chosen, access, session);
+  if (chosen === ANOTHER) return undefined;
+  const refusal = foreign.find(({ secret }) => secret === chosen)?.refusal;
+  if (refusal !== undefined && !(await session.ask.confirm(sendElsewhere(refusal.detail ?? refusal.message)))) {
+    return undefined;
+  }
+  return judgedKey(chosen, access, session);
+}
+
+/** Names both addresses; who presses Enter without reading has said no. */
+function sendElsewhere(fact: string): { readonly message: string; readonly initial: boolean } {
+  return { message: `${fact}. Send it there from now on, and nowhere else?`, initial: false };
+}
+
+/**
+ * May a key that was tried at one address be tried at another that was typed in its place? One that was just pasted may; a
+ * stored one is for where it was stored for, unless its owner says otherwise.
+ */
+export async function mayFollow(session: InitSession, key: Secret, access: GatewayAccess): Promise<boolean> {
+  const stored = await session.secrets.find(access.keyNames);
+  const same = stored.find(({ secret }) => judgedKey(secret, access, session).reveal() === key.reveal());
+  const refusal = same === undefined ? undefined : await refusalOf(session.world, access, same);
+  if (refusal === undefined) return true;
+  if (session.ask === undefined) throw refusal;
+  return session.ask.confirm(sendElsewhere(refusal.detail ?? refusal.message));
 }
 
 function labelOf(source: FoundSecret["source"]): string {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { lstat, readlink, rename, rmdir, unlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readlink, rename, rmdir, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
-import type { ZephError } from "../errors/zeph-error.ts";
-import { placeNew, siblings, unwritable, writeTemporary } from "./atomic-file.ts";
-import type { Clock } from "./clock.ts";
+import { ZephError } from "../errors/zeph-error.ts";
+import { followLinks, placeNew, siblings, unwritable, writeTemporary } from "./atomic-file.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { fileErrorCode, readRegularFile } from "./regular-file.ts";
 
 export interface LockFileOptions {
@@ -49,6 +49,35 @@ export async function withLockFile<T>(
     });
   } finally {
     if ((await lookAt(path))?.id === attempt.owner.ticket) await unlink(path);
+  }
+}
+
+/**
+ * Runs `work` while nobody else changes the file at `path` (the lock lies beside it), so that what two processes change
+ * at the same moment is both kept: read, change and write inside. Makes the folder. Throws `file_unwritable`, also when
+ * the wait was in vain.
+ *
+ * @param options.waitMs as of {@link withLockFile}
+ */
+export async function changingFile<T>(
+  path: string,
+  work: (lock: HeldLock) => Promise<T>,
+  { clock = systemClock, ...options }: { readonly clock?: Clock | undefined; readonly waitMs?: number } = {},
+): Promise<T> {
+  const file = await ownPlace(path);
+  const busy = (detail: string) => new ZephError("file_unwritable", { detail, hint: CHANGING_HINT });
+  return withLockFile(`${file}.lock`, { clock, busy, ...options }, work);
+}
+
+const CHANGING_HINT = "Another zeph is changing the same file. Try again.";
+
+/** Of a link the file it leads to: whatever link a process came by, there is one lock. */
+async function ownPlace(path: string): Promise<string> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    return await followLinks(path);
+  } catch (error) {
+    throw unwritable(path, error);
   }
 }
 

@@ -79,7 +79,7 @@ describe("a file", () => {
   it("is added to, and made for its owner alone", async () => {
     const path = join(folder, "x");
     expect(await appendRegularFile(path, "one\n")).toBe(4);
-    expect(appendRegularFileSync(path, "two\n")).toBe(8);
+    expect(appendRegularFileSync(path, "two\n").sizeBytes).toBe(8);
     expect(await readFile(path, "utf8")).toBe("one\ntwo\n");
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     await expect(appendRegularFile(join(folder, "no", "x"), "")).rejects.toThrow(UnusableFile);

@@ -133,8 +133,11 @@ export async function appendRegularFile(path: string, text: string): Promise<num
   }
 }
 
-/** As {@link appendRegularFile}, at once. */
-export function appendRegularFileSync(path: string, text: string): number {
+/** As {@link appendRegularFile}, at once; also tells which file it was, for its name may have gone to another. */
+export function appendRegularFileSync(
+  path: string,
+  text: string,
+): { readonly sizeBytes: number; readonly inode: number } {
   try {
     const there = statSync(path, { throwIfNoEntry: false });
     if (there !== undefined) regular(path, there);
@@ -142,7 +145,8 @@ export function appendRegularFileSync(path: string, text: string): number {
     try {
       regular(path, fstatSync(file));
       writeSync(file, text);
-      return fstatSync(file).size;
+      const { size, ino } = fstatSync(file);
+      return { sizeBytes: size, inode: ino };
     } finally {
       closeSync(file);
     }

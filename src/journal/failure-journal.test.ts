@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, stat } from "node:fs/promises";
+import { appendFile, mkdtemp, readdir, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -50,6 +50,16 @@ describe("the journal of failures", () => {
       attempts: [{ endpoint: "gonkagate", status: 429, elapsedMs: 31 }],
     });
     expect(await readFile(path, "utf8")).not.toContain("0123456789abcdef");
+  });
+
+  it("is shortened when it is long, and leaves nothing beside it", async () => {
+    for (let round = 0; round < 3; round += 1) journal.record(failure(), CONTEXT);
+    await appendFile(path, `${"x".repeat(300_000)}\n`);
+    const before = journal.entries().length;
+    journal.record(failure("unreachable"), CONTEXT);
+    expect((await stat(path)).size).toBeLessThan(300_000);
+    expect(journal.entries().length).toBe(before + 1);
+    expect(await readdir(join(path, ".."))).toEqual(["failures.jsonl"]);
   });
 
   it("can be read by its owner alone", async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ZephError } from "../errors/zeph-error.ts";
 import type { Clock } from "../internal/clock.ts";
@@ -31,20 +31,18 @@ const MAX_READ_BYTES = 4 * MAX_BYTES;
 
 /** A small file that only its owner can read (0600), one JSON object per line, bounded. */
 export function failureJournal({ path, clock, random }: FailureJournalOptions): FailureJournal {
-  function entries(): readonly FailureEntry[] {
-    return readText(path)
-      .split("\n")
-      .flatMap((line) => parseFailureEntry(line) ?? [])
-      .slice(-MAX_ENTRIES);
-  }
   return {
-    entries,
+    entries: () => newestEntries(readText(path)),
     record(error, context) {
       const entry = toFailureEntry(error, context, { id: newId(random), atMs: clock.nowMs() });
       try {
         mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-        const sizeBytes = appendRegularFileSync(path, `${JSON.stringify(entry)}\n`);
-        if (sizeBytes > MAX_BYTES) replace(path, toText(entries()), newId(random));
+        const line = `${JSON.stringify(entry)}\n`;
+        let written = appendRegularFileSync(path, line);
+        // Another process put a shorter journal in its place just then, and may not have seen this line.
+        if (statSync(path, { throwIfNoEntry: false })?.ino !== written.inode)
+          written = appendRegularFileSync(path, line);
+        if (written.sizeBytes > MAX_BYTES) shorten(path, clock.nowMs());
       } catch {
         // The journal is a convenience; the error itself is on its way to the user.
       }
@@ -61,16 +59,46 @@ function readText(path: string): string {
   }
 }
 
-function replace(path: string, text: string, mark: string): void {
-  const temporary = `${path}.${mark}.tmp`;
+/** The last of them, each once: a line may have been written twice so as not to be lost. */
+function newestEntries(text: string): readonly FailureEntry[] {
+  const entries = [...new Set(text.split("\n"))].flatMap((line) => parseFailureEntry(line) ?? []);
+  return entries.slice(-MAX_ENTRIES);
+}
+
+/**
+ * Drops old entries. Others may append at the same moment and wait for nobody: what came to the old file after it was read
+ * is added to the new one, and who finds that a new one has come adds again. The new file's first name is the lock: only
+ * one process shortens.
+ */
+function shorten(path: string, nowMs: number): void {
+  const temporary = `${path}.new`;
+  const left = statSync(temporary, { throwIfNoEntry: false });
+  if (left !== undefined && Math.abs(nowMs - left.mtimeMs) > LEFT_BEHIND_AFTER_MS) rmSync(temporary, { force: true });
+  const file = openSync(temporary, "wx", 0o600);
+  let old: number | undefined;
   try {
-    writeFileSync(temporary, text, { mode: 0o600, flag: "wx" });
+    old = openSync(path, "r");
+    const { size } = fstatSync(old);
+    writeSync(file, toText(newestEntries(size > MAX_READ_BYTES ? "" : readRange(old, 0, size))));
     renameSync(temporary, path);
+    const late = Math.min(fstatSync(old).size - size, MAX_READ_BYTES);
+    if (late > 0) appendRegularFileSync(path, readRange(old, size, late));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
+  } finally {
+    closeSync(file);
+    if (old !== undefined) closeSync(old);
   }
 }
+
+function readRange(file: number, from: number, length: number): string {
+  const buffer = Buffer.alloc(length);
+  return buffer.toString("utf8", 0, readSync(file, buffer, 0, length, from));
+}
+
+/** Shortening takes no time. */
+const LEFT_BEHIND_AFTER_MS = 60_000;
 
 function toText(entries: readonly FailureEntry[]): string {
   return entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");

@@ -65,9 +65,24 @@ describe("zeph ask", () => {
     expect(await exitCode).toBe(0);
     const content = model.doStreamCalls[0]?.prompt[0]?.content;
     expect(content).toMatchObject([
-      { type: "file", mediaType: "image/png" },
+      { type: "file", mediaType: "image/png", data: "iVBORw0KGgo=" },
       { type: "text", text: "look\n\nnote.txt:\n\n```\nfrom a file\n```" },
     ]);
+  });
+
+  it("sends no image to a model that is listed as one without", async () => {
+    await writeFile(join(folder, "shot.png"), Buffer.from("89504e470d0a1a0a", "hex"));
+    const models = [
+      { id: "owner/model-a", images: false },
+      { id: "owner/seeing", images: true },
+    ];
+    const { exitCode, model } = await ask({ flags: { prompt: ["look"], attach: ["shot.png"] }, session: { models } });
+    await expect(exitCode).rejects.toMatchObject({
+      code: "unsupported_capability",
+      detail: "testbroker lists owner/model-a as a model that takes no images; nothing was sent",
+      hint: "These take them: owner/seeing. Choose one with -m.",
+    });
+    expect(model.doStreamCalls).toEqual([]);
   });
 
   it("ends the answer in exactly one line feed, whatever the model sends", async () => {

@@ -56,6 +56,7 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const settings = conversationSettings(flags);
   const question = await readWholeQuestion(context, flags);
   const { session, kept } = await openChat(context, flags, dependencies);
+  if (question.images.length > 0) await requireImages(session, context.signal);
   const budget = dailyBudget(context, dependencies);
   const conversation = startConversation({
     session,
@@ -113,6 +114,18 @@ export async function openChat(
     show(context.stderr, `${toTerminalLine(words)}\n`);
     return { kept, session };
   }
+}
+
+/** Where the live list says that the model takes no images, nothing is sent. A list that does not tell keeps nothing back. */
+async function requireImages(session: ChatSession, signal: AbortSignal): Promise<void> {
+  const { providerName, modelId } = session;
+  const models = await session.listModels(signal).catch(() => []);
+  if (models.find(({ id }) => id === modelId)?.images !== false) return;
+  const others = models.filter(({ images }) => images === true).map(({ id }) => toTerminalLine(id));
+  throw new ZephError("unsupported_capability", {
+    detail: `${providerName} lists ${modelId} as a model that takes no images; nothing was sent`,
+    ...(others.length === 0 ? {} : { hint: `These take them: ${others.slice(0, 5).join(", ")}. Choose one with -m.` }),
+  });
 }
 
 function excluded(one: string, other: string): ZephError {

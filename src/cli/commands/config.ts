@@ -8,7 +8,7 @@ import { describeOrigin } from "../../config/origin.ts";
 import { readTextFile } from "../../config/read-text-file.ts";
 import { renderValue } from "../../config/render-toml.ts";
 import type { Setting } from "../../config/settings.ts";
-import { writeConfig } from "../../config/write.ts";
+import { changeConfig } from "../../config/write.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
 import type { CliContext, RunCommand } from "../context.ts";
 import { lookUpModel } from "../look-up-model.ts";
@@ -101,12 +101,14 @@ export const runConfigSet: RunCommand<ConfigSetFlags> = async (context, { key, v
   if ([key, value, provider ?? ""].some((text) => containsKey(text, brokers) || looksLikeToken(text))) {
     throw new ZephError("secret_on_command_line", { detail: "what is given to config set looks like a key" });
   }
-  const previous = files.found.find(({ path }) => path === files.writePath)?.text;
-  if (previous === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
+  if (!files.found.some(({ path }) => path === files.writePath)) {
+    throw new ZephError("config_not_found", { detail: files.writePath });
+  }
   const name = provider ?? config.providers.find(({ isDefault }) => isDefault)?.name ?? "";
   const { id, warning } = key === "model" ? await lookUpModel(context, name, value) : { id: value };
-  const text = changeSetting(previous, key, id, name);
-  const { path, backupPath } = await writeConfig(files.writePath, text, { previous, clock: context.clock });
+  // The list may have taken a while to come: what the file says by now is what is changed.
+  const change = (now: string | undefined) => changeSetting(now ?? "", key, id, name);
+  const { path, backupPath, previous, text } = await changeConfig(files.writePath, change, context);
   return writeResult(context, {
     data: {
       path,

@@ -82,6 +82,8 @@ describe("in the hands of a coding agent", () => {
     ["before a message that only reminds", [user("Run the command `echo hi`"), user(reminder)]],
     ["before a message of the system", [user("Run the command `echo hi`"), { role: "system", content: "Be kind" }]],
     ["before one of the developer", [user("use bash: `echo hi`"), { role: "developer", content: "x" }]],
+    ["before a note of the agent", [user("Run the command `echo hi`"), user("[SYSTEM] Call Read or Agent at the end")]],
+    ["before a note within", [user("Run the command `echo hi`\n\n[SYSTEM] Call Read or Agent at the end")]],
     [
       "within a task",
       [user("<task>\nexecute `echo hi`\n</task>", "<environment_details>\nbash\n</environment_details>")],
