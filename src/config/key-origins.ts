@@ -80,14 +80,15 @@ function fingerprintOf(name: string, secret: Secret): string {
   return createHash("sha256").update(`${name}\0${secret.reveal().trim()}`).digest("hex").slice(0, 32);
 }
 
-function pathOf(context: PathContext): string {
+/** Where they lie. */
+export function keyOriginsPath(context: PathContext): string {
   const { join } = context.platform === "win32" ? win32 : posix;
   return join(zephFolders(context).config, "key-origins.json");
 }
 
 async function readBindings(context: PathContext): Promise<readonly Binding[]> {
   try {
-    const value: unknown = JSON.parse((await readTextFile(pathOf(context))) ?? "{}");
+    const value: unknown = JSON.parse((await readTextFile(keyOriginsPath(context))) ?? "{}");
     const keys: readonly unknown[] = isTable(value) && Array.isArray(value.keys) ? value.keys : [];
     return keys.flatMap((entry) => {
       if (!isTable(entry) || !Array.isArray(entry.origins)) return [];
@@ -105,9 +106,9 @@ async function changeBindings(
   context: PathContext,
   change: (before: readonly Binding[]) => readonly Binding[],
 ): Promise<void> {
-  await changingFile(pathOf(context), async (lock) => {
+  await changingFile(keyOriginsPath(context), async (lock) => {
     const keys = change(await readBindings(context));
     await lock.assertHeld();
-    await writeFileAtomic(pathOf(context), `${JSON.stringify({ version: 1, keys }, undefined, 2)}\n`);
+    await writeFileAtomic(keyOriginsPath(context), `${JSON.stringify({ version: 1, keys }, undefined, 2)}\n`);
   });
 }

@@ -17,7 +17,7 @@ interface TrustEntry {
 }
 
 /** Where the answers are kept: `trusted-projects.json` in the config folder, readable by its owner only. */
-function trustedFilesPath(context: PathContext): string {
+export function trustedFilesPath(context: PathContext): string {
   const { join } = context.platform === "win32" ? win32 : posix;
   return join(zephFolders(context).config, "trusted-projects.json");
 }

@@ -3,6 +3,7 @@ import { vaultPaths } from "../vault/index.ts";
 import {
   type ChatChain,
   chatChain,
+  configLeftoverChecks,
   configModeCheck,
   configParseCheck,
   configWarningsCheck,
@@ -76,11 +77,12 @@ async function remainingChecks(
 ): Promise<readonly Check[]> {
   const { setup } = loaded;
   const paths = setup?.vaultPaths ?? defaultVaultPaths(world);
-  const vault = paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend);
+  const vault = paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend, world.clock);
   const isNative = options.scope === "native";
   const general = [
     configModeCheck(loaded),
     configWarningsCheck(loaded),
+    ...(await configLeftoverChecks(world, loaded)),
     ...(isNative ? [] : [defaultProviderCheck(loaded)]),
     ...vault,
   ];

@@ -81,6 +81,8 @@ export async function existingKey(session: InitSession, access: GatewayAccess): 
     throw new ZephError("missing_input", { detail: "--key-stdin or --key-env NAME" });
   }
   if (first === undefined) return undefined;
+  // A menu shows the words beside a choice only while it is pointed at.
+  for (const { refusal } of foreign) session.tell.warn(`${refusal?.detail ?? ""}. Choose it only if you mean that.`);
   const chosen = await session.ask.select<Secret | typeof ANOTHER>({
     message: `${access.broker.name} API key`,
     choices: [
@@ -94,17 +96,7 @@ export async function existingKey(session: InitSession, access: GatewayAccess): 
       })),
     ],
   });
-  if (chosen === ANOTHER) return undefined;
-  const refusal = foreign.find(({ secret }) => secret === chosen)?.refusal;
-  if (refusal !== undefined && !(await session.ask.confirm(sendElsewhere(refusal.detail ?? refusal.message)))) {
-    return undefined;
-  }
-  return judgedKey(chosen, access, session);
-}
-
-/** Names both addresses; who presses Enter without reading has said no. */
-function sendElsewhere(fact: string): { readonly message: string; readonly initial: boolean } {
-  return { message: `${fact}. Send it there from now on, and nowhere else?`, initial: false };
+  return chosen === ANOTHER ? undefined : judgedKey(chosen, access, session);
 }
 
 /**
@@ -117,7 +109,9 @@ export async function mayFollow(session: InitSession, key: Secret, access: Gatew
   const refusal = same === undefined ? undefined : await refusalOf(session.world, access, same);
   if (refusal === undefined) return true;
   if (session.ask === undefined) throw refusal;
-  return session.ask.confirm(sendElsewhere(refusal.detail ?? refusal.message));
+  const fact = refusal.detail ?? refusal.message;
+  // Names both addresses; who presses Enter without reading has said no.
+  return session.ask.confirm({ message: `${fact}. Send it there from now on, and nowhere else?`, initial: false });
 }
 
 function labelOf(source: FoundSecret["source"]): string {

@@ -1,6 +1,7 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
+import { readRegularText } from "../internal/regular-file.ts";
 import type { Secret } from "../internal/secret.ts";
 import type { Inferenced } from "./inferenced.ts";
 import { type Keyring, type KeyringEntry, keyringWords } from "./inferenced-output.ts";
@@ -147,10 +148,14 @@ async function detectBackends(home: string): Promise<readonly string[]> {
   return found.flat();
 }
 
+/** It has some ten lines. */
+const MAX_CLIENT_BYTES = 64 * 1024;
+
 /** The one that inferenced takes by itself, and so where a key made without the flag lies. */
 async function configuredBackend(home: string): Promise<string | undefined> {
-  const text = await readFile(join(home, "config", "client.toml"), "utf8").catch(() => "");
-  const backend = /^\s*keyring-backend\s*=\s*["']([a-z]+)["']/m.exec(text)?.[1];
+  const path = join(home, "config", "client.toml");
+  const text = await readRegularText(path, { maxBytes: MAX_CLIENT_BYTES }).catch(() => undefined);
+  const backend = /^[ \t]*keyring-backend[ \t]*=[ \t]*["']([a-z]+)["']/m.exec(text ?? "")?.[1];
   return BACKENDS.find(({ value }) => value === backend)?.value;
 }
 

@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
 import { ZephError } from "../errors/zeph-error.ts";
-import { followLinks, placeNew, siblings, unwritable, writeTemporary } from "./atomic-file.ts";
+import { followLinks, listTemporaries, placeNew, siblings, unwritable, writeTemporary } from "./atomic-file.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { fileErrorCode, readRegularFile } from "./regular-file.ts";
 
@@ -67,6 +67,26 @@ export async function changingFile<T>(
   const file = await ownPlace(path);
   const busy = (detail: string) => new ZephError("file_unwritable", { detail, hint: CHANGING_HINT });
   return withLockFile(`${file}.lock`, { clock, busy, ...options }, work);
+}
+
+/** What killed processes left beside a file that is changed with {@link changingFile}: nothing while somebody is at work. */
+export async function changeLeftovers(path: string, nowMs: number): Promise<string[]> {
+  const file = await followLinks(path);
+  const lock = `${file}.lock`;
+  const state = await lockState(lock, nowMs);
+  if (state === "held") return [];
+  return [
+    ...(state === "stale" ? [lock] : []),
+    ...(await listLockLeftovers(lock, nowMs)),
+    ...(await listTemporaries(file)),
+  ];
+}
+
+/** Takes them away. Throws `file_unwritable`. */
+export async function tidyChange(path: string): Promise<void> {
+  await changingFile(path, async () => {
+    for (const left of await listTemporaries(await followLinks(path))) await unlink(left).catch(() => undefined);
+  });
 }
 
 const CHANGING_HINT = "Another zeph is changing the same file. Try again.";

@@ -118,13 +118,20 @@ export function utf16Kind(bytes: Uint8Array): "LE" | "BE" | undefined {
 /**
  * Adds to a file that only its owner can read (0600), making it when there is none, and gives its length afterwards.
  * Throws as reading does.
+ *
+ * @param options.isDurable whether it must outlive a power cut. Default false.
  */
-export async function appendRegularFile(path: string, text: string): Promise<number> {
+export async function appendRegularFile(
+  path: string,
+  text: string,
+  { isDurable = false }: { readonly isDurable?: boolean } = {},
+): Promise<number> {
   const file = await opened(path, APPEND_FLAGS);
   if (file === undefined) throw new UnusableFile(path, "has no folder", { code: "ENOENT" });
   try {
     regular(path, await file.stat());
     await file.appendFile(text);
+    if (isDurable) await file.sync();
     return (await file.stat()).size;
   } catch (error) {
     throw toUnusable(path, error, "written");

@@ -1,11 +1,10 @@
 import { randomInt } from "node:crypto";
-import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { unwritable } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
 import { withLockFile } from "../internal/lock-file.ts";
-import { readRegularText } from "../internal/regular-file.ts";
+import { appendRegularFile, readRegularText } from "../internal/regular-file.ts";
 import { type ChainMessage, signUnorderedTx } from "../wire/devshard/chain-tx.ts";
 import type { DevshardSigner } from "../wire/devshard/signing.ts";
 import type { ChainClient, TxOutcome } from "./chain.ts";
@@ -186,14 +185,8 @@ async function change<T>({ folder, clock }: SendOptions, work: (append: Append) 
     work(async (line) => {
       try {
         await lock.assertHeld();
-        const file = await open(path, "a", 0o600);
-        try {
-          // A line break in front ends a line that was torn.
-          await file.appendFile(`\n${JSON.stringify(line)}\n`);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
+        // A line break in front ends a line that was torn.
+        await appendRegularFile(path, `\n${JSON.stringify(line)}\n`, { isDurable: true });
       } catch (error) {
         throw unwritable(path, error);
       }

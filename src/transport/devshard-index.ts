@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ZephError } from "../errors/zeph-error.ts";
 import { writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
 import { withLockFile } from "../internal/lock-file.ts";
+import { readRegularFileSync, UnusableFile } from "../internal/regular-file.ts";
 import { formatGnk } from "../protocol/accounts.ts";
 import type { LatestEpoch } from "../protocol/epochs.ts";
 
@@ -37,16 +38,19 @@ export function escrowFolder(stateFolder: string, chainId: string, escrowId: str
   return join(chainFolder(stateFolder, chainId), escrowId);
 }
 
+/** Of ten thousand open escrows. */
+const MAX_INDEX_BYTES = 4 * 1024 * 1024;
+
 /** Escrows that are not settled. Where there is no folder nothing is read, which is all that most runs do. */
 export function openEscrows(stateFolder: string): readonly OpenEscrow[] {
   const path = indexPath(stateFolder);
   if (!existsSync(path)) return [];
   try {
-    const { open } = JSON.parse(readFileSync(path, "utf8"));
+    const { open } = JSON.parse(readRegularFileSync(path, { maxBytes: MAX_INDEX_BYTES })?.toString("utf8") ?? "{}");
     return Array.isArray(open) ? open : [];
   } catch (cause) {
     throw new ZephError("devshard_journal_damaged", {
-      detail: path,
+      detail: cause instanceof UnusableFile ? cause.message : path,
       cause,
       hint: `Look at ${path}; the journals beside it are whole.`,
     });

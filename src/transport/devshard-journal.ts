@@ -6,7 +6,7 @@ import { ZephError } from "../errors/zeph-error.ts";
 import { unwritable, writeFileAtomic } from "../internal/atomic-file.ts";
 import type { Clock } from "../internal/clock.ts";
 import { type HeldLock, withLockFile } from "../internal/lock-file.ts";
-import { fileErrorCode, readRegularText } from "../internal/regular-file.ts";
+import { fileErrorCode, readRegularText, regular } from "../internal/regular-file.ts";
 import type { ComposedDiff } from "../wire/devshard/compose.ts";
 import { Ledger, type LedgerSnapshot } from "../wire/devshard/ledger.ts";
 import {
@@ -125,6 +125,8 @@ export class DevshardJournal {
     const path = journalPath(folder);
     let file: FileHandle;
     try {
+      // Before it is opened: a named pipe would wait for its other end.
+      regular(path, await stat(path));
       file = await open(path, constants.O_RDWR | constants.O_APPEND, 0o600);
     } catch (error) {
       if (fileErrorCode(error) === "ENOENT")

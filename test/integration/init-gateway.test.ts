@@ -313,6 +313,50 @@ describe("a key that is there already", () => {
     expect(result?.outcome.answers.model).toBe("sandbox/echo-1");
   });
 
+  it("is told of with both addresses where it was stored for another one, and is not what Enter takes", async () => {
+    const vault = await Vault.init({ paths: paths() });
+    await vault.set(SECRET_NAME, new Secret(sandbox.broker.keys.good));
+    const { origin } = new URL(sandbox.broker.baseURL);
+    const { screen } = await runSetUp({
+      home: home.path,
+      request: { ...toSandbox(), model: "auto" },
+      answers: [
+        [/GonkaGate API key/, "Paste another one"],
+        [/GonkaGate API key/, CTRL_C],
+      ],
+    });
+    expect(screen).toContain(
+      `is for https://api.gonkagate.com; \`zeph init\` would send it to ${origin}. Choose it only`,
+    );
+    expect(screen.indexOf("Paste another one")).toBeLessThan(screen.indexOf("Use the one in the vault"));
+  });
+
+  it("does not follow to an address that is typed in the place of its own, unless that is said", async () => {
+    const { origin, port } = new URL(sandbox.broker.baseURL);
+    await writeConfig(`[[llm.providers]]\ntype = "compatible"\nname = "box"\nbase_url = "${origin}/nowhere/v1"\n`);
+    const vault = await Vault.init({ paths: paths() });
+    await vault.set("ZEPH_COMPATIBLE_BOX_API_KEY", new Secret(sandbox.broker.keys.good));
+    const elsewhere = `http://localhost:${port}`;
+    const run = (isMeant: boolean) =>
+      runSetUp({
+        home: home.path,
+        request: { broker: "custom", name: "box", model: "auto" },
+        answers: [
+          [/API key/, "Use the one in the vault"],
+          [/Base URL/, `${elsewhere}/v1`],
+          [new RegExp(`is for ${origin}; .* to ${elsewhere}\\. Send it there from now on`), isMeant],
+          ...(isMeant ? [] : [[/API key/, CTRL_C] as const]),
+        ],
+      });
+    const before = sandbox.broker.requests.length;
+    expect((await run(false)).error?.code).toBe("cancelled");
+    const tried = sandbox.broker.requests.length;
+    expect(requestsSince(before).every(({ path }) => path.includes("nowhere"))).toBe(true);
+    const { result, error } = await run(true);
+    expect([error, result?.applied.providerName]).toEqual([undefined, "box"]);
+    expect(requestsSince(tried).some(({ path }) => !path.includes("nowhere"))).toBe(true);
+  });
+
   it("is replaced only after a yes", async () => {
     const vault = await Vault.init({ paths: paths() });
     await vault.set(SECRET_NAME, new Secret(sandbox.broker.keys.disabled));

@@ -143,6 +143,12 @@ const PLACES: Readonly<Record<string, Place>> = {
     env: { ZEPH_COMPATIBLE_X_API_KEY: "k" },
     before: config("[cost]\nenabled = true\nmax_daily_cents = 1\n"),
   },
+  "the open escrows": {
+    at: `${STATE}/devshard/open.json`,
+    args: ["devshard", "status"],
+    env: { ZEPH_GONKA_PRIVATE_KEY: "11".repeat(32) },
+    before: async (home) => put(home, CONFIG, NATIVE),
+  },
 };
 
 /** Places where nothing is wrong but what is remembered: the command goes on as without it. */

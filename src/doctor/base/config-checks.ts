@@ -1,7 +1,11 @@
 import { stat } from "node:fs/promises";
+import { keyOriginsPath } from "../../config/key-origins.ts";
 import { describeOrigin } from "../../config/origin.ts";
+import { configPaths } from "../../config/paths.ts";
 import { chooseProvider } from "../../config/provider.ts";
+import { trustedFilesPath } from "../../config/trusted-files.ts";
 import { ZephError } from "../../errors/zeph-error.ts";
+import { changeLeftovers, tidyChange } from "../../internal/lock-file.ts";
 import { loadSetup, type Setup, type SetupWorld } from "../../provider/setup.ts";
 import type { Check } from "../check.ts";
 import { chmodFix, shellQuote } from "../chmod-fix.ts";
@@ -72,6 +76,41 @@ export function configModeCheck(state: LoadedSetup): Check {
       return passed("only you can read it");
     },
   };
+}
+
+/** What killed processes left beside the config; shown only where there is something: nothing hinders, and it can go. */
+export async function configLeftoverChecks(world: SetupWorld, { setup }: LoadedSetup): Promise<readonly Check[]> {
+  const files = [
+    setup?.loaded.files.writePath ?? configPaths(world, world.flags).user[0],
+    keyOriginsPath(world),
+    trustedFilesPath(world),
+  ];
+  const found = await Promise.all(
+    // What cannot even be looked at is told of when it is read.
+    files.map(async (path) => ({ path, left: await changeLeftovers(path, world.clock.nowMs()).catch(() => []) })),
+  );
+  const left = found.flatMap((each) => each.left);
+  if (left.length === 0) return [];
+  return [
+    {
+      name: "config.leftovers",
+      async run() {
+        const many =
+          left.length === 1 ? "was left by a change that was cut short" : "were left by changes that were cut short";
+        return warned(`${left.join(", ")} ${many}`, {
+          hint: "Run: zeph doctor --fix",
+          data: { files: left },
+          fix: {
+            question: `take away ${left.join(", ")}`,
+            async apply() {
+              for (const each of found) if (each.left.length > 0) await tidyChange(each.path);
+              return "The config folder is tidy now.";
+            },
+          },
+        });
+      },
+    },
+  ];
 }
 
 /** Which provider a chat would use. */

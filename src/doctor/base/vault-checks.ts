@@ -1,4 +1,5 @@
 import { CATALOGUE } from "../../errors/catalogue.ts";
+import type { Clock } from "../../internal/clock.ts";
 import type { Setup } from "../../provider/setup.ts";
 import {
   checkVault,
@@ -8,6 +9,7 @@ import {
   type VaultPaths,
   type VaultReport,
 } from "../../vault/index.ts";
+import { vaultLeftovers } from "../../vault/vault-files.ts";
 import type { Check, CheckResult } from "../check.ts";
 import { chmodFix } from "../chmod-fix.ts";
 import type { DoctorFacts } from "../facts.ts";
@@ -25,6 +27,7 @@ export interface VaultChecksOptions {
 export async function vaultChecks(
   paths: VaultPaths,
   backend: Setup["vaultBackend"] | undefined,
+  clock: Pick<Clock, "nowMs">,
 ): Promise<readonly Check[]> {
   let existing: readonly string[];
   try {
@@ -33,7 +36,6 @@ export async function vaultChecks(
     return [{ name: "vault.file_exists", isIndirect: true, run: async () => failed(error) }];
   }
   const presence = fileExistsCheck({ paths, backend, existing });
-  if (existing.length === 0) return [presence];
   let report: Promise<VaultReport> | undefined;
   const look = ({ world }: DoctorFacts) => {
     const { platform, askPassphrase } = world;
@@ -45,6 +47,11 @@ export async function vaultChecks(
     });
     return report;
   };
+  if (existing.length === 0) {
+    // A first `zeph vault init` may have been cut short.
+    const left = await vaultLeftovers(paths, clock.nowMs()).catch(() => []);
+    return left.length === 0 ? [presence] : [presence, leftoversCheck(paths, look)];
+  }
   return [
     presence,
     modeCheck("vault.file_mode", paths.vaultFile, look),
