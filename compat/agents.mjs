@@ -12,10 +12,10 @@ import { startSandbox } from "../dist/sandbox/index.js";
 const bin = fileURLToPath(new URL("node_modules/.bin", import.meta.url));
 const zeph = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const RUN = "run the command `echo hi-from-tool`";
-const SLEEP = "run the command `sleep 59`";
+const STAY = "run the command `tail -s 59 -f /dev/null`";
 /** How each agent takes a prompt without a terminal, with its tools allowed. */
 const AGENTS = {
-  claude: (prompt) => ["-p", `${prompt} with the Bash tool`, "--allowedTools", "Bash"],
+  claude: (prompt) => ["-p", prompt, "--allowedTools", "Bash"],
   codex: (prompt) => ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", prompt],
   opencode: (prompt) => ["run", prompt],
   qwen: (prompt) => ["-y", "-p", prompt],
@@ -67,8 +67,8 @@ async function until(isSo, what) {
   throw new Error(`${what} did not happen`);
 }
 
-const isSleeping = () =>
-  execFileSync("ps", ["-A", "-o", "args="], { encoding: "utf8" }).split("\n").includes("sleep 59");
+const isStaying = () =>
+  execFileSync("ps", ["-A", "-o", "args="], { encoding: "utf8" }).split("\n").includes("tail -s 59 -f /dev/null");
 
 async function check(agent) {
   const prompted = await launch(agent, "count to 5").ended;
@@ -77,11 +77,11 @@ async function check(agent) {
   const called = await launch(agent, RUN).ended;
   assert.match(called.output, /The tool answered:[\s\S]*hi-from-tool/, called.output);
   assert.match(called.output, /\d+ requests? · /);
-  const cancelled = launch(agent, SLEEP);
-  await until(isSleeping, "the command");
+  const cancelled = launch(agent, STAY);
+  await until(isStaying, "the command");
   cancelled.child.kill("SIGINT");
   assert.notEqual((await cancelled.ended).code, 0);
-  await until(() => left().length === 0 && !isSleeping(), "the end of every process");
+  await until(() => left().length === 0 && !isStaying(), "the end of every process");
   assert.deepEqual(
     readdirSync(join(home, "tmp")).filter((name) => name.startsWith("zeph-launch-")),
     [],
