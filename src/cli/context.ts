@@ -1,7 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../internal/clock.ts";
 import type { FetchFunction } from "../transport/fetch-function.ts";
-import type { RunAgent } from "./launch/run-agent.ts";
 
 /** What only `cli/main` knows to fill in: the outside world. Tests bring their own. */
 export interface World {
@@ -45,3 +44,17 @@ export type TerminalStream = Writable & { readonly isTTY?: boolean; readonly col
 
 /** A command's work: gets the context and its own parsed flags, returns the exit code, throws `ZephError`. */
 export type RunCommand<Flags> = (context: CliContext, flags: Flags) => Promise<number>;
+
+/** A coding agent that is about to be run. */
+export interface AgentProgram {
+  /** Absolute path. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** The private folder of the run, which goes with it. */
+  readonly folder: string;
+}
+
+/** How the agent is run; in tests another way than `cli/launch/run-agent.ts`. */
+export type RunAgent = (program: AgentProgram) => Promise<number>;

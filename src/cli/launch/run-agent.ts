@@ -5,20 +5,8 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ZephError } from "../../errors/zeph-error.ts";
 import { systemClock } from "../../internal/clock.ts";
+import type { RunAgent } from "../context.ts";
 import { endMarked, RUN_MARK } from "./agent-processes.ts";
-
-export interface AgentProgram {
-  /** Absolute path. */
-  readonly file: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string;
-  /** The private folder of the run, which goes with it. */
-  readonly folder: string;
-}
-
-/** How the agent is run; in tests another way than {@link runAgent}. */
-export type RunAgent = (program: AgentProgram) => Promise<number>;
 
 /** Signals that end zeph end the agent first. */
 const PASSED_ON = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
