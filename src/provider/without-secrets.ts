@@ -1,6 +1,5 @@
-import type { GonkaFetch } from "../client/gonka-fetch.ts";
-import { maskSecretShapes } from "../internal/redact.ts";
-import type { Secret } from "../internal/secret.ts";
+import { maskSecretShapes, type Secret } from "../base/secret.ts";
+import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 
 /** Shorter ones could be words of an ordinary sentence. */
 const MIN_SECRET_CHARS = 12;
