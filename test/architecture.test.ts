@@ -54,6 +54,7 @@ const LONG: Readonly<Record<string, string>> = {
 
 /** Exported although no other file imports it, each with its reason. */
 const NAMED: Readonly<Record<string, string>> = {
+  "config/shape.ts: TableShape": "the declarations of the config name it",
   "wire/protobuf.ts: ProtobufMessage": "the declarations of messages name it",
 };
 
@@ -228,7 +229,7 @@ describe("the rooms", () => {
 });
 
 describe("a file is a chapter", () => {
-  it("of at most 640 lines", () => {
+  it("of at most 600 lines", () => {
     const long = files.filter((file) => readFileSync(join(SRC, file), "utf8").split("\n").length > 601);
     expect(long).toEqual(Object.keys(LONG));
   });

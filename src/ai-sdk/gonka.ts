@@ -11,7 +11,8 @@ import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { VERSION } from "../version.ts";
 import { readChatAnswer } from "../wire/chat-answer.ts";
 import { type ChatReadOptions, isRecord, parseAnswer, parseJson, toErrorObject } from "../wire/chat-shape.ts";
-import { chatStreamFilter, concat } from "../wire/chat-stream.ts";
+import { chatStreamFilter } from "../wire/chat-stream.ts";
+import { concat } from "../wire/sse.ts";
 import {
   type GonkaProviderSettings,
   isEmbeddingModel,

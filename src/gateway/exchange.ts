@@ -16,7 +16,20 @@ import type { Clock } from "../base/time.ts";
 import { extractCostUsd } from "../brokers/records.ts";
 import { ZephError } from "../errors.ts";
 import { MAX_ENTRIES, tooMany } from "../rules/parameters.ts";
-import type { GatewayRequest } from "./state.ts";
+
+/** What the gateway looks at in a request. A `Request` is one; a server makes a lighter one of what stands in its socket. */
+export interface GatewayRequest {
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  readonly headers: HeaderView;
+  /** Aborted when the caller leaves. */
+  readonly signal: AbortSignal;
+  readonly body: AsyncIterable<Uint8Array> | null;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+export type HeaderView = Pick<Headers, "get" | "has">;
 
 /** What answers cost, as far as the upstream told. */
 export interface Usage {

@@ -2,10 +2,9 @@ import { ZephError } from "../errors.ts";
 import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
-import { type Exchange, findRoute, joinNames, openExchange, type Route } from "./exchange.ts";
+import { type Exchange, findRoute, type GatewayRequest, joinNames, openExchange, type Route } from "./exchange.ts";
 import { chatRoute, embeddingsRoute, healthRoute, modelRoute, modelsRoute, readyRoute } from "./routes.ts";
 import {
-  type GatewayRequest,
   type GatewayState,
   gatewayState,
   type LocalGatewayOptions,

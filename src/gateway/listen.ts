@@ -4,8 +4,9 @@ import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import { isLoopback } from "../wire/endpoint.ts";
 import { type Answer, type ByteSource, fillSilence, isByteSource } from "./answer.ts";
+import type { GatewayRequest, HeaderView } from "./exchange.ts";
 import type { LocalGateway } from "./gateway.ts";
-import { type GatewayRequest, type HeaderView, LOCAL_KEY_NAME } from "./state.ts";
+import { LOCAL_KEY_NAME } from "./state.ts";
 
 export interface ListenOptions {
   /** Default 8424; 0 takes any free one. */

@@ -8,22 +8,8 @@ import { NETWORK_LIMITS } from "../rules/parameters.ts";
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Answer } from "./answer.ts";
 import { type ResponsesOptions, responseMemory } from "./dialects/responses.ts";
-import type { Exchange, ExchangeRecord } from "./exchange.ts";
+import type { Exchange, ExchangeRecord, GatewayRequest, HeaderView } from "./exchange.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
-
-/** What the gateway looks at in a request. A `Request` is one; a server makes a lighter one of what stands in its socket. */
-export interface GatewayRequest {
-  readonly method: string;
-  /** Absolute. */
-  readonly url: string;
-  readonly headers: HeaderView;
-  /** Aborted when the caller leaves. */
-  readonly signal: AbortSignal;
-  readonly body: AsyncIterable<Uint8Array> | null;
-  arrayBuffer(): Promise<ArrayBuffer>;
-}
-
-export type HeaderView = Pick<Headers, "get" | "has">;
 
 /** What all requests of one gateway share. */
 export interface GatewayState {

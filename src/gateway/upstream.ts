@@ -5,8 +5,8 @@ import { errorBehind } from "../transport/failover.ts";
 import { VERSION } from "../version.ts";
 import { requestIdOf } from "../wire/refusals.ts";
 import { type Answer, type ByteSource, errorObject, jsonAnswer, toZephError } from "./answer.ts";
-import { readUsage, type Usage, usageInLines } from "./exchange.ts";
-import type { HeaderView, RouteContext } from "./state.ts";
+import { type HeaderView, readUsage, type Usage, usageInLines } from "./exchange.ts";
+import type { RouteContext } from "./state.ts";
 
 /** Whole answers up to this size are read before a byte is sent, so that one that breaks off is an error with a status. */
 const MAX_HELD_BYTES = 1024 * 1024;
