@@ -235,6 +235,8 @@ it("a user is told what is odd about the end of an answer", async () => {
     if (expected.notice === undefined) continue;
     upstream.answer(script);
     const got = await atAsk(true);
-    expect(`${got.told} ${got.error}`, id).toMatch(expected.finish === undefined ? /may be incomplete/ : expected.notice);
+    expect(`${got.told} ${got.error}`, id).toMatch(
+      expected.finish === undefined ? /may be incomplete/ : expected.notice,
+    );
   }
 });
