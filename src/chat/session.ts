@@ -134,10 +134,10 @@ export const UNKNOWN_USAGE: TokenUsage = {
 /** Numbers that cannot be true are unknown ones. */
 export function toTokenUsage({ inputTokens, outputTokens }: LanguageModelV3Usage): TokenUsage {
   return {
-    input: plausibleTokens(inputTokens.total),
-    output: plausibleTokens(outputTokens.total),
-    cached: plausibleTokens(inputTokens.cacheRead),
-    reasoning: plausibleTokens(outputTokens.reasoning),
+    input: plausibleTokens(inputTokens?.total),
+    output: plausibleTokens(outputTokens?.total),
+    cached: plausibleTokens(inputTokens?.cacheRead),
+    reasoning: plausibleTokens(outputTokens?.reasoning),
   };
 }
 

@@ -151,7 +151,7 @@ describe("a chat over a devshard", () => {
 
   it("that its caller gave up on before the first word is there for whoever asks the same again", async () => {
     const { session } = await opened();
-    next(session).faults.set({ delayMs: 200 });
+    for (const { faults } of network.hosts) faults.set({ delayMs: 200 });
     const body = Buffer.from(
       JSON.stringify({ model, messages: [{ role: "user", content: "patience" }], max_tokens: 50 }),
     );
@@ -159,7 +159,7 @@ describe("a chat over a devshard", () => {
     await expect(devshardChat(body, { session, model, maxTokens: 50, signal })).rejects.toMatchObject({
       name: "TimeoutError",
     });
-    next(session, 0).faults.clear();
+    for (const { faults } of network.hosts) faults.clear();
     while (session.takeInterrupted(promptHash(canonicalJson(body))) === undefined) await systemClock.sleep(10);
     session.keepInterrupted(1, (await session.journal.payload(1))?.payload ?? expect.fail("the payload is gone"));
     const text = await (await devshardChat(body, { session, model, maxTokens: 50 })).text();
