@@ -149,25 +149,6 @@ describe("a chat over a devshard", () => {
     await later.journal.close();
   });
 
-  it("that its caller gave up on before the first word is there for whoever asks the same again", async () => {
-    const { session } = await opened();
-    for (const { faults } of network.hosts) faults.set({ delayMs: 200 });
-    const body = Buffer.from(
-      JSON.stringify({ model, messages: [{ role: "user", content: "patience" }], max_tokens: 50 }),
-    );
-    const signal = AbortSignal.timeout(50);
-    await expect(devshardChat(body, { session, model, maxTokens: 50, signal })).rejects.toMatchObject({
-      name: "TimeoutError",
-    });
-    for (const { faults } of network.hosts) faults.clear();
-    while (session.takeInterrupted(promptHash(canonicalJson(body))) === undefined) await systemClock.sleep(10);
-    session.keepInterrupted(1, (await session.journal.payload(1))?.payload ?? expect.fail("the payload is gone"));
-    const text = await (await devshardChat(body, { session, model, maxTokens: 50 })).text();
-    expect(text).toContain("patience");
-    expect(session.ledger.nonce).toBe(1);
-    await session.journal.close();
-  });
-
   it("says so when this computer's clock is off", async () => {
     const { session } = await opened();
     for (const { faults } of network.hosts) faults.set({ clockSkewMs: 45_000 });
