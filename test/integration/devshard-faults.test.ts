@@ -50,8 +50,8 @@ function newWorld() {
   return { chain: chainClient(network.sourceUrl, { fetch, clock }), signer, stateFolder, fetch, clock };
 }
 
-async function opened() {
-  const world = newWorld();
+async function opened(more: Partial<ReturnType<typeof newWorld>> = {}) {
+  const world = { ...newWorld(), ...more };
   const escrow = await createEscrow(world, { model, amount: AMOUNT, params: await world.chain.params() });
   return { world, escrow, session: await openSession(world, escrow) };
 }
@@ -147,6 +147,35 @@ describe("a chat over a devshard", () => {
     const settlement = await finalizeDevshard(later);
     expect(settlement.hostStats.filter(({ cost }) => cost > 0n)).toHaveLength(1);
     await later.journal.close();
+  });
+
+  it("that its caller gave up on before the first word is there for whoever asks the same again", async () => {
+    const caller = new AbortController();
+    let openGate = () => {};
+    const gate = new Promise<void>((resolve) => {
+      openGate = resolve;
+    });
+    // The caller leaves while the request is on its way; the host gets it afterwards.
+    const held: typeof fetch = async (input, init) => {
+      if (String(input instanceof Request ? input.url : input).endsWith("/chat/completions")) {
+        caller.abort();
+        await gate;
+      }
+      return fetch(input, init);
+    };
+    const { session } = await opened({ fetch: held });
+    const body = Buffer.from(
+      JSON.stringify({ model, messages: [{ role: "user", content: "patience" }], max_tokens: 50 }),
+    );
+    const left = devshardChat(body, { session, model, maxTokens: 50, signal: caller.signal });
+    await expect(left).rejects.toMatchObject({ name: "AbortError" });
+    openGate();
+    while (session.takeInterrupted(promptHash(canonicalJson(body))) === undefined) await systemClock.sleep(10);
+    session.keepInterrupted(1, (await session.journal.payload(1))?.payload ?? expect.fail("the payload is gone"));
+    const text = await (await devshardChat(body, { session, model, maxTokens: 50 })).text();
+    expect(text).toContain("patience");
+    expect(session.ledger.nonce).toBe(1);
+    await session.journal.close();
   });
 
   it("says so when this computer's clock is off", async () => {
