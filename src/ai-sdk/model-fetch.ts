@@ -4,7 +4,8 @@ import type { GonkaFetch } from "../client/gonka-fetch.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { readChatAnswer } from "../wire/chat-answer.ts";
 import { type ChatReadOptions, isRecord, parseAnswer, parseJson, toErrorObject } from "../wire/chat-shape.ts";
-import { chatStreamFilter, concat } from "../wire/chat-stream.ts";
+import { chatStreamFilter } from "../wire/chat-stream.ts";
+import { concat } from "../wire/sse.ts";
 
 /**
  * The `fetch` under the models: the connection, with answers mended for the decoder, and failures that the AI SDK does

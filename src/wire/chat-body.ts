@@ -9,10 +9,9 @@ import {
   type ChatStreamReader,
   chatStreamFilter,
   chatStreamReader,
-  concat,
   pageTitle,
 } from "./chat-stream.ts";
-import { decode } from "./sse.ts";
+import { concat, decode } from "./sse.ts";
 
 /** What a body with a good status turned out to be, whatever its content type says. */
 type BodyForm = "events" | "json" | "page" | "text";

@@ -1,7 +1,7 @@
 import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
 import { ZephError } from "../errors/zeph-error.ts";
 import { scrub } from "../internal/redact.ts";
-import { jsonFault, type JsonLimits, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { type JsonLimits, jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;

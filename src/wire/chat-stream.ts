@@ -19,7 +19,7 @@ import {
   tidyUsage,
 } from "./chat-shape.ts";
 import { offeredTools } from "./chat-text.ts";
-import { type SseEvent, type SseReader, sseReader } from "./sse.ts";
+import { concat, type SseEvent, type SseReader, sseReader } from "./sse.ts";
 
 export interface ChatStreamOptions extends ChatReadOptions {
   /**
@@ -586,14 +586,3 @@ function isText(value: unknown): boolean {
 }
 
 const encoder = new TextEncoder();
-
-/** Several pieces as one. */
-export function concat(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
-}

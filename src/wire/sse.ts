@@ -251,3 +251,14 @@ export function decode(bytes: Uint8Array, from = 0, to: number = bytes.length): 
 function tooLarge(): ZephError {
   return new ZephError("response_too_large", { detail: "one line of the stream" });
 }
+
+/** Several pieces as one. */
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
