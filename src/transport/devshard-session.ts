@@ -12,7 +12,6 @@ import { isFromHosts, isOver, mayHoldLater } from "../wire/devshard/relay.ts";
 import { checkNonceBudget, lastActiveNonce, quorum, slotOfNonce } from "../wire/devshard/rules.ts";
 import { type DevshardSigner, recoverAddress } from "../wire/devshard/signing.ts";
 import { replayDiff } from "../wire/devshard/strict.ts";
-import { isOver, mayHoldLater } from "../wire/devshard/transitions.ts";
 import {
   type DevshardHost,
   devshardHost,
