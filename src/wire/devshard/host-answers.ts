@@ -70,6 +70,12 @@ export function readHostRefusal(status: number, body: string, errorHeader: strin
   };
 }
 
+/** Both roots out of the words of a mismatch, hex. */
+export function mismatchedRoots(text: string): { readonly diff: string; readonly computed: string } | undefined {
+  const match = /diff ([0-9a-f]{64}), computed ([0-9a-f]{64})/.exec(text);
+  return match === null ? undefined : { diff: match[1] ?? "", computed: match[2] ?? "" };
+}
+
 const MAX_TEXT = 400;
 
 function messageOf(body: string): string {
