@@ -20,7 +20,7 @@ export const contenders = {
     return (timestamp) => signer.sign({ body: BODY, timestampNanos: timestamp, transferAddress: NODE });
   },
   "zeph without WebAssembly": async () => {
-    const { javascriptCurve } = await import("../dist/signer/curve-javascript.js");
+    const { javascriptCurve } = await import("../dist/wire/secp256k1.js");
     return (timestamp) => base64(javascriptCurve.signDigest(digestOf(timestamp), privateKey));
   },
   "@noble/curves 2.4.0": async () => {

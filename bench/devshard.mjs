@@ -5,11 +5,10 @@
 // that and starts the next, and about a hundred inferences are open. What the hosts sign is made before the clock runs.
 // Processor time is counted, so that the load of the machine matters little.
 
-import { composeDiff, signDiff } from "../dist/wire/devshard/compose.js";
+import { applyDiff, composeDiff, replayDiff, signDiff } from "../dist/wire/devshard/compose.js";
 import { Ledger } from "../dist/wire/devshard/ledger.js";
 import { devshardTx, EXECUTOR_RECEIPT, FINISH_INFERENCE } from "../dist/wire/devshard/messages.js";
 import { devshardSigner, recoverAddress } from "../dist/wire/devshard/signing.js";
-import { applyDiff, replayDiff } from "../dist/wire/devshard/strict.js";
 import { table } from "./measure.mjs";
 
 const DIFFS = Number(process.argv[2] ?? 10_000);

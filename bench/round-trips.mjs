@@ -24,8 +24,8 @@ if (process.argv[2] === "--server") await serve();
 else await compare(Number(process.argv[2] ?? 7));
 
 async function serve() {
-  const { signingInput } = await import("../dist/sandbox/network/crypto/signing-input.js");
-  const { verifySignature } = await import("../dist/sandbox/network/crypto/verify-signature.js");
+  const { signingInput } = await import("../dist/sandbox/crypto.js");
+  const { verifySignature } = await import("../dist/sandbox/crypto.js");
   const { RequestSigner } = await import("../dist/signer/index.js");
   const { publicKey } = RequestSigner.fromHex(KEY_HEX);
   const key = Buffer.from(publicKey);

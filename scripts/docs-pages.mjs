@@ -1,7 +1,7 @@
 // The pages that the program itself knows: docs/errors.md and docs/cli.md. Reads the build (dist).
 import { PassThrough } from "node:stream";
 import { buildProgram } from "../dist/cli/program.js";
-import { CATALOGUE } from "../dist/errors/catalogue.js";
+import { CATALOGUE } from "../dist/errors.js";
 
 const EXIT_MEANINGS = {
   0: "ok",
@@ -27,7 +27,7 @@ function errorsPage() {
   const lines = [
     "# Errors",
     "",
-    "Generated from `src/errors/catalogue.ts` by `npm run docs`. Match on the code; the words may improve.",
+    "Generated from `src/errors.ts` by `npm run docs`. Match on the code; the words may improve.",
     "",
     "## Exit codes",
     "",

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { startDevshard } from "../dist/sandbox/devshard/start-devshard.js";
+import { startDevshard } from "../dist/sandbox/devshard/devshard.js";
 
 const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const rounds = Number(process.argv[3] ?? 5);

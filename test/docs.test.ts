@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import manifest from "../package.json" with { type: "json" };
+import type { World } from "../src/base/world.ts";
 import { BROKERS } from "../src/brokers/registry.ts";
-import type { World } from "../src/cli/context.ts";
 import { buildProgram } from "../src/cli/program.ts";
-import { CATALOGUE } from "../src/errors/catalogue.ts";
-import { parseAddress } from "../src/protocol/address.ts";
+import { CATALOGUE } from "../src/errors.ts";
+import { parseAddress } from "../src/wire/endpoint.ts";
 import { type MarkdownPage, markdownPages, readPage } from "./support/markdown-pages.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -166,7 +166,7 @@ describe("names in the documents", () => {
 
   it("of config fields are in the schema", () => {
     const schema = wordsOf(
-      ["src/config/schema.ts", "src/gateway/gateway-settings.ts", "src/config/build-providers.ts"]
+      ["src/config/schema.ts", "src/config/providers.ts"]
         .map((path) => readFileSync(join(ROOT, path), "utf8"))
         .join("\n"),
     );

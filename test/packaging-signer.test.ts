@@ -53,7 +53,9 @@ describe("what zeph/signer loads", () => {
     expect(new Set(packages.filter((name) => name !== undefined))).toEqual(
       new Set(["@noble/hashes", "@noble/secp256k1", "@scure/base", "tiny-secp256k1", "uint8array-tools"]),
     );
-    expect(new Set(folders.filter((name) => name !== undefined))).toEqual(new Set(["errors", "protocol", "signer"]));
+    expect(new Set(folders.filter((name) => name !== undefined))).toEqual(
+      new Set(["base", "errors", "signer", "wire"]),
+    );
     // Besides node:module, which the program above has loaded already.
     expect(loaded.filter((url) => url.startsWith("node:")).sort()).toEqual(["node:crypto"]);
   });

@@ -1,10 +1,10 @@
 export { VERSION } from "../version.ts";
-export { createGonka, type GonkaChatModelId, type GonkaProvider, gonka } from "./create-gonka.ts";
-export type { GonkaLanguageModelOptions } from "./language-model-options.ts";
 export type {
   GonkaBrokerSettings,
   GonkaConnectionSettings,
   GonkaNativeSettings,
   GonkaProviderSettings,
-} from "./provider-settings.ts";
-export { toZephError } from "./to-zeph-error.ts";
+} from "./access.ts";
+export { toZephError } from "./errors.ts";
+export { createGonka, type GonkaChatModelId, type GonkaProvider, gonka } from "./gonka.ts";
+export type { GonkaLanguageModelOptions } from "./models.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { GonkaFetch } from "../client/gonka-fetch.ts";
+import type { GonkaFetch } from "../transport/gonka-fetch.ts";
+import { streamAnswer } from "./answer.ts";
 import { chatModel } from "./chat-model.ts";
-import { toUserMessage } from "./exchange.ts";
-import { streamAnswer } from "./stream-answer.ts";
+import { toUserMessage } from "./conversation.ts";
 
 /** A connection that keeps the messages it was sent, and answers. */
 function recorder() {

@@ -8,18 +8,18 @@ import type {
   LanguageModelV3ToolResultPart,
   LanguageModelV3Usage,
 } from "@ai-sdk/provider";
-import { brokerFacts } from "../client/broker-facts.ts";
-import { errorBehind } from "../client/error-response.ts";
-import type { GonkaFetch } from "../client/gonka-fetch.ts";
-import { refusalError } from "../client/refusal-error.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { readBoundedText } from "../internal/read-bounded.ts";
+import { readBoundedText } from "../base/json.ts";
+import { ZephError } from "../errors.ts";
+import { brokerFacts } from "../transport/connection.ts";
+import { errorBehind } from "../transport/failover.ts";
+import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { VERSION } from "../version.ts";
 import { readChatAnswer } from "../wire/chat-answer.ts";
 import { type ChatDelta, type ChatUsage, isRecord, parseJson } from "../wire/chat-shape.ts";
 import { type ChatPiece, chatStreamReader } from "../wire/chat-stream.ts";
+import { refusalError } from "../wire/refusals.ts";
 
-export interface ChatModelOptions {
+interface ChatModelOptions {
   readonly gonka: GonkaFetch;
   /** Name of the provider; what an answer cost is told under it. */
   readonly name: string;

@@ -11,11 +11,11 @@ import {
   streamOf,
   textParts,
 } from "../../test/support/mock-chat-session.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { manualClock } from "../internal/manual-clock.ts";
-import type { Spent } from "./budget.ts";
-import { type ConversationOptions, startConversation } from "./conversation.ts";
-import type { ConversationEvent } from "./conversation-event.ts";
+import { manualClock } from "../base/time.ts";
+import { ZephError } from "../errors.ts";
+import type { Spent } from "../journal/journal.ts";
+import { type ConversationOptions, type Exchange, startConversation, toTranscript } from "./conversation.ts";
+import { type ConversationEvent, UNKNOWN_USAGE } from "./session.ts";
 
 const clock = manualClock();
 
@@ -422,5 +422,37 @@ describe("tools", () => {
       "assistant",
       "user",
     ]);
+  });
+});
+
+const exchange = (over: Partial<Exchange>): Exchange => ({
+  question: "Why?",
+  answer: "Because.",
+  reasoning: "",
+  state: "finished",
+  providerName: "testbroker",
+  modelId: "owner/model-a",
+  usage: UNKNOWN_USAGE,
+  costUsd: undefined,
+  ...over,
+});
+
+describe("toTranscript", () => {
+  it("tells who said what, and with which model", () => {
+    expect(toTranscript([exchange({})], { savedAtMs: 0, system: "Be brief." })).toBe(
+      "# Conversation\n\nSaved 1970-01-01T00:00:00.000Z by zeph.\n\n## System\n\nBe brief.\n\n## You\n\nWhy?\n\n## owner/model-a\n\nBecause.\n",
+    );
+  });
+
+  it("folds thinking away and says where an answer stopped", () => {
+    const text = toTranscript([exchange({ reasoning: "hm\n", state: "cancelled" })], { savedAtMs: 0 });
+    expect(text).toContain("<details><summary>Thinking</summary>\n\nhm\n\n</details>\n\nBecause.");
+    expect(text).toContain("Because.\n\n*(stopped here by the user)*");
+  });
+
+  it("closes a code block that was cut, so that it does not swallow the rest", () => {
+    const cut = exchange({ answer: "Look:\n```ts\nconst a", state: "failed" });
+    const text = toTranscript([cut, exchange({ question: "Next?" })], { savedAtMs: 0 });
+    expect(text).toContain("const a\n```\n\n*(broke off here)*\n\n## You\n\nNext?");
   });
 });

@@ -1,25 +1,28 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
-import { type AnswerSettings, settingsOf } from "./answer-settings.ts";
-import type { Budget } from "./budget.ts";
-import type { ConversationEvent } from "./conversation-event.ts";
+import type { ModelMessage } from "ai";
+import type { Clock } from "../base/time.ts";
+import { ZephError } from "../errors.ts";
+import type { Budget } from "../journal/journal.ts";
+import { type AnswerPart, type AnswerRequest, streamAnswer } from "./answer.ts";
 import {
-  answererOf,
-  collect,
-  couldNotStream,
-  type Draft,
-  describeEnd,
-  describeExcess,
-  emptyDraft,
-  estimateCostUsd,
-  toFinished,
-} from "./draft.ts";
-import { countCharacters, type Exchange, type ImageAttachment, toModelMessages, toUserMessage } from "./exchange.ts";
-import type { ChatSession } from "./session.ts";
-import { type AnswerRequest, streamAnswer } from "./stream-answer.ts";
-import type { Thinking } from "./thinking.ts";
-import { untilAborted } from "./until-aborted.ts";
-import { addToTotal, EMPTY_TOTAL, estimateTokens, type UsageTotal } from "./usage.ts";
+  type AnswerSettings,
+  addToTotal,
+  addUsage,
+  type ChatSession,
+  type ConversationEvent,
+  EMPTY_TOTAL,
+  estimateTokens,
+  type FinishedEvent,
+  pricedCostNgonka,
+  pricedCostUsd,
+  type StandIn,
+  settingsOf,
+  type Thinking,
+  type TokenUsage,
+  toldCostUsd,
+  toTokenUsage,
+  UNKNOWN_USAGE,
+  type UsageTotal,
+} from "./session.ts";
 
 export interface ConversationOptions extends AnswerSettings {
   readonly session: ChatSession;
@@ -266,4 +269,262 @@ export function startConversation(options: ConversationOptions): Conversation {
       exchanges = [...earlier];
     },
   };
+}
+
+/** What has arrived of an answer so far. */
+interface Draft {
+  text: string;
+  reasoning: string;
+  usage: TokenUsage;
+  costUsd: number | undefined;
+  costNgonka: bigint | undefined;
+  /** Rounds that ended; more than one only where tools are used. */
+  steps: number;
+  finishReason: string;
+  /** Did the endpoint say by itself why the answer ended? */
+  ended: boolean;
+  firstByteMs: number | undefined;
+  toolMessages: readonly ModelMessage[] | undefined;
+  /** Who is asked in the place of the session's provider; prices and names are then its own. */
+  standIn: StandIn | undefined;
+}
+
+function emptyDraft(): Draft {
+  return {
+    text: "",
+    reasoning: "",
+    usage: UNKNOWN_USAGE,
+    costUsd: undefined,
+    costNgonka: undefined,
+    steps: 0,
+    finishReason: "other",
+    ended: false,
+    firstByteMs: undefined,
+    toolMessages: undefined,
+    standIn: undefined,
+  };
+}
+
+function collect(draft: Draft, part: AnswerPart, session: ChatSession): void {
+  if (part.type === "text") draft.text += part.text;
+  else if (part.type === "reasoning") draft.reasoning += part.text;
+  else if (part.type === "tool-messages") draft.toolMessages = part.messages;
+  else if (part.type === "step") {
+    const usage = toTokenUsage(part.usage);
+    const { pricing, pricePerTokenNgonka } = answererOf(draft, session);
+    const costUsd = toldCostUsd(part.metadata) ?? pricedCostUsd(usage, pricing);
+    const costNgonka = pricedCostNgonka(usage, pricePerTokenNgonka);
+    draft.costUsd = draft.steps === 0 ? costUsd : addBothKnown(draft.costUsd, costUsd, (left, right) => left + right);
+    draft.costNgonka =
+      draft.steps === 0 ? costNgonka : addBothKnown(draft.costNgonka, costNgonka, (left, right) => left + right);
+    draft.usage = addUsage(draft.usage, usage);
+    draft.finishReason = part.finishReason;
+    draft.ended = part.rawFinishReason !== undefined || part.finishReason !== "other";
+    draft.steps += 1;
+  }
+}
+
+/** The stand-in where there is one, else the session itself. */
+function answererOf({ standIn }: Draft, session: ChatSession): StandIn {
+  return standIn ?? session;
+}
+
+/** One round of unknown cost makes the cost of the answer unknown. */
+function addBothKnown<Amount>(
+  left: Amount | undefined,
+  right: Amount | undefined,
+  add: (left: Amount, right: Amount) => Amount,
+): Amount | undefined {
+  return left === undefined || right === undefined ? undefined : add(left, right);
+}
+
+/** Nothing at all came, without a word why, or the endpoint says that it does not stream. */
+function couldNotStream(draft: Draft, error: ZephError | undefined): boolean {
+  if (draft.text !== "" || draft.reasoning !== "") return false;
+  if (error === undefined) return draft.steps <= 1 && !draft.ended && draft.usage.output === undefined;
+  const refusals = ["unsupported_capability", "invalid_request", "parameter_rejected"];
+  return refusals.includes(error.code) && /\bstream/i.test(error.detail ?? "");
+}
+
+/** What the user should know about the way an answer ended; mostly nothing. */
+function describeEnd(draft: Draft): readonly string[] {
+  const { text, reasoning, finishReason, ended } = draft;
+  if (finishReason === "length") {
+    return text === "" && reasoning !== ""
+      ? ["all tokens went into thinking and none were left for the answer; allow more with --max-tokens"]
+      : ["the answer was cut at the token limit; ask to continue, or allow more with --max-tokens"];
+  }
+  if (finishReason === "content-filter") return ["the endpoint stopped the answer for its content"];
+  if (text === "") return ["the model gave no answer text"];
+  return ended ? [] : ["the endpoint did not say why the answer ended; it may be incomplete"];
+}
+
+/** What an answer without a bill has probably cost, for the daily limit. Unknown without a price. */
+function estimateCostUsd(promptTokens: number, draft: Draft, session: ChatSession): number | undefined {
+  const { pricing } = answererOf(draft, session);
+  const output = estimateTokens(draft.text.length + draft.reasoning.length);
+  return output === 0 ? undefined : pricedCostUsd({ ...UNKNOWN_USAGE, input: promptTokens, output }, pricing);
+}
+
+/** A warning when the prompt is longer than the model can read. */
+function describeExcess(promptTokens: number, session: ChatSession): string | undefined {
+  const limit = session.contextLengthTokens;
+  if (limit === undefined || promptTokens <= limit) return undefined;
+  return `this is about ${promptTokens} tokens, and ${session.modelId} reads at most ${limit}; it will probably be refused`;
+}
+
+function toFinished(draft: Draft, session: ChatSession, elapsedMs: number): FinishedEvent {
+  const { text, reasoning, usage, costUsd, costNgonka, firstByteMs, finishReason } = draft;
+  const { providerName, modelId } = answererOf(draft, session);
+  return {
+    type: "finished",
+    text,
+    reasoning,
+    providerName,
+    modelId,
+    usage,
+    costUsd,
+    costNgonka,
+    elapsedMs,
+    firstByteMs,
+    finishReason,
+  };
+}
+
+/** An image that goes with a question. */
+export interface ImageAttachment {
+  /** File name, for people. */
+  readonly name: string;
+  /** `image/png` … */
+  readonly mediaType: string;
+  readonly base64: string;
+}
+
+/** One question and what came of it. */
+export interface Exchange {
+  readonly question: string;
+  readonly answer: string;
+  readonly reasoning: string;
+  readonly state: "finished" | "cancelled" | "failed";
+  readonly providerName: string;
+  readonly modelId: string;
+  readonly usage: TokenUsage;
+  readonly costUsd: number | undefined;
+  /** What signed requests cost; another currency, never a part of `costUsd`. */
+  readonly costNgonka?: bigint | undefined;
+  /** When the answer ended. */
+  readonly atMs?: number | undefined;
+  /** What the question was asked about, besides its words. */
+  readonly images?: readonly ImageAttachment[] | undefined;
+  /** The answer as the model's own messages; present when tools were used. */
+  readonly toolMessages?: readonly ModelMessage[];
+}
+
+/** Tells the model why its earlier answer has no end. */
+const MARKS = {
+  cancelled: "[The user stopped this answer here.]",
+  failed: "[The connection broke off here.]",
+} as const;
+
+/**
+ * The conversation as the model gets it. An answer that was cut keeps its text and is marked; a question that got no
+ * text at all is left out, so that two user messages never follow each other (many chat templates refuse that).
+ */
+function toModelMessages(exchanges: readonly Exchange[]): ModelMessage[] {
+  return exchanges.flatMap((exchange): ModelMessage[] => {
+    const question = toUserMessage(exchange.question, exchange.images);
+    if (exchange.toolMessages !== undefined) return [question, ...exchange.toolMessages];
+    if (exchange.answer === "") return [];
+    const mark = exchange.state === "finished" ? "" : `\n\n${MARKS[exchange.state]}`;
+    return [question, { role: "assistant", content: exchange.answer + mark }];
+  });
+}
+
+/** Words alone, or words and images; images come first, as the models' own examples have it. */
+export function toUserMessage(text: string, images: readonly ImageAttachment[] = []): ModelMessage {
+  if (images.length === 0) return { role: "user", content: text };
+  const parts = images.map(({ mediaType, base64 }) => ({ type: "image" as const, image: base64, mediaType }));
+  return { role: "user", content: [...parts, { type: "text", text }] };
+}
+
+/** About a thousand tokens, whatever its size: models look at pieces of a smaller picture. */
+const CHARACTERS_OF_AN_IMAGE = 4_000;
+
+/** Characters the model has to read, for an estimate. */
+function countCharacters(messages: readonly ModelMessage[]): number {
+  const partLength = (part: object & { readonly type: string }) =>
+    part.type === "image" ? CHARACTERS_OF_AN_IMAGE : JSON.stringify(part).length;
+  return messages.reduce((sum, { content }) => {
+    if (typeof content === "string") return sum + content.length;
+    return content.reduce((inner, part) => inner + partLength(part), sum);
+  }, 0);
+}
+
+/**
+ * Passes on what `source` yields until `signal` is aborted; then it ends, at once and without an error, even when the
+ * source takes no notice of the signal. Ctrl-C must give the prompt back immediately.
+ */
+async function* untilAborted<Item>(source: AsyncIterable<Item>, signal: AbortSignal): AsyncGenerator<Item, void> {
+  const iterator = source[Symbol.asyncIterator]();
+  // One promise for the whole stream would collect a reaction for each item.
+  let wake = () => {};
+  const onAbort = () => wake();
+  signal.addEventListener("abort", onAbort, { once: true });
+  let ended = false;
+  try {
+    for (;;) {
+      const next = iterator.next();
+      // After an abort nobody waits for this any more; its late failure is of no interest.
+      next.catch(() => {});
+      const result = await new Promise<IteratorResult<Item> | "aborted">((resolve, reject) => {
+        wake = () => resolve("aborted");
+        if (signal.aborted) wake();
+        next.then(resolve, reject);
+      });
+      if (result === "aborted") return;
+      if (result.done === true) {
+        ended = true;
+        return;
+      }
+      yield result.value;
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    if (!ended) iterator.return?.().catch(() => {});
+  }
+}
+
+interface TranscriptOptions {
+  readonly savedAtMs: number;
+  readonly system?: string | undefined;
+  readonly title?: string | undefined;
+}
+
+/** The conversation as a Markdown document: who said what, which model, where an answer was cut. */
+export function toTranscript(exchanges: readonly Exchange[], { savedAtMs, system, title }: TranscriptOptions): string {
+  const parts = [`# ${title ?? "Conversation"}\n\nSaved ${new Date(savedAtMs).toISOString()} by zeph.`];
+  if (system !== undefined) parts.push(`## System\n\n${system.trim()}`);
+  for (const exchange of exchanges) {
+    parts.push(`## You\n\n${exchange.question.trim()}`, `## ${exchange.modelId}\n\n${toAnswer(exchange)}`);
+  }
+  return `${parts.join("\n\n")}\n`;
+}
+
+const ENDINGS = {
+  finished: undefined,
+  cancelled: "*(stopped here by the user)*",
+  failed: "*(broke off here)*",
+} as const;
+
+function toAnswer({ answer, reasoning, state }: Exchange): string {
+  const thinking =
+    reasoning.trim() === "" ? undefined : `<details><summary>Thinking</summary>\n\n${reasoning.trim()}\n\n</details>`;
+  const text = closeFence(answer.trim());
+  return [thinking, text === "" ? undefined : text, ENDINGS[state]].filter((part) => part !== undefined).join("\n\n");
+}
+
+/** An answer cut inside a code block would swallow the rest of the document. */
+function closeFence(text: string): string {
+  const fences = text.match(/^ {0,3}(```|~~~)/gm) ?? [];
+  return fences.length % 2 === 0 ? text : `${text}\n${fences.at(-1)?.trim()}`;
 }

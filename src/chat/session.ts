@@ -1,6 +1,9 @@
-import type { LanguageModelV3 } from "@ai-sdk/provider";
-import type { ZephError } from "../errors/zeph-error.ts";
-import type { TransportEvent } from "../transport/events.ts";
+import type { LanguageModelV3, LanguageModelV3Usage } from "@ai-sdk/provider";
+import type { ToolSet } from "ai";
+import { plausibleTokens, plausibleUsd } from "../base/json.ts";
+import type { ZephError } from "../errors.ts";
+import { REASONING_EFFORTS } from "../rules/parameters.ts";
+import type { TransportEvent } from "../transport/policy.ts";
 
 /** A model of the AI SDK's provider spec V3; never a bare id, which would go to a hosted service that is not ours. */
 export type ChatModel = LanguageModelV3;
@@ -69,3 +72,236 @@ export interface ChatSession {
 
 /** Opens a session; what is left out comes from the config. Throws `ZephError` (config, vault, model missing). */
 export type OpenChatSession = (choice: { readonly provider?: string; readonly model?: string }) => Promise<ChatSession>;
+
+/** What happens while a question is answered, in order. The last one is `finished`, `failed` or `cancelled`. */
+export type ConversationEvent =
+  /** Something the user should know; one sentence. */
+  | { readonly type: "notice"; readonly text: string }
+  /** The request leaves now. */
+  | { readonly type: "waiting"; readonly promptTokensEstimate: number }
+  /** The first piece of content is here, this long after the request left. */
+  | { readonly type: "first-byte"; readonly elapsedMs: number }
+  | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "tool-call"; readonly toolName: string; readonly input: unknown }
+  | { readonly type: "tool-result"; readonly toolName: string; readonly output: unknown }
+  | { readonly type: "tool-failed"; readonly toolName: string; readonly error: unknown }
+  | FinishedEvent
+  | { readonly type: "failed"; readonly error: ZephError; readonly partialText: string; readonly elapsedMs: number }
+  | { readonly type: "cancelled"; readonly partialText: string; readonly elapsedMs: number };
+
+export interface FinishedEvent {
+  readonly type: "finished";
+  readonly text: string;
+  readonly reasoning: string;
+  /** Who answered; another than the one that was asked where a fallback stood in. */
+  readonly providerName: string;
+  readonly modelId: string;
+  readonly usage: TokenUsage;
+  /** `undefined` means unknown, which is not 0. */
+  readonly costUsd: number | undefined;
+  /** What signed requests cost by the network's price; `undefined` means unknown. Never a part of `costUsd`. */
+  readonly costNgonka?: bigint | undefined;
+  readonly elapsedMs: number;
+  readonly firstByteMs: number | undefined;
+  /** `stop`, `length`, `tool-calls`, `content-filter`, `error` or `other`. */
+  readonly finishReason: string;
+}
+
+export type OutcomeEvent = Extract<ConversationEvent, { type: "finished" | "failed" | "cancelled" }>;
+
+export function isOutcome(event: ConversationEvent): event is OutcomeEvent {
+  return event.type === "finished" || event.type === "failed" || event.type === "cancelled";
+}
+
+/** Tokens of one answer or of several. `undefined` means that the endpoint did not tell, which is not 0. */
+export interface TokenUsage {
+  readonly input: number | undefined;
+  readonly output: number | undefined;
+  /** Part of `input` that was read from a cache. */
+  readonly cached: number | undefined;
+  /** Part of `output` that was spent on reasoning. */
+  readonly reasoning: number | undefined;
+}
+
+export const UNKNOWN_USAGE: TokenUsage = {
+  input: undefined,
+  output: undefined,
+  cached: undefined,
+  reasoning: undefined,
+};
+
+/** Numbers that cannot be true are unknown ones. */
+export function toTokenUsage({ inputTokens, outputTokens }: LanguageModelV3Usage): TokenUsage {
+  return {
+    input: plausibleTokens(inputTokens.total),
+    output: plausibleTokens(outputTokens.total),
+    cached: plausibleTokens(inputTokens.cacheRead),
+    reasoning: plausibleTokens(outputTokens.reasoning),
+  };
+}
+
+/** Adds what is known; a sum of nothing known stays unknown. */
+export function addUsage(left: TokenUsage, right: TokenUsage): TokenUsage {
+  return {
+    input: addKnown(left.input, right.input),
+    output: addKnown(left.output, right.output),
+    cached: addKnown(left.cached, right.cached),
+    reasoning: addKnown(left.reasoning, right.reasoning),
+  };
+}
+
+function addKnown(left: number | undefined, right: number | undefined): number | undefined {
+  if (left === undefined) return right;
+  return right === undefined ? left : left + right;
+}
+
+/** The sum of a conversation. */
+export interface UsageTotal {
+  readonly answers: number;
+  readonly usage: TokenUsage;
+  /** Sum of the known costs. */
+  readonly costUsd: number | undefined;
+  /** Sum of what signed requests cost; another currency, never added to the dollars. */
+  readonly costNgonka?: bigint | undefined;
+  /** Answers whose cost nobody told: the true sum is higher. */
+  readonly answersOfUnknownCost: number;
+}
+
+export const EMPTY_TOTAL: UsageTotal = {
+  answers: 0,
+  usage: UNKNOWN_USAGE,
+  costUsd: undefined,
+  answersOfUnknownCost: 0,
+};
+
+export function addToTotal(
+  total: UsageTotal,
+  { usage, costUsd, costNgonka }: Pick<UsageTotal, "usage" | "costUsd" | "costNgonka">,
+): UsageTotal {
+  const isUnknown = costUsd === undefined && costNgonka === undefined;
+  return {
+    answers: total.answers + 1,
+    usage: addUsage(total.usage, usage),
+    costUsd: addKnown(total.costUsd, costUsd),
+    costNgonka: costNgonka === undefined ? total.costNgonka : (total.costNgonka ?? 0n) + costNgonka,
+    answersOfUnknownCost: total.answersOfUnknownCost + (isUnknown ? 1 : 0),
+  };
+}
+
+/** What the endpoint says the answer cost, in whichever provider's namespace it stands. */
+export function toldCostUsd(metadata: Readonly<Record<string, unknown>> | undefined): number | undefined {
+  for (const namespace of Object.values(metadata ?? {})) {
+    if (typeof namespace !== "object" || namespace === null || !("costUsd" in namespace)) continue;
+    const cost = plausibleUsd(namespace.costUsd);
+    if (cost !== undefined) return cost;
+  }
+  return undefined;
+}
+
+/** Cost by the configured price; unknown unless price and both token counts are known. */
+export function pricedCostUsd(usage: TokenUsage, pricing: Pricing | undefined): number | undefined {
+  if (pricing === undefined || usage.input === undefined || usage.output === undefined) return undefined;
+  return plausibleUsd((usage.input * pricing.promptUsdPer1M + usage.output * pricing.completionUsdPer1M) / 1_000_000);
+}
+
+/** Cost by the network's price, exact; unknown unless price and both token counts are known. */
+export function pricedCostNgonka({ input, output }: TokenUsage, pricePerTokenNgonka: bigint | undefined) {
+  if (pricePerTokenNgonka === undefined || input === undefined || output === undefined) return undefined;
+  return (BigInt(input) + BigInt(output)) * pricePerTokenNgonka;
+}
+
+/** A rough count, four characters to a token: good enough to warn, not to bill. */
+export function estimateTokens(characters: number): number {
+  return Math.ceil(characters / 4);
+}
+
+type ReasoningEffort = (typeof REASONING_EFFORTS)[number];
+
+/** How much the model shall think, as the user said it. Absent: as the config says, else as the model likes. */
+export interface Thinking {
+  readonly effort?: ReasoningEffort;
+  /** Most tokens; 0 switches thinking off. */
+  readonly tokens?: number;
+}
+
+/** Names under which model lists tell that a model takes one. */
+const EFFORT_NAMES = ["reasoning_effort", "reasoning"];
+const TOKENS_NAMES = ["thinking_token_budget", "thinking_budget"];
+
+/** Whether the model takes it; `unknown` where its list names no parameters, as most do. */
+export type Support = "yes" | "no" | "unknown";
+
+export function supportsEffort(session: Pick<ChatSession, "parameters">): Support {
+  return supports(session, EFFORT_NAMES);
+}
+
+export function supportsThinkTokens(session: Pick<ChatSession, "parameters">): Support {
+  return supports(session, TOKENS_NAMES);
+}
+
+function supports({ parameters }: Pick<ChatSession, "parameters">, names: readonly string[]): Support {
+  if (parameters === undefined) return "unknown";
+  return names.some((name) => parameters.includes(name)) ? "yes" : "no";
+}
+
+export function toReasoningEffort(text: string): ReasoningEffort | undefined {
+  return REASONING_EFFORTS.find((effort) => effort === text.toLowerCase());
+}
+
+/** Options of the model under `gonka`. */
+type ThinkingOptions = {
+  readonly reasoningEffort?: ReasoningEffort;
+  readonly thinkingTokenBudget?: number;
+  readonly thinking?: { readonly type: "disabled" };
+};
+
+/**
+ * What is sent. The user's own word goes out unless the model is known not to take it; the config's only where it is
+ * known to take it: an endpoint may refuse a request for a field it does not know.
+ */
+export function thinkingOptions(session: ChatSession, { effort, tokens }: Thinking): ThinkingOptions {
+  const configured = supportsEffort(session) === "yes" ? toReasoningEffort(session.reasoningEffort ?? "") : undefined;
+  const wanted = supportsEffort(session) === "no" ? undefined : (effort ?? configured);
+  const budget = supportsThinkTokens(session) === "no" ? undefined : tokens;
+  return {
+    ...(wanted === undefined ? {} : { reasoningEffort: wanted }),
+    ...(budget === undefined ? {} : { thinkingTokenBudget: budget }),
+    // A budget alone does not switch thinking off: gonka-ai/gonka docs/chat-api/README.md (2026-07).
+    ...(budget === 0 ? { thinking: { type: "disabled" } } : {}),
+  };
+}
+
+/** What a user may say about every answer of a conversation. */
+export interface AnswerSettings {
+  readonly system?: string | undefined;
+  readonly maxOutputTokens?: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly frequencyPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly tools?: ToolSet;
+  /** Most rounds of tool calls in one answer. Default 8. */
+  readonly maxSteps?: number;
+}
+
+/** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */
+export function settingsOf(
+  { system, maxOutputTokens: asked, tools, maxSteps, ...options }: AnswerSettings,
+  session: ChatSession,
+  thinking: Thinking,
+) {
+  const { temperature, topP, frequencyPenalty, presencePenalty } = options;
+  const maxOutputTokens = asked ?? session.maxOutputTokens;
+  return {
+    maxSteps: maxSteps ?? 8,
+    providerOptions: { gonka: thinkingOptions(session, thinking) },
+    ...(system === undefined ? {} : { system }),
+    ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
+    ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+    ...(presencePenalty === undefined ? {} : { presencePenalty }),
+    ...(tools === undefined ? {} : { tools }),
+  };
+}

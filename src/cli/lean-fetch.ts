@@ -4,10 +4,10 @@ import { Readable, type Transform } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import type { Dispatcher } from "undici";
-import { type Clock, systemClock } from "../internal/clock.ts";
-import { contentCodings } from "../transport/content-coding.ts";
-import type { FetchFunction } from "../transport/fetch-function.ts";
-import { noteKeepAliveRace } from "../transport/keep-alive-race.ts";
+import { type Clock, systemClock } from "../base/time.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { noteKeepAliveRace } from "../transport/attempt.ts";
+import { contentCodings } from "../transport/body.ts";
 
 /** How one request is sent, and what came back of it. */
 type Exchange = (url: URL, request: SentRequest) => Promise<Upstream>;

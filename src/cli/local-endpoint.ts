@@ -1,20 +1,19 @@
-import { openBudget, queueSpending, type Spent } from "../chat/budget.ts";
-import { stateFile } from "../chat/state-file.ts";
-import { pricedCostNgonka, pricedCostUsd, UNKNOWN_USAGE } from "../chat/usage.ts";
-import { zephFolders } from "../config/paths.ts";
-import { type ExchangeRecord, type LocalGateway, type LocalGatewayOptions, localGateway } from "../gateway/index.ts";
-import type { Secret } from "../internal/secret.ts";
-import { spendingPath } from "../journal/spending.ts";
-import { fallbackProvider } from "../provider/fallback-provider.ts";
-import { findListed } from "../provider/known-model.ts";
-import { rememberedModels } from "../provider/model-cache.ts";
-import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
+import { stateFile } from "../base/lock.ts";
+import type { Secret } from "../base/secret.ts";
+import type { CliContext } from "../base/world.ts";
+import { pricedCostNgonka, pricedCostUsd, UNKNOWN_USAGE } from "../chat/session.ts";
+import { zephFolders } from "../config/files.ts";
+import type { ExchangeRecord } from "../gateway/exchange.ts";
+import { type LocalGateway, localGateway } from "../gateway/gateway.ts";
+import type { LocalGatewayOptions } from "../gateway/state.ts";
+import { openBudget, queueSpending, type Spent, spendingPath } from "../journal/journal.ts";
+import { fallbackProvider } from "../provider/fallback.ts";
+import { findListed, rememberedModels } from "../provider/models.ts";
+import { type OpenedProvider, openProvider } from "../provider/open.ts";
 import type { Setup } from "../provider/setup.ts";
-import type { OnTransportEvent } from "../transport/events.ts";
-import type { CliContext } from "./context.ts";
-import { toSafeJson } from "./render/json.ts";
+import type { OnTransportEvent } from "../transport/policy.ts";
 import { setupOf } from "./setup.ts";
-import { show } from "./write-result.ts";
+import { show, toSafeJson } from "./terminal.ts";
 
 /** A provider, opened to be served to other programs. */
 export interface Upstream {

@@ -10,8 +10,8 @@ if ((first === "--version" || first === "-V") && rest.length === 0) {
   process.stdout.write(`${VERSION}\n`);
 } else {
   keepCompiledCode();
-  const { runCli } = await import("./run.ts");
-  const { systemWorld } = await import("./system-world.ts");
+  const { runCli } = await import("./program.ts");
+  const { systemWorld } = await import("./world.ts");
   process.exitCode = await runCli(process.argv.slice(2), systemWorld());
 }
 

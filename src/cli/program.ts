@@ -1,24 +1,62 @@
+import { existsSync } from "node:fs";
 import { arch, release } from "node:os";
+import { join } from "node:path";
 import { versions } from "node:process";
 import { Command, CommanderError } from "commander";
-import { EXIT } from "../errors/catalogue.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { scrub } from "../internal/redact.ts";
+import { scrub } from "../base/secret.ts";
+import type { World } from "../base/world.ts";
+import { zephFolders } from "../config/files.ts";
+import { EXIT, ZephError } from "../errors.ts";
 import { VERSION } from "../version.ts";
-import type { World } from "./context.ts";
-import { withDefaultCommand } from "./default-command.ts";
-import { addGlobalOptions, binding } from "./program/bind.ts";
-import { addChatCommands } from "./program/chat-commands.ts";
-import { addCompletionCommand } from "./program/completion-command.ts";
-import { addConfigCommands } from "./program/config-commands.ts";
-import { addDevshardCommands } from "./program/devshard-commands.ts";
-import { addDoctorCommands } from "./program/doctor-commands.ts";
-import { addGonkaCommands } from "./program/gonka-commands.ts";
-import { addInitCommand } from "./program/init-command.ts";
-import { addLaunchCommands } from "./program/launch-commands.ts";
-import { addSandboxCommand } from "./program/sandbox-command.ts";
-import { addServeCommand } from "./program/serve-command.ts";
-import { addVaultCommands } from "./program/vault-commands.ts";
+import {
+  addChatCommands,
+  addCompletionCommand,
+  addConfigCommands,
+  addDoctorCommands,
+  addGlobalOptions,
+  addInitCommand,
+  addServeCommand,
+  addVaultCommands,
+  binding,
+  toContext,
+} from "./command-table.ts";
+import { addDevshardCommands, addGonkaCommands, addLaunchCommands, addSandboxCommand } from "./network-table.ts";
+import { noticesTold, renderError, renderJson, show, tellOnce } from "./terminal.ts";
+
+/** Runs one command line and returns its exit code. Every error of every command ends here, and only here in words. */
+export async function runCli(argv: readonly string[], world: World): Promise<number> {
+  const asksForJson = argv.includes("--json");
+  try {
+    await refuseSecretArguments(argv);
+    await remindOfEscrows(argv, world);
+    return await buildProgram(world).run(argv);
+  } catch (thrown) {
+    const error = toZephError(thrown, world);
+    const { color } = toContext(world, {});
+    if (asksForJson) world.stdout.write(renderJson({ error }, noticesTold(world)));
+    else show(world.stderr, renderError(error, { color }));
+    if (argv.includes("--verbose") && thrown instanceof Error && !ZephError.is(thrown)) {
+      show(world.stderr, `${thrown.stack ?? ""}\n`);
+    }
+    return error.exitCode;
+  }
+}
+
+/** Money that is lost when nobody settles in time is spoken of at every start. Without a folder nothing is loaded. */
+async function remindOfEscrows([command]: readonly string[], world: World): Promise<void> {
+  if (command === "completion" || command === "devshard") return;
+  const stateFolder = zephFolders(world).state;
+  if (!existsSync(join(stateFolder, "devshard"))) return;
+  const { deadlineNotices } = await import("../transport/devshard-index.ts");
+  for (const notice of deadlineNotices(stateFolder, world.clock.nowMs())) tellOnce(world, notice);
+}
+
+function toZephError(thrown: unknown, world: World): ZephError {
+  if (ZephError.is(thrown)) return thrown;
+  if (world.signal.aborted) return new ZephError("cancelled");
+  const detail = scrub(thrown instanceof Error ? thrown.message : String(thrown));
+  return new ZephError("internal", { detail, cause: thrown });
+}
 
 const EXAMPLES = `
 Examples:
@@ -120,4 +158,90 @@ function missingCommand(program: Command, argv: readonly string[]): ZephError {
   const detail =
     stranger === undefined ? `\`${path}\` needs one of: ${names}` : `there is no "${scrub(stranger)}" to help with`;
   return new ZephError("usage", { detail, hint: `See \`${path} --help\`.` });
+}
+
+const SECRET_FLAGS = [
+  "--api-key",
+  "--key",
+  "--private-key",
+  "--token",
+  "--passphrase",
+  "--password",
+  "--secret",
+  "--mnemonic",
+];
+const SECRET_SHAPE = /^(?:gp|gpm|gnk-sk|jg|obk)-\S{6,}$|^(?:0x)?[0-9a-f]{64}$|^AGE-SECRET-KEY-1/i;
+
+/** Flags that name something: what they are given is shown, stored, or asked for as a host. */
+const NAME_FLAGS = new Set(
+  `--account-address --alias --allow-host --base-url --broker --config --cors --endpoint-account --engine --expect-address
+  --host --key-env --key-name --keyring-backend --keyring-home --model -m --name --node --output -o --path --prefix
+  --provider -p --source-url --vault --vault-key --vault-path`.split(/\s+/),
+);
+
+/**
+ * Refuses a secret given as an argument, before any parser can repeat it in a message. Throws
+ * `secret_on_command_line` naming the flag, never the value.
+ */
+export async function refuseSecretArguments(argv: readonly string[]): Promise<void> {
+  for (const argument of argv) {
+    const flag = SECRET_FLAGS.find((name) => argument === name || argument.startsWith(`${name}=`));
+    if (flag !== undefined) throw new ZephError("secret_on_command_line", { detail: `${flag} is not a flag of zeph` });
+    if (SECRET_SHAPE.test(argument)) {
+      throw new ZephError("secret_on_command_line", { detail: "an argument looks like a key" });
+    }
+  }
+  const named = [...namedValues(argv)];
+  // Most command lines name nothing; the brokers' records need not be loaded for them.
+  if (named.length === 0) return;
+  const { containsKey } = await import("../brokers/registry.ts");
+  for (const { name, value } of named) {
+    if (!containsKey(value)) continue;
+    throw new ZephError("secret_on_command_line", { detail: `what is given to ${name} looks like a key` });
+  }
+}
+
+/** What flags that name something, and `config set`, are given. */
+function* namedValues(argv: readonly string[]): Generator<{ readonly name: string; readonly value: string }> {
+  for (const [index, argument] of argv.entries()) {
+    const [name = "", ...rest] = argument.split("=");
+    if (NAME_FLAGS.has(name)) yield { name, value: rest.length > 0 ? rest.join("=") : (argv[index + 1] ?? "") };
+    if (argument !== "set" || argv[index - 1] !== "config") continue;
+    for (const value of argv.slice(index + 1)) yield { name: "config set", value };
+  }
+}
+
+/** Answered by the program itself, whatever else is on the line. */
+const OWN_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "-V", "--version"]);
+
+/**
+ * `zeph` alone, or with options only, is a chat; so are words behind an option that only a chat has (`zeph -m ID hello`),
+ * and one argument that can only be a question (`zeph "why is the sky blue?"`). Any other word that is no command stays an
+ * error, also behind options of every command: it may be a slip, and must not be sent to a model, and paid for.
+ */
+function withDefaultCommand(program: Command, argv: readonly string[]): string[] {
+  if (argv[0] === "--init") return ["init", ...argv.slice(1)];
+  for (let index = 0; index < argv.length; index += 1) {
+    const argument = argv[index] ?? "";
+    if (OWN_FLAGS.has(argument)) return [...argv];
+    if (!argument.startsWith("-")) return isQuestion(program, argument) ? ["chat", ...argv] : [...argv];
+    const option = program.options.find(({ short, long }) => argument === short || argument === long);
+    if (option === undefined && !isJoinedOption(program, argument)) return ["chat", ...argv];
+    if (option?.required === true) index += 1;
+  }
+  return ["chat", ...argv];
+}
+
+/** Several words in quotes, a question mark, or letters that no command is written with; `"vault list"` is a slip. */
+function isQuestion(program: Command, argument: string): boolean {
+  const words = argument.trim().split(/\s+/);
+  if (words.length === 1) return /[?？]$/.test(argument) || /(?!\p{ASCII})\p{L}/u.test(argument);
+  const [group, name, ...rest] = words;
+  const inner = program.commands.find((command) => command.name() === group)?.commands ?? [];
+  return rest.length > 0 || !inner.some((command) => command.name() === name);
+}
+
+/** `--config=PATH` */
+function isJoinedOption(program: Command, argument: string): boolean {
+  return program.options.some(({ long }) => long !== undefined && argument.startsWith(`${long}=`));
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { thrownBy } from "../../test/support/thrown-by.ts";
-import { ZephError } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors.ts";
 import { namesProxy, proxyFor, throughProxies } from "./proxy.ts";
 
 const HTTPS = new URL("https://api.example/v1/models");

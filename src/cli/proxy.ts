@@ -1,13 +1,13 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import { scrub } from "../internal/redact.ts";
-import { isLoopback } from "../protocol/endpoint.ts";
-import type { FetchFunction } from "../transport/fetch-function.ts";
-import { readNetworkFailure } from "../transport/network-error.ts";
+import { scrub } from "../base/secret.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { ZephError } from "../errors.ts";
+import { isLoopback } from "../wire/endpoint.ts";
+import { readNetworkFailure } from "../wire/refusals.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** A proxy that a variable names for one address. */
-export interface Proxy {
+interface Proxy {
   /** As the user wrote it, such as `HTTPS_PROXY`. */
   readonly variable: string;
   /** May hold a name and a password: never shown. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../test/support/chat-terminal.ts";
-import { runTemplates } from "./commands/templates.ts";
+import { runTemplates } from "./commands/providers.ts";
 import { type QuestionFlags, readWholeQuestion } from "./question.ts";
 
 let folder: string;

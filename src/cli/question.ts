@@ -1,12 +1,12 @@
 import { readdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import type { ImageAttachment } from "../chat/exchange.ts";
-import { zephFolders } from "../config/paths.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { decodeText, fileErrorCode, readRegularFile, readRegularText, UnusableFile } from "../internal/regular-file.ts";
-import { nearest } from "../protocol/match-model.ts";
-import type { CliContext } from "./context.ts";
-import { readQuestion } from "./read-question.ts";
+import { decodeText, fileErrorCode, readRegularFile, readRegularText, UnusableFile } from "../base/files.ts";
+import type { CliContext } from "../base/world.ts";
+import type { ImageAttachment } from "../chat/conversation.ts";
+import { zephFolders } from "../config/files.ts";
+import { ZephError } from "../errors.ts";
+import { nearest } from "../wire/models.ts";
+import { readQuestion } from "./input.ts";
 
 /** Flags that say what a question is made of. */
 export interface QuestionFlags {
@@ -20,13 +20,14 @@ export interface QuestionFlags {
 }
 
 /** A question with everything that goes with it. */
-export interface Question {
+interface Question {
   readonly text: string;
   readonly images: readonly ImageAttachment[];
 }
 
 /** What a Gonka node accepts for one request; brokers take less. */
 const MAX_BYTES = 10 * 1024 * 1024;
+
 /** As base64 they are a third longer, and the request around them has its own length. */
 const MAX_IMAGES_BYTES = 7 * 1024 * 1024;
 const MAX_TEMPLATE_BYTES = 1024 * 1024;
@@ -61,7 +62,7 @@ function fillIn(template: string, input: string): string {
 }
 
 /** A template as `zeph templates` lists it. */
-export interface Template {
+interface Template {
   readonly name: string;
   readonly path: string;
   /** Its first line. */

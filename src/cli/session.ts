@@ -1,5 +1,10 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { readRegularText } from "../base/files.ts";
+import { scrub } from "../base/secret.ts";
+import type { CliContext } from "../base/world.ts";
+import { writeFileAtomic } from "../base/write.ts";
 import { chatModel } from "../chat/chat-model.ts";
+import { conversationStore, conversationsFolder } from "../chat/conversations.ts";
 import type {
   ChatModelListing,
   ChatSession,
@@ -8,28 +13,68 @@ import type {
   Pricing,
   SessionEvent,
 } from "../chat/session.ts";
-import { zephFolders } from "../config/paths.ts";
-import { chooseProvider } from "../config/provider.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { scrub } from "../internal/redact.ts";
-import { failureJournal } from "../journal/failure-journal.ts";
-import { journalPath } from "../journal/journal-path.ts";
-import { recordFailures } from "../journal/record-failures.ts";
-import type { Model } from "../protocol/models.ts";
-import { dumpRequests } from "../provider/dump-requests.ts";
-import { type FallbackEvent, fallbackProvider } from "../provider/fallback-provider.ts";
-import { answerLimitTokens, findListed } from "../provider/known-model.ts";
-import { refreshModels, rememberedModels } from "../provider/model-cache.ts";
-import { type OpenedProvider, openProvider } from "../provider/open-provider.ts";
+import { zephFolders } from "../config/files.ts";
+import { chooseProvider } from "../config/providers.ts";
+import { ZephError } from "../errors.ts";
+import { failureJournal, journalPath, recordFailures } from "../journal/journal.ts";
+import { type FallbackEvent, fallbackProvider } from "../provider/fallback.ts";
+import { answerLimitTokens, findListed, refreshModels, rememberedModels } from "../provider/models.ts";
+import { dumpRequests, maskOf, type OpenedProvider, openProvider, withoutSecrets } from "../provider/open.ts";
 import type { Setup } from "../provider/setup.ts";
-import { maskOf, withoutSecrets } from "../provider/without-secrets.ts";
-import type { OnTransportEvent } from "../transport/events.ts";
-import type { CliContext } from "./context.ts";
-import { foldFor } from "./render/fold-text.ts";
+import type { OnTransportEvent } from "../transport/policy.ts";
+import type { Model } from "../wire/models.ts";
+import type { AskFlags, ReplDependencies } from "./commands/ask.ts";
 import { setupOf } from "./setup.ts";
-import { show } from "./write-result.ts";
+import { foldFor, show } from "./terminal.ts";
 
-export interface SessionOptions {
+/**
+ * What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. Only
+ * a conversation follows the provider that was chosen in the last one; a single question goes where the config says.
+ */
+export async function chatDependencies(
+  context: CliContext,
+  choice: Pick<AskFlags, "provider" | "model" | "debugDump" | "continue" | "load" | "private">,
+  kind: "conversation" | "question",
+): Promise<ReplDependencies> {
+  const { loaded } = await setupOf(context, { provider: choice.provider, model: choice.model });
+  const { config } = loaded;
+  const stateFolder = zephFolders(context).state;
+  const lastProvider = join(stateFolder, "last-provider");
+  const runnable = config.providers.filter((provider) => provider.type !== "other");
+  const { debugDump } = choice;
+  const remarks = kind === "conversation" && context.interactive;
+  const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
+  const isResumed = choice.continue === true || choice.load !== undefined;
+  const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
+  const last = follows ? await readName(lastProvider) : undefined;
+  const remembered = runnable.find(({ name }) => name === last)?.name;
+  return {
+    openSession: (wanted) =>
+      open(wanted.provider === undefined && remembered !== undefined ? { ...wanted, provider: remembered } : wanted),
+    stateFolder,
+    conversations:
+      config.keepConversations && choice.private !== true
+        ? conversationStore({ folder: conversationsFolder(stateFolder), clock: context.clock, random: context.random })
+        : undefined,
+    defaultProvider: runnable.find(({ isDefault }) => isDefault)?.name,
+    maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
+    listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
+    rememberProvider: async (name) => {
+      if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
+    },
+  };
+}
+
+async function readName(path: string): Promise<string | undefined> {
+  try {
+    return (await readRegularText(path, { maxBytes: 4096 }))?.trim();
+  } catch {
+    // Nothing was chosen yet.
+    return undefined;
+  }
+}
+
+interface SessionOptions {
   /** Folder for the requests, one file each. */
   readonly debugDump?: string;
   /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
@@ -37,10 +82,7 @@ export interface SessionOptions {
 }
 
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-export function sessionOpener(
-  context: CliContext,
-  { debugDump, remarks = false }: SessionOptions = {},
-): OpenChatSession {
+function sessionOpener(context: CliContext, { debugDump, remarks = false }: SessionOptions = {}): OpenChatSession {
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupOf(context, { provider, model });

@@ -2,14 +2,13 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ZephError } from "../errors/zeph-error.ts";
-import { systemClock } from "../internal/clock.ts";
-import { Secret } from "../internal/secret.ts";
+import { readTextFile } from "../base/files.ts";
+import { Secret } from "../base/secret.ts";
+import { systemClock } from "../base/time.ts";
+import { ZephError } from "../errors.ts";
 import { setModel } from "./edit.ts";
-import { bindKey, readKeyOrigins, unbindKey } from "./key-origins.ts";
-import { readTextFile } from "./read-text-file.ts";
-import { readTrust, rememberTrust } from "./trusted-files.ts";
-import { changeConfig, writeConfig } from "./write.ts";
+import { changeConfig, readTrust, rememberTrust, writeConfig } from "./files.ts";
+import { bindKey, readKeyOrigins, unbindKey } from "./trust.ts";
 
 /* Two of everything at the same moment. Every change holds a lock of its own, so that one process is as good as many. */
 

@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ZephError } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors.ts";
 import { upsertProvider } from "./edit.ts";
+import type { Origin } from "./layer.ts";
 import { loadConfig } from "./load.ts";
-import type { Origin } from "./origin.ts";
-import { chooseProvider } from "./provider.ts";
+import { chooseProvider } from "./providers.ts";
 
 const USER = "/home/ann/.config/zeph/config.toml";
 const PROJECT = "/work/config/default.toml";

@@ -1,22 +1,43 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import { buildProviders, type ConfigChecks } from "./build-providers.ts";
-import { checkLayer } from "./check-layer.ts";
-import { type Config, toConfiguredBroker } from "./config.ts";
-import { type ConfigWarning, describeFault, type Fault, faultsError } from "./fault.ts";
-import { isFault, readFileLayer } from "./file-layer.ts";
-import { fileWarnings, legacyFaults } from "./file-warnings.ts";
-import { type ConfigFile, type ConfigFiles, findConfigFiles } from "./find-config-files.ts";
-import type { Layer, LayeredTable } from "./layer.ts";
-import { type MergedRecord, mergeRecords } from "./merge-records.ts";
-import { migrationHint } from "./migration-hint.ts";
-import { DEFAULT_ORIGIN, type Origin } from "./origin.ts";
-import { type ConfigFlags, environmentSections, flagSections } from "./overrides.ts";
-import type { PathContext } from "./paths.ts";
-import { readSections } from "./read-sections.ts";
-import type { ReadTextFile } from "./read-text-file.ts";
-import type { Sections } from "./schema.ts";
-import { recordSettings, type Setting, sectionSettings } from "./settings.ts";
-import { describeUntrusted, restrictLayer, type UntrustedFile, unusable } from "./untrusted-file.ts";
+import type { ReadTextFile } from "../base/files.ts";
+import { ZephError } from "../errors.ts";
+import { type ConfigFile, type ConfigFiles, findConfigFiles, type PathContext } from "./files.ts";
+import {
+  type ConfigWarning,
+  DEFAULT_ORIGIN,
+  describeFault,
+  type Fault,
+  faultsError,
+  isTable,
+  type Layer,
+  type LayeredTable,
+  mergeTables,
+  type Origin,
+  tablesAt,
+} from "./layer.ts";
+import {
+  buildProviders,
+  type ConfigChecks,
+  type MergedRecord,
+  mergeRecords,
+  type ProviderConfig,
+} from "./providers.ts";
+import {
+  type ConfigFlags,
+  checkLayer,
+  effectiveName,
+  environmentSections,
+  flagSections,
+  PROVIDERS,
+  RECORD_SCHEMAS,
+  recordKind,
+  type Sections,
+  schemaFaults,
+  sectionPlace,
+  sectionsSchema,
+} from "./schema.ts";
+import { readShape } from "./shape.ts";
+import { isFault, readFileLayer } from "./toml.ts";
+import { describeUntrusted, restrictLayer, type UntrustedFile, unusable } from "./trust.ts";
 
 export interface LoadConfigOptions extends PathContext {
   readonly cwd: string;
@@ -197,4 +218,226 @@ function withDefaults(checks: Partial<ConfigChecks> = {}): ConfigChecks {
     isAddress: checks.isAddress ?? ((text, prefix) => new RegExp(`^${prefix}1[02-9ac-hj-np-z]{38,}$`).test(text)),
     isLoopback: checks.isLoopback ?? ((url) => /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)),
   };
+}
+
+/** The whole configuration, checked, with every default filled in. */
+interface Config {
+  /** In the order they are tried in; a project file's come first. */
+  readonly providers: readonly ProviderConfig[];
+  /** A project file that could add providers, had the user agreed to it. */
+  readonly untrusted: UntrustedFile | undefined;
+  /** Asked for with `--provider`. */
+  readonly selectedProvider: string | undefined;
+  /** Names of the providers to go on with when the first cannot answer, in order. */
+  readonly fallback: readonly string[];
+  /** `[llm] embedding_model`, which Zeph's other parts use. Kept, and never sent to Gonka (B31). */
+  readonly embeddingModel: string | undefined;
+  readonly timeouts: {
+    /** From the first attempt to the last byte. Default 600 000. */
+    readonly totalMs: number;
+    readonly embeddingMs: number;
+  };
+  /** Whether the provider chosen in a chat is remembered. Default true. */
+  readonly providerPersistence: boolean;
+  /** Whether conversations at the terminal are kept, for `zeph chats`. Default true. */
+  readonly keepConversations: boolean;
+  /** `maxDailyCents` 0 is no limit. */
+  readonly cost: { readonly enabled: boolean; readonly maxDailyCents: number };
+  /** `[vault] backend` or what overrides it; see `decideVaultBackend`. */
+  readonly vaultBackend: string | undefined;
+  /** The user's own `[[brokers]]`, in the form `mergeBrokers` takes. */
+  readonly brokers: readonly ConfiguredBroker[];
+  /** `[local_gateway]`, for `zeph serve` to read. */
+  readonly localGateway: Readonly<Record<string, unknown>>;
+}
+
+type ConfiguredBroker = ReturnType<typeof toConfiguredBroker>;
+
+/** A `[[brokers]]` table with the field names the program uses, without those that are not there. */
+function toConfiguredBroker(record: Sections["brokers"][number]) {
+  return {
+    id: record.id.trim().toLowerCase(),
+    ...(record.name === undefined ? {} : { name: record.name }),
+    ...(record.base_url === undefined ? {} : { baseURL: record.base_url }),
+    ...(record.key_prefixes === undefined ? {} : { keyPrefixes: record.key_prefixes }),
+    ...(record.key_env === undefined ? {} : { keyEnv: record.key_env }),
+    ...(record.dialects === undefined ? {} : { dialects: record.dialects }),
+    ...(record.signup_url === undefined ? {} : { signupUrl: record.signup_url }),
+    ...(record.top_up_url === undefined ? {} : { topUpUrl: record.top_up_url }),
+    ...(record.money === undefined ? {} : { money: record.money }),
+    ...(record.pricing_path === undefined ? {} : { pricingPath: record.pricing_path }),
+  };
+}
+
+/** One value of the configuration that is in force, for `config show`. */
+export interface Setting {
+  /** As `llm.providers.gonkagate.model` or `timeouts.llm_seconds`. */
+  readonly key: string;
+  /** In the file's own terms; keys and tokens are masked. */
+  readonly value: unknown;
+  readonly origin: Origin;
+}
+
+const MASK = "[redacted]";
+const SECRET_FIELD = /(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i;
+
+/** What a record has when it says nothing else; see `RunnableProvider`. */
+const RECORD_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  compatible: { max_tokens: 4096, max_retries: 3 },
+  gonka: { max_tokens: 4096, max_retries: 3, gonka_chain_prefix: "gonka" },
+};
+
+/** The settings of a provider record: the fields zeph knows, and the defaults of those that are not there. */
+function recordSettings(record: MergedRecord, requestTimeout: Setting | undefined): readonly Setting[] {
+  const kind = recordKind(record.table.values.type);
+  const key = (field: string) => `llm.providers.${record.name}.${field}`;
+  const known = new Set([...Object.keys(RECORD_SCHEMAS[kind].fields), "model", "base_url"]);
+  const given = Object.entries(record.table.values)
+    .filter(([field, value]) => known.has(field) && value !== undefined)
+    .map(([field, value]) => ({
+      key: key(field),
+      value: field === "default" ? record.isDefault : mask(field, value),
+      origin: record.table.originOf([field]) ?? record.table.origin,
+    }));
+  const absent = Object.entries(RECORD_DEFAULTS[kind] ?? {})
+    .filter(([field]) => record.table.values[field] === undefined)
+    .map(([field, value]) => ({ key: key(field), value, origin: DEFAULT_ORIGIN }));
+  const timeout =
+    kind === "other" || record.table.values.request_timeout !== undefined || requestTimeout === undefined
+      ? []
+      : [{ ...requestTimeout, key: key("request_timeout") }];
+  return [...given, ...absent, ...timeout];
+}
+
+const SHOWN_SECTIONS = ["llm", "timeouts", "session", "cost", "vault", "local_gateway"] as const;
+const SHOWN_LLM_FIELDS = new Set(["fallback", "embedding_model"]);
+
+/** The settings outside provider records, defaults included. */
+function sectionSettings(sections: Sections, layered: (section: string) => LayeredTable): readonly Setting[] {
+  const tables = SHOWN_SECTIONS.flatMap((section) =>
+    Object.entries(sections[section])
+      .filter(([field, value]) => value !== undefined && (section !== "llm" || SHOWN_LLM_FIELDS.has(field)))
+      .map(([field, value]) => ({
+        key: `${section}.${field}`,
+        value: mask(field, value),
+        origin: layered(section).originOf([field]) ?? DEFAULT_ORIGIN,
+      })),
+  );
+  return tables.sort((a, b) => a.key.localeCompare(b.key, "en"));
+}
+
+function mask(field: string, value: unknown): unknown {
+  if (SECRET_FIELD.test(field)) return MASK;
+  // Some endpoints take a key in the query.
+  if (typeof value === "string" && /^https?:/i.test(value)) return value.replace(/[?#].*$/, `?${MASK}`);
+  if (Array.isArray(value)) return value.map((item) => mask("", item));
+  if (!isTable(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mask(name, inner)]));
+}
+
+interface ReadSections {
+  /** `undefined` when there are faults. */
+  readonly sections: Sections | undefined;
+  /** One section as all layers together make it. */
+  readonly layered: (section: string) => LayeredTable;
+  readonly faults: readonly Fault[];
+}
+
+/** Everything outside provider records, merged from all layers, highest first, and checked as a whole. */
+function readSections(layers: readonly Layer[]): ReadSections {
+  const layered = (section: string) =>
+    mergeTables(
+      layers.flatMap((layer) => {
+        const values = layer.values[section];
+        return isTable(values) ? [{ layer, address: [section], values }] : [];
+      }),
+    );
+  const names = Object.keys(sectionsSchema.fields).filter((name) => name !== "brokers");
+  const values = {
+    ...Object.fromEntries(names.map((name) => [name, layered(name).values])),
+    brokers: mergeBrokerTables(layers),
+  };
+  const originOf = ([section, ...path]: readonly PropertyKey[]) =>
+    layered(String(section)).originOf(path) ?? DEFAULT_ORIGIN;
+  // Faults of [[brokers]] are found file by file, with their lines.
+  const faults = schemaFaults(sectionsSchema, values, sectionPlace, originOf).filter(
+    ({ origin }) => origin.kind !== "default",
+  );
+  return { sections: readShape(sectionsSchema, values).data, layered, faults };
+}
+
+/** The `[[brokers]]` of all layers, merged by id. */
+function mergeBrokerTables(layers: readonly Layer[]): readonly unknown[] {
+  const parts = layers.flatMap((layer) => tablesAt(layer, ["brokers"]));
+  const ids = new Set(parts.map((part) => part.values.id));
+  return [...ids].map((id) => mergeTables(parts.filter((part) => part.values.id === id)).values);
+}
+
+/** Fields that decide who gets prompts and keys. */
+const DECIDING_FIELDS: readonly string[] = ["base_url", "gonka_nodes", "gonka_source_url", "api_key_env"];
+
+/** What the user should know about a file as a whole. */
+function fileWarnings(file: ConfigFile, layer: Layer): readonly ConfigWarning[] {
+  return [...legacyForm(layer), ...(file.role === "project" ? projectEndpoints(file, layer) : [])];
+}
+
+/** A file in the old form alone configures nothing. */
+function legacyFaults(layer: Layer): readonly Fault[] {
+  return legacyForm(layer).map(({ origin }) => ({
+    origin,
+    place: "[llm]",
+    message: "is in the form of old Zeph versions",
+  }));
+}
+
+function legacyForm(layer: Layer): readonly ConfigWarning[] {
+  const { llm } = layer.values;
+  if (!isTable(llm)) return [];
+  const field = ["provider", "compatible"].find((name) => llm[name] !== undefined);
+  if (field === undefined) return [];
+  const next =
+    llm.providers === undefined ? "`zeph config migrate --in-place` brings it up to date" : "delete that part of it";
+  const message = `[llm] ${field} is the form of old Zeph versions, which is not read; ${next}`;
+  return [{ kind: "legacy_form", message, origin: layer.originOf(["llm", field]) }];
+}
+
+/** A project file comes with whatever was checked out, and could send somebody's key to another host. */
+function projectEndpoints(file: ConfigFile, layer: Layer): readonly ConfigWarning[] {
+  return tablesAt(layer, PROVIDERS).flatMap(({ values, address }) => {
+    const field = DECIDING_FIELDS.find((name) => values[name] !== undefined);
+    if (field === undefined) return [];
+    const message = `the project file ${file.path} decides where provider "${effectiveName(values)}" sends its requests`;
+    return [{ kind: "project_endpoint", message, origin: layer.originOf([...address, field]) }];
+  });
+}
+
+/**
+ * The command to type when a migration would mend all faults; `undefined` when it would not.
+ *
+ * @param faultsOf reads the same files with other texts
+ */
+async function migrationHint(
+  files: ConfigFiles,
+  faultsOf: (migrated: ConfigFiles) => readonly Fault[],
+): Promise<string | undefined> {
+  const file = fileToMigrate(files);
+  if (file === undefined) return undefined;
+  // Loaded here only: a sound config has no use for it.
+  const { migrateConfig } = await import("./migrate.ts");
+  try {
+    const { text } = migrateConfig(file.text);
+    const found = files.found.map((each) => (each === file ? { ...each, text } : each));
+    if (faultsOf({ ...files, found }).length > 0) return undefined;
+  } catch (error) {
+    if (ZephError.is(error)) return undefined;
+    throw error;
+  }
+  const { explicit } = files.paths;
+  const named = explicit?.from === "flag --config" ? ` --config ${explicit.path}` : "";
+  return `Run: zeph config migrate --in-place${named}`;
+}
+
+/** The file that set-up would write, or the only one that there is. */
+export function fileToMigrate({ found, writePath }: ConfigFiles): ConfigFiles["found"][number] | undefined {
+  return found.find(({ path }) => path === writePath) ?? found.find(({ fault }) => fault === undefined);
 }

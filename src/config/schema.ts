@@ -1,13 +1,18 @@
+import { ZephError } from "../errors.ts";
+import { type Fault, isTable, type Layer, type Origin, type Table, type TablePart, tablesAt } from "./layer.ts";
 import {
   changed,
   checked,
   flag,
   type Infer,
   list,
+  namedValues,
   number,
   oneOf,
   optional,
   optionalText,
+  readShape,
+  type Shape,
   table,
   text,
   textLike,
@@ -135,11 +140,11 @@ export const gonkaRecord = table({
 });
 
 /** A record zeph keeps and does not run: whatever Zeph says is in it is right. */
-export const otherRecord = table({ type: text, name: optional(text), default: optional(flag) });
+const otherRecord = table({ type: text, name: optional(text), default: optional(flag) });
 
 export const RECORD_SCHEMAS = { compatible: compatibleRecord, gonka: gonkaRecord, other: otherRecord } as const;
 
-export type RecordKind = keyof typeof RECORD_SCHEMAS;
+type RecordKind = keyof typeof RECORD_SCHEMAS;
 
 export function recordKind(type: unknown): RecordKind {
   return type === "compatible" || type === "gonka" ? type : "other";
@@ -234,3 +239,292 @@ export const sectionsSchema = table({
 export type Sections = Infer<typeof sectionsSchema>;
 export type CompatibleRecord = Infer<typeof compatibleRecord>;
 export type GonkaRecord = Infer<typeof gonkaRecord>;
+
+const trimmed = changed(text, (value) => value.trim());
+const serveTexts = list(trimmed, "must be a list of texts");
+
+const shape = table({
+  port: optional(wholeNumber(0, 65_535)),
+  host: optional(trimmed),
+  provider: optional(trimmed),
+  model: optional(trimmed),
+  aliases: optional(namedValues(trimmed, "must be a table of names")),
+  cors: optional(serveTexts),
+  allow_hosts: optional(serveTexts),
+  always_stream: optional(flag),
+  clean_up: optional(flag),
+});
+
+/** The table `[local_gateway]` of a config. Fields it does not know are nobody's fault. */
+export interface GatewaySettings {
+  readonly port?: number | undefined;
+  readonly host?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+  readonly aliases?: Readonly<Record<string, string>> | undefined;
+  readonly cors?: readonly string[] | undefined;
+  readonly allowHosts?: readonly string[] | undefined;
+  readonly alwaysStream?: boolean | undefined;
+  readonly cleanUp?: boolean | undefined;
+}
+
+/** Reads `[local_gateway]`. Throws `config_invalid` with every fault at once. */
+export function readGatewaySettings(given: Readonly<Record<string, unknown>>): GatewaySettings {
+  const { data, issues } = readShape(shape, given);
+  if (data === undefined) {
+    const faults = issues.map(({ path, message }) => `${path.join(".")} ${message}`);
+    throw new ZephError("config_invalid", { detail: `[local_gateway] ${faults.join("; ")}` });
+  }
+  const { port, host, provider, model, aliases, cors } = data;
+  return {
+    port,
+    host,
+    provider,
+    model,
+    aliases,
+    cors,
+    allowHosts: data.allow_hosts,
+    alwaysStream: data.always_stream,
+    cleanUp: data.clean_up,
+  };
+}
+
+/** Flags that change the configuration, as given on the command line. */
+export interface ConfigFlags {
+  /** Config file; relative paths start at the working folder. */
+  readonly config?: string | undefined;
+  /** Name of the provider to use. */
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+  readonly baseURL?: string | undefined;
+  readonly vaultBackend?: string | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A single value from a flag or a variable, on its way to the same schema as a file's. */
+interface Override {
+  readonly address: readonly [string, string];
+  readonly value: unknown;
+  readonly origin: Origin;
+}
+
+const SECTION_VARIABLES: readonly (readonly [string, readonly [string, string], (text: string) => unknown])[] = [
+  ["ZEPH_VAULT_BACKEND", ["vault", "backend"], String],
+  ["ZEPH_LLM_EMBEDDING_MODEL", ["llm", "embedding_model"], String],
+  ["ZEPH_TIMEOUT_LLM", ["timeouts", "llm_seconds"], toNumber],
+  ["ZEPH_TIMEOUT_LLM_REQUEST", ["timeouts", "llm_request_timeout_secs"], toNumber],
+  ["ZEPH_TIMEOUT_EMBEDDING", ["timeouts", "embedding_seconds"], toNumber],
+];
+
+/** The settings outside provider records that variables give. */
+export function environmentSections(env: Environment): Layer {
+  return toLayer(
+    SECTION_VARIABLES.flatMap(([name, address, convert]) => {
+      const text = given(env[name]);
+      return text === undefined ? [] : [{ address, value: convert(text), origin: { kind: "env", name } as const }];
+    }),
+  );
+}
+
+/** The settings outside provider records that flags give. */
+export function flagSections(flags: ConfigFlags): Layer {
+  const backend = given(flags.vaultBackend);
+  if (backend === undefined) return toLayer([]);
+  return toLayer([{ address: ["vault", "backend"], value: backend, origin: { kind: "flag", name: "--vault" } }]);
+}
+
+/** Fields of one provider record from elsewhere than a file. */
+export interface RecordOverride {
+  readonly values: Table;
+  readonly originOf: (field: string) => Origin;
+}
+
+/** `ZEPH_LLM_*`: they change the default provider, or make one where there is none. */
+export function environmentRecord(env: Environment): RecordOverride {
+  return toRecordOverride("env", [
+    ["type", "ZEPH_LLM_PROVIDER", given(env.ZEPH_LLM_PROVIDER)],
+    ["base_url", "ZEPH_LLM_BASE_URL", given(env.ZEPH_LLM_BASE_URL)],
+    ["model", "ZEPH_LLM_MODEL", given(env.ZEPH_LLM_MODEL)],
+  ]);
+}
+
+/** Variables of other programs. They count under the `env` backend only, and below the variables of our own. */
+export function aliasRecord(env: Environment, provider: { readonly name: unknown; readonly type: unknown }) {
+  if (provider.type === "gonka") {
+    return toRecordOverride("env", [
+      ["gonka_source_url", "GONKA_SOURCE_URL", given(env.GONKA_SOURCE_URL)],
+      ["gonka_nodes", "GONKA_ENDPOINTS", toNodes(given(env.GONKA_ENDPOINTS))],
+      ["gonka_verify_proof", "GONKA_VERIFY_PROOF", toBoolean(given(env.GONKA_VERIFY_PROOF))],
+    ]);
+  }
+  if (provider.name !== "gonkagate") return toRecordOverride("env", []);
+  return toRecordOverride("env", [["model", "GONKAGATE_MODEL", given(env.GONKAGATE_MODEL)]]);
+}
+
+/** `--model` and `--base-url`: they change the provider that is used. */
+export function flagRecord(flags: ConfigFlags): RecordOverride {
+  return toRecordOverride("flag", [
+    ["base_url", "--base-url", given(flags.baseURL)],
+    ["model", "--model", given(flags.model)],
+  ]);
+}
+
+function toRecordOverride(
+  kind: "env" | "flag",
+  fields: readonly (readonly [field: string, name: string, value: unknown])[],
+): RecordOverride {
+  const present = fields.filter(([, , value]) => value !== undefined);
+  const names = new Map(present.map(([field, name]) => [field, name]));
+  return {
+    values: Object.fromEntries(present.map(([field, , value]) => [field, value])),
+    originOf: (field) => ({ kind, name: names.get(field) ?? [...names.values()].join(", ") }),
+  };
+}
+
+/** `url;address,url;address`, as gonka-ai/gonka-openai reads it. */
+function toNodes(text: string | undefined): readonly Table[] | undefined {
+  return text?.split(",").map((pair) => {
+    const [url, address] = pair.split(";").map((part) => part.trim());
+    return { url, address };
+  });
+}
+
+function toLayer(overrides: readonly Override[]): Layer {
+  const values: Record<string, Record<string, unknown>> = {};
+  const origins = new Map<string, Origin>();
+  for (const { address, value, origin } of overrides) {
+    const [section, field] = address;
+    values[section] = { ...values[section], [field]: value };
+    origins.set(`${section}.${field}`, origin);
+  }
+  return { values, originOf: (address) => origins.get(address.slice(0, 2).join(".")) ?? { kind: "default" } };
+}
+
+/** What cannot be converted stays text, so that the schema complains about it like about any other value. */
+function toBoolean(text: string | undefined): unknown {
+  if (text === undefined) return undefined;
+  if (/^(?:true|1|yes|on)$/i.test(text)) return true;
+  return /^(?:false|0|no|off)$/i.test(text) ? false : text;
+}
+
+function toNumber(text: string): unknown {
+  const value = Number(text);
+  return Number.isFinite(value) ? value : text;
+}
+
+function given(text: string | undefined): string | undefined {
+  return text === undefined || text.trim() === "" ? undefined : text.trim();
+}
+
+/** The address of the provider records in a file. */
+export const PROVIDERS = ["llm", "providers"] as const;
+
+/** All that can be said about one file by itself: shapes, names that come twice, two defaults. */
+export function checkLayer(layer: Layer): readonly Fault[] {
+  const records = tablesAt(layer, PROVIDERS);
+  return [
+    ...checkShape(layer),
+    ...schemaFaults(sectionsSchema, layer.values, sectionPlace, (path) => layer.originOf(path)),
+    ...records.flatMap(checkRecordPart),
+    ...checkNames(records),
+    ...checkDefaults(records),
+  ];
+}
+
+function checkShape(layer: Layer): readonly Fault[] {
+  const llm = layer.values.llm;
+  const providers = isTable(llm) ? llm.providers : undefined;
+  if (providers === undefined || (Array.isArray(providers) && providers.every(isTable))) return [];
+  const origin = layer.originOf(PROVIDERS);
+  return [{ origin, place: "", field: "llm.providers", message: "must be tables [[llm.providers]]" }];
+}
+
+function checkRecordPart({ layer, address, values }: TablePart): readonly Fault[] {
+  const schema = RECORD_SCHEMAS[recordKind(values.type)];
+  return schemaFaults(
+    schema,
+    values,
+    () => recordPlace(values, Number(address.at(-1))),
+    (path) => layer.originOf([...address, ...path]),
+  );
+}
+
+function checkNames(records: readonly TablePart[]): readonly Fault[] {
+  const first = new Map<string, TablePart>();
+  return records.flatMap((record) => {
+    const name = effectiveName(record.values);
+    const earlier = name === undefined ? undefined : first.get(name);
+    if (name !== undefined && earlier === undefined) first.set(name, record);
+    if (earlier === undefined) return [];
+    const origin = record.layer.originOf([...record.address, "name"]);
+    const line = lineWords(earlier.layer.originOf([...earlier.address, "name"]));
+    return [{ origin, place: `provider "${name}"`, field: "name", message: `is used twice${line}` }];
+  });
+}
+
+function checkDefaults(records: readonly TablePart[]): readonly Fault[] {
+  const [first, ...more] = records.filter((record) => record.values.default === true);
+  return more.map((record) => ({
+    origin: record.layer.originOf([...record.address, "default"]),
+    place: recordPlace(record.values, Number(record.address.at(-1))),
+    field: "default",
+    message: `is true for a second provider${first === undefined ? "" : lineWords(first.layer.originOf([...first.address, "default"]))}`,
+  }));
+}
+
+function lineWords(origin: Origin): string {
+  return origin.kind === "file" && origin.line !== undefined ? ` (first in line ${origin.line})` : "";
+}
+
+/** The name of a record, or its type where Zeph would take that. */
+export function effectiveName(values: Table): string | undefined {
+  const name = values.name ?? values.type;
+  return typeof name === "string" && name.trim() !== "" ? name : undefined;
+}
+
+export function recordPlace(values: Table, index: number): string {
+  const name = effectiveName(values);
+  return name === undefined ? `provider number ${index + 1}` : `provider "${name}"`;
+}
+
+export function sectionPlace(path: readonly PropertyKey[]): string {
+  const [section, index] = path;
+  return section === "brokers" && typeof index === "number"
+    ? `[[brokers]] number ${index + 1}`
+    : `[${String(section)}]`;
+}
+
+/** The faults a schema finds, each with its place and line. */
+export function schemaFaults(
+  shape: Shape<unknown>,
+  values: Table,
+  placeOf: (path: readonly PropertyKey[]) => string,
+  originOf: (path: readonly PropertyKey[]) => Origin,
+): readonly Fault[] {
+  return readShape(shape, values).issues.map(({ path, message }) => {
+    const origin = originOf(path);
+    const place = placeOf(path);
+    return { origin, place, field: fieldName(path, place), message: isMissing(values, path) ? "is required" : message };
+  });
+}
+
+/** Without what the place says already: the section's own name. */
+function fieldName(path: readonly PropertyKey[], place: string): string {
+  const named = place.startsWith("[[") ? 2 : place.startsWith("[") ? 1 : 0;
+  return path
+    .slice(named)
+    .map((part, position) =>
+      typeof part === "number" ? `[${part + 1}]` : `${position === 0 ? "" : "."}${String(part)}`,
+    )
+    .join("");
+}
+
+function isMissing(values: Table, path: readonly PropertyKey[]): boolean {
+  let value: unknown = values;
+  for (const part of path) {
+    if (typeof value !== "object" || value === null) return true;
+    value = Reflect.get(value, part);
+  }
+  return value === undefined;
+}

@@ -7,7 +7,7 @@ export interface Shape<T> {
   read(value: unknown, path: readonly PropertyKey[], issues: Issue[]): T;
 }
 
-export interface Issue {
+interface Issue {
   readonly path: readonly PropertyKey[];
   /** Ends the sentence that begins with the field's name: "must be a number". */
   readonly message: string;
@@ -140,8 +140,9 @@ const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value);
 
-export const words = valueShape(isText, "must be text in quotes");
+const words = valueShape(isText, "must be text in quotes");
 export const text = checked(words, (value) => (value.trim() === "" ? "must not be empty" : undefined));
+
 /** Zeph writes empty text where it means "none". */
 export const optionalText = optional(changed(words, (value) => (value.trim() === "" ? undefined : value)));
 export const flag = valueShape(isFlag, "must be true or false");

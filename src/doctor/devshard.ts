@@ -1,17 +1,15 @@
-import { zephFolders } from "../config/paths.ts";
-import type { GonkaProvider } from "../config/provider.ts";
-import { CATALOGUE, type ZephErrorCode } from "../errors/catalogue.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
+import type { Clock } from "../base/time.ts";
+import { zephFolders } from "../config/files.ts";
+import type { GonkaProvider } from "../config/providers.ts";
+import { CATALOGUE, ZephError, type ZephErrorCode } from "../errors.ts";
 import { type ChainClient, chainClient, type DevshardParams } from "../network/chain.ts";
-import { formatGnk } from "../protocol/accounts.ts";
 import type { Setup } from "../provider/setup.ts";
 import { escrowFolder, NEAR_LIMIT_MS, openEscrows, settleByMs } from "../transport/devshard-index.ts";
 import { DevshardJournal } from "../transport/devshard-journal.ts";
 import { chooseVersion, createFee } from "../transport/devshard-open.ts";
 import { DEVSHARD_VERSIONS } from "../wire/devshard/rules.ts";
-import type { Check, CheckResult } from "./check.ts";
-import { failed, passed, warned } from "./results.ts";
+import { formatGnk } from "../wire/documents.ts";
+import { type Check, type CheckResult, failed, passed, warned } from "./check.ts";
 
 /** One thing an escrow needs, and what to do where it is missing. */
 export interface EscrowNeed {
@@ -22,7 +20,7 @@ export interface EscrowNeed {
   readonly code?: ZephErrorCode | undefined;
 }
 
-export interface EscrowWish {
+interface EscrowWish {
   /** Absent where no key could be opened: what concerns it is then left out. */
   readonly address: string | undefined;
   readonly model: string | undefined;

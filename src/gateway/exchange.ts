@@ -1,8 +1,35 @@
 import { randomUUID } from "node:crypto";
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
-import { scrub } from "../internal/redact.ts";
-import type { Route } from "./route.ts";
+import { setImmediate } from "node:timers/promises";
+import {
+  asObject,
+  excessWords,
+  type JsonExcess,
+  type JsonLimits,
+  type JsonObject,
+  jsonScanner,
+  parseForeignJson,
+  plausibleTokens,
+  SMALL_ANSWER_LIMITS,
+} from "../base/json.ts";
+import { scrub } from "../base/secret.ts";
+import type { Clock } from "../base/time.ts";
+import { extractCostUsd } from "../brokers/records.ts";
+import { ZephError } from "../errors.ts";
+import { MAX_ENTRIES, tooMany } from "../rules/parameters.ts";
+
+/** What the gateway looks at in a request. A `Request` is one; a server makes a lighter one of what stands in its socket. */
+export interface GatewayRequest {
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  readonly headers: HeaderView;
+  /** Aborted when the caller leaves. */
+  readonly signal: AbortSignal;
+  readonly body: AsyncIterable<Uint8Array> | null;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+export type HeaderView = Pick<Headers, "get" | "has">;
 
 /** What answers cost, as far as the upstream told. */
 export interface Usage {
@@ -50,7 +77,7 @@ export interface Exchange {
 }
 
 /** What a record shares with all others. */
-export interface ExchangeSurroundings {
+interface ExchangeSurroundings {
   readonly clock: Clock;
   readonly onEnd: (record: ExchangeRecord) => void;
   /** Bytes of request bodies held by all requests together. */
@@ -114,3 +141,335 @@ export function openExchange(
 }
 
 const MAX_MODEL_CHARS = 128;
+
+/** Where a request goes inside the gateway. */
+export type Route =
+  | { readonly kind: Exclude<FixedKind, "health" | "ready"> }
+  | { readonly kind: "health" | "ready" }
+  | { readonly kind: "preflight" }
+  | { readonly kind: "model" | "response"; readonly id: string }
+  /** Answered with a refusal that says what to do. */
+  | { readonly kind: "none"; readonly error: ZephError; readonly allow?: string };
+
+type FixedKind =
+  | "chat"
+  | "responses"
+  | "compact"
+  | "input-tokens"
+  | "messages"
+  | "count-tokens"
+  | "completions"
+  | "embeddings"
+  | "models"
+  | "health"
+  | "ready"
+  | "metrics";
+
+const FIXED: ReadonlyMap<string, { readonly kind: FixedKind; readonly method: "GET" | "POST" }> = new Map([
+  ["/v1/chat/completions", { kind: "chat", method: "POST" }],
+  ["/v1/responses", { kind: "responses", method: "POST" }],
+  ["/v1/responses/compact", { kind: "compact", method: "POST" }],
+  ["/v1/responses/input_tokens", { kind: "input-tokens", method: "POST" }],
+  ["/v1/messages", { kind: "messages", method: "POST" }],
+  ["/v1/messages/count_tokens", { kind: "count-tokens", method: "POST" }],
+  ["/v1/completions", { kind: "completions", method: "POST" }],
+  ["/v1/embeddings", { kind: "embeddings", method: "POST" }],
+  ["/v1/models", { kind: "models", method: "GET" }],
+  ["/health", { kind: "health", method: "GET" }],
+  ["/ready", { kind: "ready", method: "GET" }],
+  ["/metrics", { kind: "metrics", method: "GET" }],
+]);
+
+const MODEL_PREFIX = "/v1/models/";
+const RESPONSE_PREFIX = "/v1/responses/";
+
+/** Finds the route of a path as it stands in the request line, without its query. */
+export function findRoute(method: string, path: string): Route {
+  if (method === "OPTIONS") return { kind: "preflight" };
+  // Some clients put a slash behind what they were given.
+  const trimmed = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+  const fixed = FIXED.get(trimmed);
+  if (fixed !== undefined)
+    return hasMethod(method, fixed.method) ? { kind: fixed.kind } : wrongMethod(method, fixed.method);
+  if (trimmed.startsWith(MODEL_PREFIX)) {
+    return hasMethod(method, "GET") ? modelRoute(trimmed.slice(MODEL_PREFIX.length)) : wrongMethod(method, "GET");
+  }
+  const responseId = trimmed.startsWith(RESPONSE_PREFIX) ? trimmed.slice(RESPONSE_PREFIX.length) : "";
+  if (/^\w[\w-]*$/.test(responseId)) {
+    const isKnown = hasMethod(method, "GET") || method === "DELETE";
+    return isKnown ? { kind: "response", id: responseId } : wrongMethod(method, "GET, DELETE");
+  }
+  return { kind: "none", error: new ZephError("route_not_found", notFoundHelp(trimmed)) };
+}
+
+function hasMethod(method: string, wanted: "GET" | "POST"): boolean {
+  return method === wanted || (method === "HEAD" && wanted === "GET");
+}
+
+function wrongMethod(method: string, wanted: string): Route {
+  const detail = /^[A-Z]{1,16}$/.test(method) ? `${method} where ${wanted} belongs` : `${wanted} belongs here`;
+  return { kind: "none", error: new ZephError("method_not_allowed", { detail }), allow: wanted };
+}
+
+/** Ids hold slashes; clients send them as they are or percent-encoded. */
+function modelRoute(encoded: string): Route {
+  try {
+    return { kind: "model", id: decodeURIComponent(encoded) };
+  } catch {
+    // A stray % cannot be decoded, and no model has one in its id.
+    return {
+      kind: "none",
+      error: new ZephError("model_not_found", { detail: "the id is not valid percent-encoding" }),
+    };
+  }
+}
+
+/** What a wrong path most likely means. The path itself is not repeated: somebody may have put a key into it. */
+function notFoundHelp(path: string): { readonly detail?: string; readonly hint?: string } {
+  if (path.startsWith("/v1/v1/"))
+    return { detail: "/v1 stands in it twice", hint: "Leave one /v1 out of the base URL." };
+  if (FIXED.has(`/v1${path}`) || path.startsWith("/models/")) {
+    return { detail: "/v1 is missing", hint: "Let the client's base URL end in /v1." };
+  }
+  if (/^\/v1(?:alpha|beta)?\d*\/models\/[^/]+:\w+$/.test(path)) {
+    return {
+      detail: "this is a path of Google's Gemini API",
+      hint: "Let the client use an OpenAI-compatible or Anthropic endpoint, with the base URL that `zeph serve` prints.",
+    };
+  }
+  if (/^\/api\/(?:tags|chat|generate|show|version)$/.test(path)) {
+    return {
+      detail: "this is a path of Ollama's API",
+      hint: "Add the endpoint to the client as OpenAI-compatible, with the base URL that `zeph serve` prints.",
+    };
+  }
+  if (/^\/v1\/(?:images|audio|files|batches|fine_tuning|moderations|assistants|threads)(?:\/|$)/.test(path)) {
+    return {
+      detail: "the Gonka network has text models only",
+      hint: "Offered: chat completions, responses, messages, completions, models and, at some brokers, embeddings.",
+    };
+  }
+  return {};
+}
+
+/** What an answer (or the last chunk of a stream) says about tokens and money; `undefined` when it says nothing. */
+export function readUsage(body: unknown, headers?: Headers): Usage | undefined {
+  const usage = asObject(asObject(body)?.usage);
+  if (usage === undefined) return undefined;
+  const costUsd = extractCostUsd(body, headers);
+  return {
+    ...count("promptTokens", usage.prompt_tokens),
+    ...count("completionTokens", usage.completion_tokens),
+    ...(costUsd === undefined ? {} : { costUsd }),
+  };
+}
+
+function count(name: "promptTokens" | "completionTokens", value: unknown): Usage {
+  const tokens = plausibleTokens(value);
+  return tokens === undefined ? {} : { [name]: tokens };
+}
+
+const USAGE = Buffer.from('"usage":');
+const SPACE = 0x20;
+const BRACE = 0x7b;
+
+/** The usage among lines of an event stream. Of the thousands of lines only those that hold one are parsed. */
+export function usageInLines(lines: Buffer): Usage | undefined {
+  let at = lines.lastIndexOf(USAGE);
+  if (at === -1) return undefined;
+  at += USAGE.length;
+  while (lines[at] === SPACE) at += 1;
+  // Many servers write `"usage":null` into every chunk.
+  if (lines[at] !== BRACE) return undefined;
+  const start = lines.lastIndexOf("data:", at);
+  const end = lines.indexOf("\n", at);
+  try {
+    return readUsage(parseForeignJson(lines.toString("utf8", start + "data:".length, end), SMALL_ANSWER_LIMITS));
+  } catch {
+    // An event over several lines: its usage goes uncounted, its bytes go on all the same.
+    return undefined;
+  }
+}
+
+const MAX_NAME_CHARS = 64;
+const MAX_CHARS = 1024;
+
+/** Names beyond this are counted and not looked at: no header has room for them. */
+const MAX_NAMES = 512;
+
+/** Names of fields made fit for a header and a log: callers choose these names, and may paste a key into one. */
+export function shownNames(names: readonly string[]): readonly string[] {
+  return names.map((name, index) => (index < MAX_NAMES ? shownName(name) : "…"));
+}
+
+function shownName(name: string): string {
+  return scrub(name.slice(0, MAX_NAME_CHARS)).replace(/[^\w.[\]-]/g, "?");
+}
+
+/** Shown names as one header value. */
+export function joinNames(names: readonly string[]): string {
+  let shown = "";
+  for (const [index, name] of names.entries()) {
+    const next = index === 0 ? name : `${shown}, ${name}`;
+    if (next.length > MAX_CHARS) return `${shown}, and ${names.length - index} more`;
+    shown = next;
+  }
+  return shown;
+}
+
+/** One request as a line of JSON: no body, no header, no key, no address of a caller. */
+export function logLine(record: ExchangeRecord, nowMs: number): string {
+  const { elapsedMs, firstByteMs, removed, changed, usage, ...rest } = record;
+  return JSON.stringify({
+    time: new Date(nowMs).toISOString(),
+    event: "request",
+    ...rest,
+    elapsedMs: Math.round(elapsedMs),
+    firstByteMs: firstByteMs === undefined ? undefined : Math.round(firstByteMs),
+    removed: removed.length === 0 ? undefined : joinNames(removed),
+    changed: changed.length === 0 ? undefined : joinNames(changed),
+    ...usage,
+  });
+}
+
+/** Lines are kept together for this long before they are written. */
+const GATHER_MS = 25;
+const MAX_GATHERED_CHARS = 64 * 1024;
+
+/** A place for lines that come by the thousand: one write for many, because each write waits for whoever reads it. */
+interface GatheredLines {
+  /** The first line after a silence is written at once. */
+  add(line: string): void;
+  /** Writes what is still held. */
+  flush(): void;
+}
+
+export function gatheredLines(write: (text: string) => void, clock: Pick<Clock, "schedule">): GatheredLines {
+  let held = "";
+  let isGathering = false;
+  function flush(): void {
+    if (held === "") return;
+    const text = held;
+    held = "";
+    write(text);
+  }
+  function gather(): void {
+    isGathering = true;
+    clock.schedule(GATHER_MS, () => {
+      isGathering = held !== "";
+      flush();
+      if (isGathering) gather();
+    });
+  }
+  return {
+    add(line) {
+      held += `${line}\n`;
+      if (!isGathering) {
+        flush();
+        gather();
+      } else if (held.length > MAX_GATHERED_CHARS) flush();
+    },
+    flush,
+  };
+}
+
+/** A request body: its text as it came, and what it means. */
+export interface JsonBody {
+  readonly text: string;
+  readonly value: JsonObject;
+}
+
+/** What reading a body may cost. */
+interface BodyLimits {
+  readonly maxBytes: number;
+  /** Called with bytes before they are held. Throws when all requests together hold too much. */
+  readonly reserve: (bytes: number) => void;
+}
+
+/**
+ * What a request may hold, far beyond what programs send. It is counted while the bytes arrive, so that a request that
+ * goes beyond costs nothing but these bytes.
+ */
+const REQUEST_LIMITS: JsonLimits = {
+  maxDepth: 512,
+  maxFields: 100_000,
+  maxFieldsOfOne: 10_000,
+  maxContainers: 100_000,
+  // Embeddings take lists of tokens: 300,000 in one request.
+  maxValues: 500_000,
+  maxEntries: MAX_ENTRIES,
+};
+
+/** Bodies beyond this are worked on in turns, so that other requests go on in between. */
+const LARGE_BODY_CHARS = 64 * 1024;
+
+/** Lets everything else of the process have its turn, when the body at hand is a large one. */
+export async function takeTurns(text: string): Promise<void> {
+  if (text.length > LARGE_BODY_CHARS) await setImmediate();
+}
+
+/** Reads a JSON object. Throws `request_too_large`, `invalid_request`, and what `reserve` throws. */
+export async function readJsonBody(request: GatewayRequest, limits: BodyLimits): Promise<JsonBody> {
+  const text = decode(await readBytes(request, limits));
+  await takeTurns(text);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own words would repeat a piece of the body.
+    throw new ZephError("invalid_request", { detail: "the body is not valid JSON" });
+  }
+  const object = asObject(value);
+  if (object === undefined) throw new ZephError("invalid_request", { detail: "the body must be a JSON object" });
+  await takeTurns(text);
+  return { text, value: object };
+}
+
+async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLimits): Promise<Uint8Array> {
+  const scanner = jsonScanner(REQUEST_LIMITS);
+  const announced = request.headers.get("content-length");
+  if (announced !== null) {
+    if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
+    reserve(Number(announced));
+    // A server lets no more bytes pass than were announced, so the fast way of reading them is safe.
+    const bytes = Buffer.from(await request.arrayBuffer());
+    if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes);
+    refuseExcess(scanner.push(bytes));
+    return bytes;
+  }
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    reserve(chunk.byteLength);
+    refuseExcess(scanner.push(chunk));
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function refuseExcess(excess: JsonExcess | undefined): void {
+  if (excess === undefined) return;
+  const { list } = excess;
+  if (list === "messages" || list === "tools" || list === "functions") throw tooMany(list);
+  throw new ZephError("request_too_large", {
+    detail: `more than ${excessWords(excess)}`,
+    hint: "Leave out what the model does not need; long texts may stay.",
+  });
+}
+
+function tooLarge(maxBytes: number): ZephError {
+  return new ZephError("request_too_large", { detail: `more than ${maxBytes} bytes` });
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    // The only complaint a fatal decoder has.
+    throw new ZephError("invalid_request", { detail: "the body is not valid UTF-8" });
+  }
+}

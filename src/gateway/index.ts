@@ -3,9 +3,10 @@
  *
  * @module
  */
-export { ZephError } from "../errors/zeph-error.ts";
-export { Secret } from "../internal/secret.ts";
+
+export { Secret } from "../base/secret.ts";
+export { ZephError } from "../errors.ts";
 export type { ExchangeRecord, Usage } from "./exchange.ts";
-export { type LocalGateway, localGateway } from "./local-gateway.ts";
-export type { LocalGatewayOptions } from "./local-gateway-options.ts";
-export { DEFAULT_PORT, type Listening, type ListenOptions, listen } from "./server/listen.ts";
+export { type LocalGateway, localGateway } from "./gateway.ts";
+export { DEFAULT_PORT, type Listening, type ListenOptions, listen } from "./listen.ts";
+export type { LocalGatewayOptions } from "./state.ts";

@@ -1,20 +1,18 @@
 import { unlink } from "node:fs/promises";
+import { readTextFile } from "../base/files.ts";
+import type { Secret } from "../base/secret.ts";
+import { writeFileAtomic } from "../base/write.ts";
+import { type ProviderRecord, upsertProvider } from "../config/edit.ts";
+import { changeConfig } from "../config/files.ts";
+import { describeOrigin } from "../config/layer.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { describeOrigin } from "../config/origin.ts";
-import { readTextFile } from "../config/read-text-file.ts";
-import { changeConfig } from "../config/write.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { writeFileAtomic } from "../internal/atomic-file.ts";
-import type { Secret } from "../internal/secret.ts";
-import { openProvider } from "../provider/open-provider.ts";
+import { ZephError } from "../errors.ts";
+import { openProvider } from "../provider/open.ts";
 import { loadSetup, type SetupWorld } from "../provider/setup.ts";
-import { configFlags, type Facts } from "./facts.ts";
-import type { InitRequest } from "./init-request.ts";
-import type { InitWorld } from "./init-world.ts";
-import { type InitAnswers, type InitPlan, planInit } from "./plan.ts";
-import type { VaultOpener } from "./vault-opener.ts";
+import { type Ask, configFlags, type Facts, type InitRequest, type InitWorld, type VaultOpener } from "./session.ts";
+import type { TestReply } from "./steps.ts";
 
-export interface ApplyOptions {
+interface ApplyOptions {
   readonly world: InitWorld;
   readonly request: InitRequest;
   readonly facts: Facts;
@@ -107,4 +105,160 @@ function overruledAnswers(answers: InitAnswers, plan: InitPlan, { config, origin
     });
   if (!plan.isDefault || current === undefined || current.name === plan.providerName) return fields;
   return [...fields, `${current.name} is the default here, because of another config file.`];
+}
+
+/** All that the questions were about. */
+type InitAnswers = GatewayAnswers | NativeAnswers;
+
+interface CommonAnswers {
+  /** Name of the provider record. */
+  readonly name: string;
+  /** `undefined` only where nothing can be asked of the network: the record then serves address and balance. */
+  readonly model: string | undefined;
+  /** What the user said about the default; `undefined`: the first record becomes it. */
+  readonly makeDefault: boolean | undefined;
+  /** Answers of `--full`. */
+  readonly more?: MoreSettings;
+}
+
+export interface GatewayAnswers extends CommonAnswers {
+  readonly path: "gateway";
+  /** Normalised. */
+  readonly baseURL: string;
+  /** Name of the key's entry in the vault. */
+  readonly secretName: string;
+}
+
+export interface NativeAnswers extends CommonAnswers {
+  readonly path: "native";
+  readonly chainPrefix: string;
+  readonly sourceUrl: string | undefined;
+  /** `devshard`: chats are paid from escrows. Absent: signed requests. */
+  readonly access?: "devshard" | undefined;
+  /** URLs end in `/v1`: Zeph appends `/chat/completions` to them as they stand. */
+  readonly nodes: readonly { readonly url: string; readonly address: string; readonly name: string }[];
+}
+
+/** What will be written. Making it changes nothing. */
+interface InitPlan {
+  readonly configPath: string;
+  readonly configText: string;
+  readonly providerName: string;
+  readonly isDefault: boolean;
+}
+
+/** Stands at the top of a file that init begins. */
+const NEW_FILE = "# Written by `zeph init`. Secrets are in the vault; api_key_env is the name of one, not its value.\n";
+
+/**
+ * The config file with the new record added, or the record of the same name changed. Everything else in it stays.
+ * Throws `config_invalid` when the file cannot be edited without harm.
+ */
+export function planInit(answers: InitAnswers, facts: Pick<Facts, "config" | "configPath" | "configText">): InitPlan {
+  const others = facts.config?.providers.filter((provider) => provider.name !== answers.name) ?? [];
+  const existing = facts.config?.providers.find((provider) => provider.name === answers.name);
+  const isDefault = answers.makeDefault ?? (existing === undefined ? others.length === 0 : existing.isDefault);
+  const record = toRecord(answers, toDefaultField(isDefault, answers.makeDefault));
+  return {
+    configPath: facts.configPath,
+    configText: upsertProvider(facts.configText ?? NEW_FILE, record),
+    providerName: answers.name,
+    isDefault,
+  };
+}
+
+/** A record that is not the default says nothing about it, unless it has to stop being it. */
+function toDefaultField(isDefault: boolean, asked: boolean | undefined): boolean | undefined {
+  if (isDefault) return true;
+  return asked === false ? false : undefined;
+}
+
+function toRecord(answers: InitAnswers, isDefault: boolean | undefined): ProviderRecord {
+  const { name, model } = answers;
+  // No model is left out rather than written empty; one that is in the file already stays.
+  const chosen = model === undefined ? {} : { model };
+  if (answers.path === "gateway") {
+    const { baseURL, secretName } = answers;
+    return {
+      type: "compatible",
+      name,
+      base_url: baseURL,
+      ...chosen,
+      api_key_env: secretName,
+      default: isDefault,
+      ...toFields(answers.more),
+    };
+  }
+  const { chainPrefix, sourceUrl, nodes, access } = answers;
+  return {
+    type: "gonka",
+    name,
+    ...chosen,
+    gonka_chain_prefix: chainPrefix,
+    gonka_source_url: sourceUrl,
+    ...(access === undefined ? {} : { access }),
+    default: isDefault,
+    ...toFields(answers.more),
+    gonka_nodes: nodes.length === 0 ? undefined : nodes,
+  };
+}
+
+function toFields({ maxTokens, requestTimeoutSeconds, maxAttempts, maxConcurrent }: MoreSettings = {}) {
+  return {
+    ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+    ...(requestTimeoutSeconds === undefined ? {} : { request_timeout: `${requestTimeoutSeconds}s` }),
+    ...(maxAttempts === undefined ? {} : { max_retries: maxAttempts }),
+    ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent }),
+  };
+}
+
+/** Settings that have a default nobody needs to know. Absent: the default. */
+export interface MoreSettings {
+  readonly maxTokens?: number;
+  readonly requestTimeoutSeconds?: number;
+  readonly maxAttempts?: number;
+  readonly maxConcurrent?: number;
+}
+
+/** The questions of `--full`. Plain Enter keeps the default, which is then not written into the file. */
+export async function askMoreSettings(ask: Ask): Promise<MoreSettings> {
+  const maxTokens = await askNumber(ask, "Longest answer, in tokens", 4096);
+  const requestTimeoutSeconds = await askNumber(ask, "Longest wait for the first byte, in seconds", 120);
+  const maxAttempts = await askNumber(ask, "Attempts per request", 3);
+  const maxConcurrent = await askNumber(ask, "Requests at once (0: no limit)", 0);
+  return {
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+    ...(requestTimeoutSeconds === undefined ? {} : { requestTimeoutSeconds }),
+    ...(maxAttempts === undefined ? {} : { maxAttempts }),
+    ...(maxConcurrent === undefined ? {} : { maxConcurrent }),
+  };
+}
+
+async function askNumber(ask: Ask, message: string, usual: number): Promise<number | undefined> {
+  const text = await ask.text({
+    message,
+    initial: String(usual),
+    check: (value) => {
+      const isNumber = /^\d{1,7}$/.test(value) && (Number(value) > 0 || usual === 0);
+      return isNumber ? undefined : "This must be a whole number.";
+    },
+  });
+  return Number(text) === usual ? undefined : Number(text);
+}
+
+/** How a branch of the conversation ended. */
+export type BranchOutcome =
+  | ReadyOutcome
+  /** The user turned to the other branch, perhaps with a key that fits there. */
+  | { readonly kind: "gateway" | "native"; readonly pasted?: Secret };
+
+export interface ReadyOutcome {
+  readonly kind: "ready";
+  readonly answers: InitAnswers;
+  /** The accepted secrets by name; stored already, unless the backend keeps none. */
+  readonly secrets: ReadonlyMap<string, Secret>;
+  /** Absent when no test message was wanted, or it failed and the user went on. */
+  readonly reply?: TestReply;
+  /** Address of the native account. */
+  readonly address?: string;
 }

@@ -1,10 +1,10 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
-import { ZephError } from "../errors/zeph-error.ts";
-import { unwritable } from "../internal/atomic-file.ts";
-import type { Clock } from "../internal/clock.ts";
-import { withLockFile } from "../internal/lock-file.ts";
-import { appendRegularFile, readRegularText } from "../internal/regular-file.ts";
+import { appendRegularFile, readRegularText } from "../base/files.ts";
+import { withLockFile } from "../base/lock.ts";
+import type { Clock } from "../base/time.ts";
+import { unwritable } from "../base/write.ts";
+import { ZephError } from "../errors.ts";
 import { type ChainMessage, signUnorderedTx } from "../wire/devshard/chain-tx.ts";
 import type { DevshardSigner } from "../wire/devshard/signing.ts";
 import type { ChainClient, TxOutcome } from "./chain.ts";
@@ -27,12 +27,12 @@ export interface JournalledTx {
 }
 
 /** How a transaction ended. `expired`: its time is over and no block has it. */
-export type TxEnd =
+type TxEnd =
   | { readonly kind: "included"; readonly code: number; readonly log: string; readonly escrowId?: string | undefined }
   | { readonly kind: "refused"; readonly code: number; readonly log: string }
   | { readonly kind: "expired" };
 
-export interface SendOptions {
+interface SendOptions {
   /** Where the journal of transactions lies. */
   readonly folder: string;
   readonly chain: ChainClient;
@@ -44,7 +44,7 @@ export interface SendOptions {
 }
 
 /** What a new transaction is to say. */
-export interface TxDraft {
+interface TxDraft {
   readonly purpose: string;
   readonly message: ChainMessage;
   /** ngonka. */
@@ -55,6 +55,7 @@ export interface TxDraft {
 
 /** The chain takes at most 10 minutes; a minute is for clocks. */
 const VALID_MS = 9 * 60_000;
+
 /** A block's time may be behind ours; only after this is a transaction without a block over. */
 const EXPIRY_MARGIN_MS = 2 * 60_000;
 const POLL_MS = 2_000;

@@ -1,19 +1,19 @@
-import { type NodeDocument, type ReadNodeOptions, readNode } from "../client/read-node.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { readBoundedText } from "../internal/read-bounded.ts";
-import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
-import { parseBalance } from "../protocol/accounts.ts";
-import { type LatestEpoch, parseLatestEpoch } from "../protocol/epochs.ts";
 import {
   type JsonObject,
   optional,
+  parseForeignJson,
   readAmount,
   readBoolean,
+  readBoundedText,
   readList,
   readObject,
   readText,
-} from "../protocol/json/read-value.ts";
+  SMALL_ANSWER_LIMITS,
+} from "../base/json.ts";
+import { ZephError } from "../errors.ts";
 import { type DevshardConfig, devshardRules, type EscrowTerms, sessionTerms } from "../wire/devshard/rules.ts";
+import { type LatestEpoch, parseBalance, parseLatestEpoch } from "../wire/documents.ts";
+import { type NodeDocument, type ReadNodeOptions, readNode } from "./node.ts";
 
 /** An escrow's row on the chain. Amounts in ngonka. */
 export interface Escrow extends EscrowTerms {

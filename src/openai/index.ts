@@ -1,2 +1,1 @@
-export { connectionFromEnvironment, type Environment } from "../client/connection-from-environment.ts";
-export { type GonkaOpenAIOptions, gonkaOpenAIOptions } from "./gonka-openai-options.ts";
+export { connectionFromEnvironment, type Environment, type GonkaOpenAIOptions, gonkaOpenAIOptions } from "./options.ts";

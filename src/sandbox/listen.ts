@@ -1,10 +1,10 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
-import { ZephError } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors.ts";
 
 /** What is served: a fetch-shaped function. The bindings give the raw connection, which some faults need. */
-export type Handler = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
+type Handler = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
 
 export interface Listener {
   /** Such as `http://127.0.0.1:40123`. */

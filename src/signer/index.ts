@@ -1,9 +1,5 @@
-export { ZephError } from "../errors/zeph-error.ts";
-export { type AddressOptions, DEFAULT_PREFIX, parseAddress, parsePrefix, toAddress } from "../protocol/address.ts";
-export {
-  type SignatureToVerify,
-  type SignatureVerdict,
-  verifySignature,
-} from "../protocol/verify-signature.ts";
-export { parsePrivateKey } from "./private-key.ts";
-export { RequestSigner, type SignerOptions, type SignRequest } from "./request-signer.ts";
+export { ZephError } from "../errors.ts";
+export { type SignatureToVerify, type SignatureVerdict, verifySignature } from "../wire/classic.ts";
+export { type AddressOptions, DEFAULT_PREFIX, parseAddress, parsePrefix } from "../wire/endpoint.ts";
+export { toAddress } from "../wire/secp256k1.ts";
+export { parsePrivateKey, RequestSigner, type SignerOptions, type SignRequest } from "./signer.ts";

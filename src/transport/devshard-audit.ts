@@ -1,18 +1,24 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
+import type { Clock } from "../base/time.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { ZephError } from "../errors.ts";
 import { type ChainClient, type DevshardParams, devshardConfig, type Escrow } from "../network/chain.ts";
-import type { LatestEpoch } from "../protocol/epochs.ts";
+import { applyDiff, checkUserSignature } from "../wire/devshard/compose.ts";
 import { Ledger, PHASE, STATUS, stateSignatureContent } from "../wire/devshard/ledger.ts";
-import { mismatchCause } from "../wire/devshard/mismatch.ts";
-import { DevshardRefusal, refusalOf } from "../wire/devshard/refusals.ts";
-import { DEVSHARD_VERSIONS, type DevshardConfig, devshardRules, quorum, slotOfNonce } from "../wire/devshard/rules.ts";
-import { payoutOf } from "../wire/devshard/settlement.ts";
+import {
+  DEVSHARD_VERSIONS,
+  type DevshardConfig,
+  DevshardRefusal,
+  devshardRules,
+  quorum,
+  refusalOf,
+  slotOfNonce,
+} from "../wire/devshard/rules.ts";
+import { mismatchCause, payoutOf } from "../wire/devshard/settlement.ts";
 import { recoverAddress } from "../wire/devshard/signing.ts";
-import { applyDiff, checkUserSignature } from "../wire/devshard/strict.ts";
+import type { LatestEpoch } from "../wire/documents.ts";
 import { devshardHost, HostRefused, type StoredDiff } from "./devshard-host.ts";
-import type { FetchFunction } from "./fetch-function.ts";
 
-export interface AuditOptions {
+interface AuditOptions {
   readonly chain: ChainClient;
   /** Decimal. */
   readonly escrowId: string;
@@ -27,7 +33,7 @@ export interface AuditOptions {
 }
 
 /** What one host says, compared with what was recomputed. */
-export interface AuditedHost {
+interface AuditedHost {
   /** Empty for a host that was named by its URL only. */
   readonly address: string;
   readonly slots: readonly number[];

@@ -1,13 +1,13 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import { untilAborted } from "../internal/abort.ts";
-import { parseForeignJson } from "../internal/scan-json.ts";
+import { parseForeignJson } from "../base/json.ts";
+import { untilAborted } from "../base/time.ts";
+import { ZephError } from "../errors.ts";
 import { canonicalJson, promptHash } from "../wire/devshard/canonical-json.ts";
 import { STATUS } from "../wire/devshard/ledger.ts";
 import { reasonOf } from "./devshard-audit.ts";
 import { HostRefused, type HostReply, type InferencePayload } from "./devshard-host.ts";
 import type { DevshardSession, InferenceRequest } from "./devshard-session.ts";
 
-export interface DevshardChatOptions {
+interface DevshardChatOptions {
   readonly session: DevshardSession;
   /** The model that the escrow pays for. */
   readonly model: string;
@@ -19,9 +19,11 @@ export interface DevshardChatOptions {
 }
 
 const MAX_HOSTS = 3;
+
 /** The same order again to the same host: after a lost connection, and while it is executing. */
 const MAX_REPOSTS = 3;
 const REPOST_WAIT_MS = 1_000;
+
 /** A host that executes is asked again this often before the answer is given up on. */
 const MAX_POLLS = 60;
 

@@ -1,4 +1,4 @@
-import { ZephError } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors.ts";
 import { PHASE, STATUS } from "../wire/devshard/ledger.ts";
 import { devshardTx, type InferenceRecord, TIMEOUT_REASON, TIMEOUT_VOTE_CONTENT } from "../wire/devshard/messages.ts";
 import { quorum } from "../wire/devshard/rules.ts";
@@ -12,7 +12,7 @@ export type CloseStep =
   | { readonly kind: "ordering"; readonly nonce: number; readonly last: number }
   | { readonly kind: "signatures"; readonly weight: number; readonly needed: number };
 
-export interface CloseOptions {
+interface CloseOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: CloseStep) => void) | undefined;
 }

@@ -1,22 +1,21 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import { untilAborted } from "../internal/abort.ts";
-import type { Clock } from "../internal/clock.ts";
+import { type Clock, untilAborted } from "../base/time.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { ZephError } from "../errors.ts";
 import { chainClient } from "../network/chain.ts";
 import { readTransactions } from "../network/chain-transaction.ts";
-import { parsePrivateKey } from "../signer/private-key.ts";
+import { parsePrivateKey } from "../signer/signer.ts";
 import { PHASE } from "../wire/devshard/ledger.ts";
 import { devshardSigner } from "../wire/devshard/signing.ts";
+import { isRead, type OutgoingRequest } from "./body.ts";
 import { devshardChat } from "./devshard-chat.ts";
 import { claimTimeouts, dueTimeouts } from "./devshard-close.ts";
 import { chainFolder, type OpenEscrow, openEscrows } from "./devshard-index.ts";
 import { createEscrow, type DevshardWorld, openSession, provePlace, resumeOpening } from "./devshard-open.ts";
 import type { DevshardSession } from "./devshard-session.ts";
-import type { FetchFunction } from "./fetch-function.ts";
-import { errorResponse } from "./give-up.ts";
-import { isRead, type OutgoingRequest } from "./outgoing.ts";
+import { errorResponse } from "./failover.ts";
 import type { Send } from "./send.ts";
 
-export interface DevshardSendOptions {
+interface DevshardSendOptions {
   /** 64 hex digits, or base64 of 32 bytes: the key of the escrows' creator. */
   readonly privateKey: string;
   /** A node, or its REST interface. */
@@ -32,7 +31,7 @@ export interface DevshardSendOptions {
 }
 
 /** How much a program may spend without asking. */
-export interface AutoOpen {
+interface AutoOpen {
   readonly model: string;
   /** ngonka for each escrow. */
   readonly amount: bigint;
@@ -42,9 +41,11 @@ export interface AutoOpen {
 
 const DEFAULT_MAX_TOKENS = 4096;
 const DAY_MS = 24 * 3_600_000;
+
 /** Work that begins this near the end may not be settled in time. */
 const LAST_WORK_MS = 30 * 60_000;
 const UPKEEP_MS = 30_000;
+
 /** Interrupted answers are kept for whoever asks again this long. */
 const KEEP_ANSWERS_MS = 10 * 60_000;
 

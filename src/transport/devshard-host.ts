@@ -1,11 +1,17 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
-import { readBoundedText } from "../internal/read-bounded.ts";
-import { jsonFault, parseForeignJson } from "../internal/scan-json.ts";
-import { type HostRefusal, readHostRefusal } from "../wire/devshard/host-answers.ts";
-import { type DevshardTx, type DiffJson, decodeTx, fromDiffJson, type SignedDiff } from "../wire/devshard/messages.ts";
+import { jsonFault, parseForeignJson, readBoundedText } from "../base/json.ts";
+import type { Clock } from "../base/time.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { ZephError } from "../errors.ts";
+import {
+  type DevshardTx,
+  type DiffJson,
+  decodeTx,
+  fromDiffJson,
+  type HostRefusal,
+  readHostRefusal,
+  type SignedDiff,
+} from "../wire/devshard/messages.ts";
 import { type DevshardSigner, requestDigest } from "../wire/devshard/signing.ts";
-import type { FetchFunction } from "./fetch-function.ts";
 
 /** What an executor must be given to serve an inference: values of its MsgStartInference, and the prompt itself. */
 export interface InferencePayload {
@@ -49,7 +55,7 @@ export class HostRefused extends Error {
   }
 }
 
-export interface HostOptions {
+interface HostOptions {
   /** `inference_url` of the participant, without trailing slash. */
   readonly url: string;
   readonly version: string;
@@ -66,6 +72,7 @@ export interface StoredDiff {
 }
 
 const READ_TIMEOUT_MS = 30_000;
+
 /** As upstream's client: a long answer of a slow model. */
 const CHAT_TIMEOUT_MS = 30 * 60_000;
 const VERIFY_TIMEOUT_MS = 3 * 60_000;

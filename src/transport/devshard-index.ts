@@ -1,12 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { ZephError } from "../errors/zeph-error.ts";
-import { writeFileAtomic } from "../internal/atomic-file.ts";
-import type { Clock } from "../internal/clock.ts";
-import { withLockFile } from "../internal/lock-file.ts";
-import { readRegularFileSync, UnusableFile } from "../internal/regular-file.ts";
-import { formatGnk } from "../protocol/accounts.ts";
-import type { LatestEpoch } from "../protocol/epochs.ts";
+import { readRegularFileSync, UnusableFile } from "../base/files.ts";
+import { withLockFile } from "../base/lock.ts";
+import type { Clock } from "../base/time.ts";
+import { writeFileAtomic } from "../base/write.ts";
+import { ZephError } from "../errors.ts";
+import { formatGnk, type LatestEpoch } from "../wire/documents.ts";
 
 /** An escrow that was opened from this computer, as every start of zeph looks at it. */
 export interface OpenEscrow {
@@ -24,7 +23,7 @@ export interface OpenEscrow {
 }
 
 /** zeph's folder for everything about devshards. */
-export function devshardHome(stateFolder: string): string {
+function devshardHome(stateFolder: string): string {
   return join(stateFolder, "devshard");
 }
 

@@ -2,8 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ZephError } from "../errors/zeph-error.ts";
-import { systemClock } from "../internal/clock.ts";
+import { systemClock } from "../base/time.ts";
+import { ZephError } from "../errors.ts";
 import { composeDiff, signDiff } from "../wire/devshard/compose.ts";
 import type { DevshardTx } from "../wire/devshard/messages.ts";
 import { devshardSigner } from "../wire/devshard/signing.ts";

@@ -2,12 +2,12 @@ import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pid } from "node:process";
-import { ZephError } from "../errors/zeph-error.ts";
-import { unwritable, writeFileAtomic } from "../internal/atomic-file.ts";
-import type { Clock } from "../internal/clock.ts";
-import { type HeldLock, withLockFile } from "../internal/lock-file.ts";
-import { fileErrorCode, readRegularText, regular } from "../internal/regular-file.ts";
-import type { ComposedDiff } from "../wire/devshard/compose.ts";
+import { fileErrorCode, readRegularText, regular } from "../base/files.ts";
+import { type HeldLock, withLockFile } from "../base/lock.ts";
+import type { Clock } from "../base/time.ts";
+import { unwritable, writeFileAtomic } from "../base/write.ts";
+import { ZephError } from "../errors.ts";
+import { type ComposedDiff, replayDiff } from "../wire/devshard/compose.ts";
 import { Ledger, type LedgerSnapshot } from "../wire/devshard/ledger.ts";
 import {
   type DevshardTx,
@@ -17,13 +17,11 @@ import {
   type SignedDiff,
   toDiffJson,
 } from "../wire/devshard/messages.ts";
-import { DevshardRefusal } from "../wire/devshard/refusals.ts";
-import { DEVSHARD_VERSIONS, type DevshardConfig, devshardRules } from "../wire/devshard/rules.ts";
-import { replayDiff } from "../wire/devshard/strict.ts";
+import { DEVSHARD_VERSIONS, type DevshardConfig, DevshardRefusal, devshardRules } from "../wire/devshard/rules.ts";
 import type { InferencePayload } from "./devshard-host.ts";
 
 /** What is known of an escrow when its journal begins; none of it changes. */
-export interface DevshardFacts {
+interface DevshardFacts {
   readonly chainId: string;
   readonly model: string;
   /** Epoch of its creation. */
@@ -46,7 +44,7 @@ export interface JournalWriter {
 }
 
 /** What is noted besides diffs and transactions. */
-export interface JournalNote {
+interface JournalNote {
   readonly kind: "settled";
   readonly atMs: number;
   readonly txHash: string | undefined;
@@ -67,8 +65,10 @@ interface Snapshot {
 }
 
 const SNAPSHOT_EVERY_NONCES = 500;
+
 /** Diffs kept in memory; older ones are read from the file when a host lacks them. */
 const RECENT_DIFFS = 1024;
+
 /** A lock may be taken over after a minute; a queue of changes gives it up long before. */
 const HOLD_LOCK_MS = 5_000;
 const READ_BYTES = 256 * 1024;

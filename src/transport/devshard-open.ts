@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
+import type { Clock } from "../base/time.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { ZephError } from "../errors.ts";
 import { type ChainClient, type DevshardParams, devshardConfig, type Escrow } from "../network/chain.ts";
 import {
   awaitTransaction,
@@ -8,12 +9,12 @@ import {
   readTransactions,
   sendTransaction,
 } from "../network/chain-transaction.ts";
-import type { LatestEpoch } from "../protocol/epochs.ts";
 import { createEscrowMessage, settleEscrowMessage } from "../wire/devshard/chain-tx.ts";
 import { Ledger } from "../wire/devshard/ledger.ts";
 import { DEVSHARD_VERSIONS } from "../wire/devshard/rules.ts";
 import type { Settlement } from "../wire/devshard/settlement.ts";
 import type { DevshardSigner } from "../wire/devshard/signing.ts";
+import type { LatestEpoch } from "../wire/documents.ts";
 import {
   chainFolder,
   escrowFolder,
@@ -24,7 +25,6 @@ import {
 } from "./devshard-index.ts";
 import { DevshardJournal } from "./devshard-journal.ts";
 import { DevshardSession } from "./devshard-session.ts";
-import type { FetchFunction } from "./fetch-function.ts";
 
 /** What opening, using and closing an escrow all need. */
 export interface DevshardWorld {
@@ -38,8 +38,8 @@ export interface DevshardWorld {
 }
 
 /** Usual fee of this network's transactions, and gas that a settlement of 16 slots fits into (operators' guide). */
-export const TX_FEE_NGONKA = 1_000_000n;
-export const TX_GAS = 700_000n;
+const TX_FEE_NGONKA = 1_000_000n;
+const TX_GAS = 700_000n;
 
 /** The fee of creating an escrow: the usual one, or what the chain asks for the gas. */
 export function createFee({ minGasPriceNgonka }: Pick<DevshardParams, "minGasPriceNgonka">): bigint {

@@ -1,8 +1,8 @@
 import { rename } from "node:fs/promises";
-import { ZephError } from "../errors/zeph-error.ts";
-import { unwritable } from "../internal/atomic-file.ts";
-import { DevshardRefusal } from "../wire/devshard/refusals.ts";
-import { applyDiff } from "../wire/devshard/strict.ts";
+import { unwritable } from "../base/write.ts";
+import { ZephError } from "../errors.ts";
+import { applyDiff } from "../wire/devshard/compose.ts";
+import { DevshardRefusal } from "../wire/devshard/rules.ts";
 import { auditDevshard, type DevshardAudit, DIFFS_PER_READ } from "./devshard-audit.ts";
 import { devshardHost } from "./devshard-host.ts";
 import { escrowFolder, type OpenEscrow } from "./devshard-index.ts";
@@ -10,7 +10,7 @@ import { DevshardJournal } from "./devshard-journal.ts";
 import { adopt, type DevshardWorld } from "./devshard-open.ts";
 
 /** What a rescue starts from. */
-export interface Rescued {
+interface Rescued {
   readonly escrow: OpenEscrow;
   /** Diffs that the journal had, and what the hosts added. */
   readonly fromJournal: number;

@@ -1,17 +1,21 @@
 import { kill, pid } from "node:process";
-import { ZephError } from "../errors/zeph-error.ts";
-import type { Clock } from "../internal/clock.ts";
+import type { Clock } from "../base/time.ts";
+import type { FetchFunction } from "../base/world.ts";
+import { ZephError } from "../errors.ts";
 import type { ChainClient, DevshardParams } from "../network/chain.ts";
-import { composeDiff, composingOrder, signDiff } from "../wire/devshard/compose.ts";
-import { mismatchedRoots } from "../wire/devshard/host-answers.ts";
+import { composeDiff, composingOrder, replayDiff, signDiff } from "../wire/devshard/compose.ts";
 import { Ledger, PHASE, STATUS, stateSignatureContent } from "../wire/devshard/ledger.ts";
-import { type DevshardTx, type DiffJson, devshardTx, fromDiffJson } from "../wire/devshard/messages.ts";
-import { mismatchCause } from "../wire/devshard/mismatch.ts";
-import { DevshardRefusal } from "../wire/devshard/refusals.ts";
+import {
+  type DevshardTx,
+  type DiffJson,
+  devshardTx,
+  fromDiffJson,
+  mismatchedRoots,
+} from "../wire/devshard/messages.ts";
 import { isFromHosts, isOver, mayHoldLater } from "../wire/devshard/relay.ts";
-import { checkNonceBudget, lastActiveNonce, quorum, slotOfNonce } from "../wire/devshard/rules.ts";
+import { checkNonceBudget, DevshardRefusal, lastActiveNonce, quorum, slotOfNonce } from "../wire/devshard/rules.ts";
+import { mismatchCause } from "../wire/devshard/settlement.ts";
 import { type DevshardSigner, recoverAddress } from "../wire/devshard/signing.ts";
-import { replayDiff } from "../wire/devshard/strict.ts";
 import {
   type DevshardHost,
   devshardHost,
@@ -21,9 +25,8 @@ import {
   type InferencePayload,
 } from "./devshard-host.ts";
 import type { DevshardJournal, JournalWriter } from "./devshard-journal.ts";
-import type { FetchFunction } from "./fetch-function.ts";
 
-export interface DevshardSessionOptions {
+interface DevshardSessionOptions {
   readonly journal: DevshardJournal;
   readonly chain: ChainClient;
   readonly params: DevshardParams;
@@ -54,10 +57,13 @@ interface Peer {
 }
 
 const DIFFS_PER_ORDER = 200;
+
 /** How long a host that failed is left alone. */
 const HOST_REST_MS = 30_000;
+
 /** One that computes another state may have been mended meanwhile; its next word is compared as well. */
 const DISAGREEING_REST_MS = 300_000;
+
 /** The chain's word about keys that hosts let sign for them is asked again after this. */
 const GRANTS_FRESH_MS = 30_000;
 const MAX_RELAYED = 20_000;

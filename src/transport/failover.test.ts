@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { gonkaFetch } from "../client/gonka-fetch.ts";
-import type { ZephError } from "../errors/zeph-error.ts";
-import { manualClock } from "../internal/manual-clock.ts";
-import type { TransportEvent } from "./events.ts";
-import { errorBehind } from "./give-up.ts";
+import { manualClock } from "../base/time.ts";
+import type { ZephError } from "../errors.ts";
+import { errorBehind } from "./failover.ts";
+import { gonkaFetch } from "./gonka-fetch.ts";
+import type { TransportEvent } from "./policy.ts";
 
 type Reply = () => Response | Promise<Response>;
 

@@ -15,7 +15,7 @@ import { bech32 } from "@scure/base";
  * specification). `age-encryption` brings every curve along, the post-quantum ones too, and takes longer to load than most
  * commands take; it is loaded for whatever stands outside this form, and for writing.
  */
-export interface X25519File {
+interface X25519File {
   /** The file's text, by the first identity that fits. `undefined`: none does. Throws when the file is damaged. */
   open(identities: readonly string[]): Buffer | undefined;
 }

@@ -14,13 +14,12 @@
  *
  * @module
  */
-export { ZephError } from "../errors/zeph-error.ts";
-export { Secret } from "../internal/secret.ts";
-export { listBackups } from "./backups.ts";
-export { type CheckVaultOptions, checkVault, type VaultFinding, type VaultReport } from "./check.ts";
-export type { AskPassphrase } from "./key-file.ts";
-export { type VaultPaths, type VaultPathsOptions, vaultPaths } from "./paths.ts";
+
+export { Secret } from "../base/secret.ts";
+export { ZephError } from "../errors.ts";
 export {
+  type CheckVaultOptions,
+  checkVault,
   type ListVaultBackupsOptions,
   listVaultBackups,
   type RestoredVault,
@@ -28,7 +27,18 @@ export {
   restoreVault,
   type VaultBackup,
   type VaultBackups,
-} from "./restore.ts";
+  type VaultFinding,
+  type VaultReport,
+} from "./check.ts";
+export {
+  existingVaultFiles,
+  listBackups,
+  tidyVault,
+  type VaultPaths,
+  type VaultPathsOptions,
+  vaultPaths,
+} from "./files.ts";
+export type { AskPassphrase } from "./key.ts";
 export {
   Vault,
   type VaultChange,
@@ -37,4 +47,3 @@ export {
   type VaultProtectOptions,
   type VaultSetOptions,
 } from "./vault.ts";
-export { existingVaultFiles, tidyVault } from "./vault-files.ts";

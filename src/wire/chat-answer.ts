@@ -1,4 +1,4 @@
-import { ZephError } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors.ts";
 import { joinDeltas, openChoice } from "./chat-choice.ts";
 import {
   type ChatChunk,

@@ -1,5 +1,5 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import { scrub } from "../internal/redact.ts";
+import { scrub } from "../base/secret.ts";
+import { ZephError } from "../errors.ts";
 import { chatAssembler, readChatAnswer, toChunks } from "./chat-answer.ts";
 import { type ChatCompletion, isRecord, parseAnswer, parseJson } from "./chat-shape.ts";
 import {
@@ -52,10 +52,13 @@ export interface ChatBodyReader {
 
 /** A whole answer beyond this is refused while it arrives. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+
 /** An answer of one JSON value a line; a line is a word or two. */
 const MAX_LINES = 100_000;
+
 /** Of a page or text this much is read for its words. */
 const MAX_TEXT_BYTES = 64 * 1024;
+
 /** Enough to recognise a form. */
 const MAX_HEAD_BYTES = 4096;
 
@@ -240,6 +243,7 @@ function isBlank(byte: number): boolean {
 
 /** First byte of a byte order mark. */
 const MARK = 0xef;
+
 /** The end mark of a stream behind a whole answer. */
 const DONE_BEHIND = /\s*(?:data:\s*)?"?\[DONE\]"?\s*$/i;
 const MAX_MARK_CHARS = 64;

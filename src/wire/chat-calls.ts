@@ -489,6 +489,7 @@ function lastOfSeveral(text: string): string | undefined {
 }
 
 const MAX_TRIES = 64;
+
 /** Characters that all tries together may look at. */
 const MAX_TRIED_CHARS = 4 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-import { scrub } from "../internal/redact.ts";
+import { scrub } from "../base/secret.ts";
 import { callTracker } from "./chat-calls.ts";
 import {
   type ChatReadOptions,

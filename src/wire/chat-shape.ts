@@ -1,7 +1,6 @@
-import { isZephErrorCode, type ZephErrorCode } from "../errors/catalogue.ts";
-import { ZephError } from "../errors/zeph-error.ts";
-import { scrub } from "../internal/redact.ts";
-import { type JsonLimits, jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../internal/scan-json.ts";
+import { type JsonLimits, jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../base/json.ts";
+import { scrub } from "../base/secret.ts";
+import { isZephErrorCode, ZephError, type ZephErrorCode } from "../errors.ts";
 
 /** A JSON object while it is being put right. */
 export type Json = Record<string, unknown>;
@@ -61,7 +60,7 @@ export interface ChatChunk {
   [field: string]: unknown;
 }
 
-export interface ChatMessage {
+interface ChatMessage {
   role: "assistant";
   content: string | null;
   reasoning_content?: string | null;

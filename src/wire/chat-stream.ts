@@ -1,5 +1,5 @@
-import { ZephError } from "../errors/zeph-error.ts";
-import { scrub } from "../internal/redact.ts";
+import { scrub } from "../base/secret.ts";
+import { ZephError } from "../errors.ts";
 import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
 import { type OrdinaryEvent, ordinaryEvent } from "./chat-ordinary.ts";
 import {
@@ -525,11 +525,13 @@ function chatStream(options: ChatStreamOptions, sink: Sink) {
 
 /** What is odd about one answer, as far as anybody reads it. */
 export const MAX_NOTICES = 8;
+
 /** Comments that wait with a chunk. */
 const MAX_NOTES = 64;
 
 const DONE = /^\s*"?\[DONE\]"?\s*$/i;
 const ERROR_EVENT = /^(?:.*[._-])?error$/i;
+
 /** Events that are about the connection. What they hold is no part of the answer. */
 const OTHER_EVENT = /^(?:ping|pong|heartbeat|keep-?alive|status|info|metadata|queue|progress|open|connected)/i;
 const IDLE_WORDS = /^(?:\[?(?:ping|pong|keep-?alive|heartbeat|processing|waiting|connected|ok|start)\]?)\W*$/i;

@@ -1,4 +1,4 @@
-import { scrub } from "../internal/redact.ts";
+import { scrub } from "../base/secret.ts";
 import { type ChatReadOptions, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
 /** A call that a model wrote into its text, in tokens of its own. */
@@ -70,6 +70,7 @@ const THINKING: readonly (readonly [string, string])[] = [
   ["[THINK]", "[/THINK]"],
 ];
 const OPENINGS = THINKING.map(([opening]) => opening);
+
 /** Closings that are looked for where no opening came: a chat template has put it into the prompt. */
 const LONE_CLOSINGS = ["</think>", "</thinking>", "◁/think▷"];
 
@@ -116,8 +117,10 @@ const THOUGHTS = [
   "嗯",
   "首先，用户",
 ];
+
 /** Beyond this much the text was an answer after all. */
 const MAX_SUSPECT_CHARS = 64 * 1024;
+
 /** Beyond this much a call that does not end is text. */
 const MAX_CALL_CHARS = 1024 * 1024;
 

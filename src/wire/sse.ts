@@ -1,4 +1,4 @@
-import { ZephError } from "../errors/zeph-error.ts";
+import { ZephError } from "../errors.ts";
 
 /**
  * One event of a stream, as a view of the bytes it came in (WHATWG HTML, "Server-sent events"). The reader uses one
@@ -43,6 +43,7 @@ export interface SseReader {
 
 /** An event longer than this is a fault or an attack. Nodes themselves stop at 1 MiB a line. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+
 /** Of bare text this much is kept. */
 const MAX_BARE_CHARS = 16 * 1024;
 
@@ -171,6 +172,7 @@ export function sseReader(listener: SseListener, maxEventBytes: number = MAX_EVE
 
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
+
 /** Keeps byte order marks inside: only the one in front of a stream is none of its characters. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const MARK = [0xef, 0xbb, 0xbf];

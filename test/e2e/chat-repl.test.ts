@@ -15,7 +15,7 @@ let sources: CompiledSources;
 let folder: string;
 
 beforeAll(async () => {
-  sources = await compileSources(["cli/commands/chat.ts"]);
+  sources = await compileSources(["cli/commands/ask.ts"]);
 }, 60_000);
 
 afterAll(() => sources.remove());

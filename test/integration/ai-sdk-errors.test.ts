@@ -1,11 +1,10 @@
 import { APICallError, embed, generateText, jsonSchema, Output, streamText } from "ai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createGonka, type GonkaProvider, toZephError } from "../../src/ai-sdk/index.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import type { ZephErrorCode } from "../../src/errors/catalogue.ts";
-import type { ZephError } from "../../src/errors/zeph-error.ts";
-import { manualClock } from "../../src/internal/manual-clock.ts";
+import { manualClock } from "../../src/base/time.ts";
+import type { ZephError, ZephErrorCode } from "../../src/errors.ts";
 import { type KeyKind, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import {
   DONE,
   fixtureFrames,

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import * as aiSdk from "../../src/ai-sdk/index.ts";
 import { BROKERS } from "../../src/brokers/registry.ts";
-import { isZephErrorCode } from "../../src/errors/catalogue.ts";
+import { isZephErrorCode } from "../../src/errors.ts";
 import * as zeph from "../../src/index.ts";
 import * as openai from "../../src/openai/index.ts";
 
@@ -44,7 +44,7 @@ it("docs/guides/ai-sdk.md names brokers and options that exist", () => {
   expect(ids.length).toBeGreaterThan(1);
   expect(ids.filter((id) => !BROKERS.some((broker) => broker.id === id))).toEqual([]);
 
-  const source = readFileSync(new URL("../../src/ai-sdk/language-model-options.ts", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../src/ai-sdk/models.ts", import.meta.url), "utf8");
   const fields = [...source.matchAll(/^ {2}readonly (\w+)\?:/gm)].map(([, field]) => field);
   expect(fields.filter((field) => !text.includes(`\`${field}\``))).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import { generateText, type ModelMessage } from "ai";
 import { describe, expect, it } from "vitest";
 import { createGonka, toZephError } from "../../src/ai-sdk/index.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { startNetwork } from "../../src/sandbox/network/start-network.ts";
+import { startNetwork } from "../../src/sandbox/classic/network.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { scriptedEndpoint, sendJson } from "./ai-sdk-scripted-endpoint.ts";
 
 const WITH_IMAGE: ModelMessage[] = [

@@ -1,10 +1,9 @@
 import { generateText, streamText } from "ai";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createGonka, toZephError } from "../../src/ai-sdk/index.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { listModels } from "../../src/client/list-models.ts";
-import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
+import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { gonkaFetch, listModels } from "../../src/transport/gonka-fetch.ts";
 
 let network: SandboxNetwork;
 

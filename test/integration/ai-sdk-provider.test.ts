@@ -1,8 +1,8 @@
 import { embed, embedMany, generateText, jsonSchema, Output, stepCountIs, streamObject, streamText, tool } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGonka, type GonkaProvider, toZephError } from "../../src/ai-sdk/index.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { VERSION } from "../../src/version.ts";
 import { scriptedEndpoint, sendJson } from "./ai-sdk-scripted-endpoint.ts";
 

@@ -2,11 +2,11 @@ import { generateObject, generateText, jsonSchema, streamObject, type ToolSet, t
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { createGonka, type GonkaProvider } from "../../src/ai-sdk/index.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { NETWORK_LIMITS } from "../../src/protocol/network-parameters.ts";
+import { NETWORK_LIMITS } from "../../src/rules/parameters.ts";
+import { startNetwork } from "../../src/sandbox/classic/network.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
-import { startNetwork } from "../../src/sandbox/network/start-network.ts";
-import { checkSchema } from "../../src/sandbox/network-rules/check-schema.ts";
+import { checkSchema } from "../../src/sandbox/rules.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 
 // Schemas with references, as zod writes them for named and for recursive types. The sandbox broker refuses them, as
 // the network does.

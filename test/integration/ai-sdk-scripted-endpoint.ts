@@ -47,7 +47,7 @@ export async function scriptedEndpoint(answer: Answer): Promise<ScriptedEndpoint
   };
 }
 
-const FIXTURES = new URL("../../src/ai-sdk/__fixtures__/", import.meta.url);
+const FIXTURES = new URL("../support/answers/", import.meta.url);
 
 export function fixtureJson(name: string): string {
   return readFileSync(new URL(`${name}.json`, FIXTURES), "utf8").trim();

@@ -2,7 +2,7 @@ import { dynamicTool, generateText, jsonSchema, streamText, type ToolSet } from 
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGonka, toZephError } from "../../src/ai-sdk/index.ts";
-import { ZephError } from "../../src/errors/zeph-error.ts";
+import { ZephError } from "../../src/errors.ts";
 import { gonkaOpenAIOptions } from "../../src/openai/index.ts";
 import { type CaseUpstream, caseUpstream } from "../support/case-upstream.ts";
 import { ANSWER_CASES, CASE_TOOLS, type Case, type ExpectedAnswer } from "../support/cases.ts";

@@ -2,8 +2,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Agent } from "undici";
 import { afterEach, describe, expect, it } from "vitest";
 import { leanFetch } from "../../src/cli/lean-fetch.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import type { ZephError } from "../../src/errors/zeph-error.ts";
+import type { ZephError } from "../../src/errors.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 
 const BODY = JSON.stringify({
   id: "c1",

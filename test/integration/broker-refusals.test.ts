@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { withNearestModels } from "../../src/client/nearest-models.ts";
-import type { ZephError } from "../../src/errors/zeph-error.ts";
-import { manualClock } from "../../src/internal/manual-clock.ts";
+import { manualClock } from "../../src/base/time.ts";
+
+import type { ZephError } from "../../src/errors.ts";
 import { type Fault, type Sandbox, type SandboxKeys, startSandbox } from "../../src/sandbox/index.ts";
-import { errorBehind } from "../../src/transport/give-up.ts";
+import { errorBehind } from "../../src/transport/failover.ts";
+import { gonkaFetch, withNearestModels } from "../../src/transport/gonka-fetch.ts";
 
 let sandbox: Sandbox;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { chatDependencies } from "../../src/cli/chat-dependencies.ts";
-import { runCli } from "../../src/cli/run.ts";
-import { systemClock } from "../../src/internal/clock.ts";
+import { systemClock } from "../../src/base/time.ts";
+import { runCli } from "../../src/cli/program.ts";
+import { chatDependencies } from "../../src/cli/session.ts";
 import type { Sandbox } from "../../src/sandbox/index.ts";
 import { testCli } from "../support/cli-context.ts";
 import { type ChatWorld, chatWorld } from "./chat-world.ts";

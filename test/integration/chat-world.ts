@@ -1,10 +1,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chatDependencies } from "../../src/cli/chat-dependencies.ts";
+import { type Clock, systemClock } from "../../src/base/time.ts";
+import type { CliContext } from "../../src/base/world.ts";
 import { type AskFlags, runAsk } from "../../src/cli/commands/ask.ts";
-import type { CliContext } from "../../src/cli/context.ts";
-import { type Clock, systemClock } from "../../src/internal/clock.ts";
+import { chatDependencies } from "../../src/cli/session.ts";
 import { type BrokerOptions, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { testCli } from "../support/cli-context.ts";
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli } from "../../src/cli/run.ts";
-import { systemClock } from "../../src/internal/clock.ts";
-import { type DevshardNetwork, type DevshardUser, startDevshard } from "../../src/sandbox/devshard/start-devshard.ts";
+import { systemClock } from "../../src/base/time.ts";
+import { runCli } from "../../src/cli/program.ts";
+import { type DevshardNetwork, type DevshardUser, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
 
 let network: DevshardNetwork;
 let model: string;

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { errorBehind } from "../../src/client/error-response.ts";
-import { systemClock } from "../../src/internal/clock.ts";
-import { FALLBACK_HEADER, type FallbackEvent, fallbackProvider } from "../../src/provider/fallback-provider.ts";
-import type { OpenedProvider } from "../../src/provider/open-provider.ts";
+import { systemClock } from "../../src/base/time.ts";
+import { FALLBACK_HEADER, type FallbackEvent, fallbackProvider } from "../../src/provider/fallback.ts";
+import type { OpenedProvider } from "../../src/provider/open.ts";
 import { loadSetup } from "../../src/provider/setup.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { errorBehind } from "../../src/transport/failover.ts";
 import { newStage, type Stage } from "./doctor-stage.ts";
 
 let stage: Stage;

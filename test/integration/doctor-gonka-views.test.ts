@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
-import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
+import type { SandboxAccount } from "../../src/sandbox/chain.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import { signingVectors } from "../support/signing-vectors.ts";
 import { newStage, type Stage } from "./doctor-stage.ts";
 import { phase3Input, signWithOpenSsl } from "./sandbox-network-client.ts";

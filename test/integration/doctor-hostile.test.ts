@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CATALOGUE, EXIT, type ZephErrorCode } from "../../src/errors/catalogue.ts";
+import { CATALOGUE, EXIT, type ZephErrorCode } from "../../src/errors.ts";
 import { type DoctorJson, newStage } from "./doctor-stage.ts";
 
 const KEY = "gp-a-key-that-must-not-be-seen-000000";

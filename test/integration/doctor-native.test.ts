@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
-import type { NodeFaultKind } from "../../src/sandbox/network/faults/node-fault.ts";
-import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
+import type { SandboxAccount } from "../../src/sandbox/chain.ts";
+import type { NodeFaultKind } from "../../src/sandbox/classic/faults.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import { checkOf, doctorJson, newStage, type Stage } from "./doctor-stage.ts";
 
 const KEY = "ZEPH_GONKA_PRIVATE_KEY";

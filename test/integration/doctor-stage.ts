@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import type { World } from "../../src/cli/context.ts";
-import { runCli } from "../../src/cli/run.ts";
-import { type Clock, systemClock } from "../../src/internal/clock.ts";
-import { Secret } from "../../src/internal/secret.ts";
-import type { FetchFunction } from "../../src/transport/fetch-function.ts";
+import { Secret } from "../../src/base/secret.ts";
+import { type Clock, systemClock } from "../../src/base/time.ts";
+import type { FetchFunction, World } from "../../src/base/world.ts";
+import { runCli } from "../../src/cli/program.ts";
+
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { memoryOutput } from "../support/memory-terminal.ts";
 

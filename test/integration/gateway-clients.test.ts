@@ -2,9 +2,9 @@ import { generateText, jsonSchema, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createGonka, toZephError } from "../../src/ai-sdk/index.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { scriptedEndpoint } from "./ai-sdk-scripted-endpoint.ts";
 import { CHAT, type GatewayWorld, HELLO, LOCAL_KEY, startGateway } from "./gateway-world.ts";
 

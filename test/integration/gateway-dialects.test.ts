@@ -1,8 +1,8 @@
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { ZephError } from "../../src/errors/zeph-error.ts";
-import { Secret } from "../../src/internal/secret.ts";
+import { Secret } from "../../src/base/secret.ts";
+import { ZephError } from "../../src/errors.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { anthropicMessage, readAnthropicEvents } from "../support/anthropic-events.ts";
 import { readResponsesEvents, responseResource } from "../support/open-responses.ts";

@@ -5,8 +5,8 @@ import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { Agent } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { leanFetch, plainFetch } from "../../src/cli/lean-fetch.ts";
-import { isKeepAliveRace } from "../../src/transport/keep-alive-race.ts";
-import { readNetworkFailure } from "../../src/transport/network-error.ts";
+import { isKeepAliveRace } from "../../src/transport/attempt.ts";
+import { readNetworkFailure } from "../../src/wire/refusals.ts";
 
 const agent = new Agent();
 let answer: (request: IncomingMessage, response: ServerResponse) => void;

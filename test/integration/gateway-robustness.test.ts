@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
+import { manualClock } from "../../src/base/time.ts";
 import { listen, localGateway } from "../../src/gateway/index.ts";
-import { manualClock } from "../../src/internal/manual-clock.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { thrownBy } from "../support/thrown-by.ts";
 import { DONE, scriptedEndpoint, sendEvents, sendJson } from "./ai-sdk-scripted-endpoint.ts";
 import {

@@ -1,17 +1,18 @@
 import { connect, type Socket } from "node:net";
 import { Agent } from "undici";
+import type { FetchFunction } from "../../src/base/world.ts";
 import { leanFetch } from "../../src/cli/lean-fetch.ts";
-import { type GonkaFetch, gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import type { ListenOptions, LocalGatewayOptions } from "../../src/gateway/index.ts";
+import { logLine } from "../../src/gateway/exchange.ts";
 import {
   type ExchangeRecord,
   type Listening,
+  type ListenOptions,
   type LocalGateway,
+  type LocalGatewayOptions,
   listen,
   localGateway,
 } from "../../src/gateway/index.ts";
-import { logLine } from "../../src/gateway/log-line.ts";
-import type { FetchFunction } from "../../src/transport/fetch-function.ts";
+import { type GonkaFetch, gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 
 /** Planted: must appear in no log, metric or answer. */
 export const LOCAL_KEY = "sk-zeph-planted-local-key-0123456789";

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { renderTable } from "../../src/cli/render/table.ts";
-import { toTerminalPage } from "../../src/cli/render/terminal-text.ts";
+import { renderTable, toTerminalPage } from "../../src/cli/terminal.ts";
+
 import { newStage, type Stage } from "./doctor-stage.ts";
 
 /** Colours, moves, renames the window (in C0 and in C1 form), breaks the line in every way, hides and reorders. */

@@ -1,12 +1,12 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { bindKey } from "../../src/config/key-origins.ts";
-import { migrateConfig } from "../../src/config/migrate/migrate-config.ts";
-import { readTextFile } from "../../src/config/read-text-file.ts";
-import { rememberTrust } from "../../src/config/trusted-files.ts";
-import type { InitRequest } from "../../src/init/init-request.ts";
-import { Secret } from "../../src/internal/secret.ts";
+import { readTextFile } from "../../src/base/files.ts";
+import { Secret } from "../../src/base/secret.ts";
+import { rememberTrust } from "../../src/config/files.ts";
+import { migrateConfig } from "../../src/config/migrate.ts";
+import { bindKey } from "../../src/config/trust.ts";
+import type { InitRequest } from "../../src/init/session.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { CTRL_C, readAll, runSetUp, temporaryHome } from "../support/scripted-init.ts";

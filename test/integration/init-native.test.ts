@@ -1,10 +1,10 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Secret } from "../../src/internal/secret.ts";
+import { Secret } from "../../src/base/secret.ts";
+import type { SandboxAccount } from "../../src/sandbox/chain.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import { startSandbox } from "../../src/sandbox/index.ts";
-import type { SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
-import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { inferencedEnvironment } from "../support/inferenced/inferenced-stand-in.ts";
 import {

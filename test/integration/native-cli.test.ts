@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
+import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import { newStage, type Stage } from "./doctor-stage.ts";
 
 let stage: Stage;

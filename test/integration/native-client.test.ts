@@ -1,11 +1,10 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { discoverEndpoints } from "../../src/client/discover-endpoints.ts";
-import { endpointSource } from "../../src/client/endpoint-source.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { listModels } from "../../src/client/list-models.ts";
-import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
-import type { TransportEvent } from "../../src/transport/events.ts";
+import { discoverEndpoints } from "../../src/network/discovery.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { gonkaFetch, listModels } from "../../src/transport/gonka-fetch.ts";
+import { endpointSource } from "../../src/transport/native.ts";
+import type { TransportEvent } from "../../src/transport/policy.ts";
 
 let network: SandboxNetwork;
 afterEach(() => network.stop());

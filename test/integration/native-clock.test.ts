@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { nanosClock } from "../../src/internal/clock.ts";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
+import { manualClock, nanosClock } from "../../src/base/time.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { compileSources } from "../support/compile-sources.ts";
 import { endpointsOf, type NativeClient, type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 import { chatBody } from "./sandbox-network-client.ts";
@@ -172,11 +171,11 @@ describe("timestamps", () => {
   });
 
   it("several processes that sign one body with one key at the same time never make the same signature", async () => {
-    const compiled = await compileSources(["client/gonka-fetch.ts", "signer/request-signer.ts"]);
+    const compiled = await compileSources(["transport/gonka-fetch.ts", "signer/signer.ts"]);
     const { privateKeyHex } = world.account;
     const program = `
-      const { gonkaFetch } = await import(${JSON.stringify(join(compiled.folder, "client/gonka-fetch.js"))});
-      const { RequestSigner } = await import(${JSON.stringify(join(compiled.folder, "signer/request-signer.js"))});
+      const { gonkaFetch } = await import(${JSON.stringify(join(compiled.folder, "transport/gonka-fetch.js"))});
+      const { RequestSigner } = await import(${JSON.stringify(join(compiled.folder, "signer/signer.js"))});
       const gonka = gonkaFetch({
         kind: "native",
         signer: RequestSigner.fromHex(${JSON.stringify(privateKeyHex)}),

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { NodeFaultKind } from "../../src/sandbox/network/faults/node-fault.ts";
-import { CHECK_FAULTS, EXECUTOR_FAULTS } from "../../src/sandbox/network/faults/refusal-faults.ts";
-import { FRONT_ANSWERS } from "../../src/sandbox/network/faults/static-answers.ts";
+import { CHECK_FAULTS, EXECUTOR_FAULTS, type NodeFaultKind } from "../../src/sandbox/classic/faults.ts";
+
+import { FRONT_ANSWERS } from "../../src/sandbox/classic/node.ts";
 import { type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 import { chatBody } from "./sandbox-network-client.ts";
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ZephErrorCode } from "../../src/errors/catalogue.ts";
-import type { Charged } from "../../src/errors/zeph-error.ts";
-import type { SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
-import type { NodeFaultKind } from "../../src/sandbox/network/faults/node-fault.ts";
+import type { Charged, ZephErrorCode } from "../../src/errors.ts";
+
+import type { SandboxAccount } from "../../src/sandbox/chain.ts";
+import type { NodeFaultKind } from "../../src/sandbox/classic/faults.ts";
 import { endpointsOf, type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 import { chatBody } from "./sandbox-network-client.ts";
 

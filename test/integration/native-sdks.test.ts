@@ -3,8 +3,8 @@ import OpenAI, { APIError, APIUserAbortError } from "openai";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createGonka, type GonkaProvider, toZephError } from "../../src/ai-sdk/index.ts";
 import { gonkaOpenAIOptions } from "../../src/openai/index.ts";
-import { builtInEngine } from "../../src/sandbox/built-in-engine.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
+import { builtInEngine } from "../../src/sandbox/built-in.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
 import { endpointsOf, type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 
 /** The official `openai` client and the AI SDK over signed requests: what works with a broker works here. */

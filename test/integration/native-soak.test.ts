@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
-import { type GonkaFetch, gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { type Charged, ZephError } from "../../src/errors/zeph-error.ts";
+import { type Charged, ZephError } from "../../src/errors.ts";
+import { type NodeFaultPlan, randomFaults } from "../../src/sandbox/classic/faults.ts";
+import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import type { Engine } from "../../src/sandbox/engine.ts";
-import { type NodeFaultPlan, randomFaults } from "../../src/sandbox/network/faults/fault-switch.ts";
-import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
-import { errorBehind } from "../../src/transport/give-up.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { errorBehind } from "../../src/transport/failover.ts";
+import { type GonkaFetch, gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { fastClock } from "../support/fast-clock.ts";
 import { endpointsOf } from "../support/native-world.ts";
 import { seededRandom } from "../support/seeded-random.ts";

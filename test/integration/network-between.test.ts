@@ -6,7 +6,7 @@ import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { selfSignedCertificate } from "../../src/sandbox/network/crypto/self-signed.ts";
+import { selfSignedCertificate } from "../../src/sandbox/crypto.ts";
 import { type CompiledSources, compileSources } from "../support/compile-sources.ts";
 
 const ANSWER = JSON.stringify({

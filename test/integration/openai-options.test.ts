@@ -1,10 +1,10 @@
 import OpenAI from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import type { ZephErrorCode } from "../../src/errors/catalogue.ts";
-import { manualClock } from "../../src/internal/manual-clock.ts";
+import { manualClock } from "../../src/base/time.ts";
+import type { ZephErrorCode } from "../../src/errors.ts";
 import { gonkaOpenAIOptions } from "../../src/openai/index.ts";
 import { type KeyKind, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { scriptedEndpoint } from "./ai-sdk-scripted-endpoint.ts";
 
 const CHAT = "sandbox/echo-1";

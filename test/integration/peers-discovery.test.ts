@@ -1,12 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { connectionFromEnvironment } from "../../src/client/connection-from-environment.ts";
-import { type DiscoverOptions, discoverEndpoints } from "../../src/client/discover-endpoints.ts";
-import { endpointSource } from "../../src/client/endpoint-source.ts";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { listModels } from "../../src/client/list-models.ts";
-import { ATTACKER_URL, type Tampering } from "../../src/sandbox/network/chain/tamper.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
-import type { FetchFunction } from "../../src/transport/fetch-function.ts";
+import type { FetchFunction } from "../../src/base/world.ts";
+import { type DiscoverOptions, discoverEndpoints } from "../../src/network/discovery.ts";
+import { connectionFromEnvironment } from "../../src/openai/options.ts";
+import { ATTACKER_URL, type Tampering } from "../../src/sandbox/blocks.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { gonkaFetch, listModels } from "../../src/transport/gonka-fetch.ts";
+import { endpointSource } from "../../src/transport/native.ts";
 import { endpointsOf, type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 import { chatBody, MODEL } from "./sandbox-network-client.ts";
 

@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import { normalizeBaseURL } from "../../src/protocol/endpoint.ts";
-import { signingInput } from "../../src/sandbox/network/crypto/signing-input.ts";
-import { verifySignature } from "../../src/sandbox/network/crypto/verify-signature.ts";
-import type { RecordedRequest } from "../../src/sandbox/network/server/request-log.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
+import type { RecordedRequest } from "../../src/sandbox/classic/node.ts";
+import { signingInput, verifySignature } from "../../src/sandbox/crypto.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
+import { normalizeBaseURL } from "../../src/wire/endpoint.ts";
 import { endpointsOf, type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 import { chatBody } from "./sandbox-network-client.ts";
 

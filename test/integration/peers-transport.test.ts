@@ -3,9 +3,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Agent, fetch as undiciFetch } from "undici";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { discoverEndpoints } from "../../src/client/discover-endpoints.ts";
-import { endpointSource } from "../../src/client/endpoint-source.ts";
-import type { FetchFunction } from "../../src/transport/fetch-function.ts";
+import type { FetchFunction } from "../../src/base/world.ts";
+import { discoverEndpoints } from "../../src/network/discovery.ts";
+import { endpointSource } from "../../src/transport/native.ts";
 import { fastClock } from "../support/fast-clock.ts";
 import { endpointsOf, type NativeWorld, startNativeWorld } from "../support/native-world.ts";
 

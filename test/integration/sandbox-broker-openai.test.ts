@@ -1,6 +1,6 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ZephError } from "../../src/errors/zeph-error.ts";
+import { ZephError } from "../../src/errors.ts";
 import { builtInEngine, type Engine, type EngineEvent, type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 
 describe("the official openai client", () => {

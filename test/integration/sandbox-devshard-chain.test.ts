@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/start-devshard.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
 import { createEscrowMessage, settleEscrowMessage } from "../../src/wire/devshard/chain-tx.ts";
 import { payoutOf, settlementOf } from "../../src/wire/devshard/settlement.ts";
 import { type DevshardSigner, devshardSigner } from "../../src/wire/devshard/signing.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import type { HostFaults } from "../../src/sandbox/devshard/host-faults.ts";
-import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/start-devshard.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
+import type { HostFaults } from "../../src/sandbox/devshard/host-request.ts";
 import { settleEscrowMessage } from "../../src/wire/devshard/chain-tx.ts";
 import { STATUS } from "../../src/wire/devshard/ledger.ts";
 import { devshardTx, TIMEOUT_REASON } from "../../src/wire/devshard/messages.ts";

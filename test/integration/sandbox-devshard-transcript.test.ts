@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import { devshardKey } from "../../src/sandbox/devshard/curve.ts";
-import type { execute } from "../../src/sandbox/devshard/execution.ts";
-import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/start-devshard.ts";
-import { goStringify } from "../../src/sandbox/network/answer/go-stringify.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { goStringify } from "../../src/sandbox/classic/inference.ts";
+import { devshardKey } from "../../src/sandbox/devshard/crypto.ts";
+import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
+import type { execute } from "../../src/sandbox/devshard/host.ts";
 import type { DiffJson } from "../../src/wire/devshard/messages.ts";
 
 /** What upstream's v4-development hosts were asked and answered. */

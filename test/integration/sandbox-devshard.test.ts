@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/start-devshard.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
 import { STATUS } from "../../src/wire/devshard/ledger.ts";
 import { decodeTx, devshardTx } from "../../src/wire/devshard/messages.ts";
 import { PROMPT, readJson, SmallClient } from "../support/devshard-client.ts";

@@ -1,12 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import { verifyParticipants } from "../../src/protocol/proof/verify-participants.ts";
-import { readNativeRefusal } from "../../src/protocol/refusals/native.ts";
-import { ATTACKER_URL, type Tampering } from "../../src/sandbox/network/chain/tamper.ts";
-import type { NodeFaultKind } from "../../src/sandbox/network/faults/node-fault.ts";
-import { CHECK_FAULTS, EXECUTOR_FAULTS } from "../../src/sandbox/network/faults/refusal-faults.ts";
-import { FRONT_ANSWERS } from "../../src/sandbox/network/faults/static-answers.ts";
-import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { ATTACKER_URL, type Tampering } from "../../src/sandbox/blocks.ts";
+import { CHECK_FAULTS, EXECUTOR_FAULTS, type NodeFaultKind } from "../../src/sandbox/classic/faults.ts";
+import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
+import { FRONT_ANSWERS } from "../../src/sandbox/classic/node.ts";
+import { verifyParticipants } from "../../src/wire/participants.ts";
+import { readNativeRefusal } from "../../src/wire/refusals.ts";
 import { chatBody, echoEngine, signedCall } from "./sandbox-network-client.ts";
 
 /** Two readings of the same reference, written apart: what the sandbox plays and what the protocol layer understands. */

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import type { SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
-import { randomFaults } from "../../src/sandbox/network/faults/fault-switch.ts";
-import type { NodeFault, NodeFaultKind } from "../../src/sandbox/network/faults/node-fault.ts";
-import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
+import { manualClock } from "../../src/base/time.ts";
+import type { SandboxAccount } from "../../src/sandbox/chain.ts";
+import { type NodeFault, type NodeFaultKind, randomFaults } from "../../src/sandbox/classic/faults.ts";
+
+import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import { type CallOptions, chatBody, echoEngine, signedCall } from "./sandbox-network-client.ts";
 
 const clock = manualClock();

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn as spawnOnTerminal } from "@lydell/node-pty";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../src/internal/clock.ts";
-import { accountKey, addressOfPublicKey } from "../../src/sandbox/network/crypto/account-key.ts";
-import { startNetwork } from "../../src/sandbox/network/start-network.ts";
+import { systemClock } from "../../src/base/time.ts";
+import { startNetwork } from "../../src/sandbox/classic/network.ts";
+import { accountKey, addressOfPublicKey } from "../../src/sandbox/crypto.ts";
 import { inferencedEnvironment, type StandInOptions } from "../support/inferenced/inferenced-stand-in.ts";
 import { chatBody, echoEngine, phase3Input, signedCall } from "./sandbox-network-client.ts";
 

@@ -2,15 +2,15 @@ import { createPublicKey, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
-import { ATTACKER_URL, type Tampering } from "../../src/sandbox/network/chain/tamper.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { ATTACKER_URL, type Tampering } from "../../src/sandbox/blocks.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import {
   activeParticipantsKey,
   encodeActiveParticipants,
-} from "../../src/sandbox/network/proof/active-participants.ts";
-import { headerHash } from "../../src/sandbox/network/proof/header.ts";
-import { validatorsHash } from "../../src/sandbox/network/proof/validator-set.ts";
-import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
+  headerHash,
+  validatorsHash,
+} from "../../src/sandbox/proof.ts";
 import { echoEngine, MODEL } from "./sandbox-network-client.ts";
 import { climb, innerSteps } from "./sandbox-network-proof-reading.ts";
 
@@ -277,7 +277,7 @@ describe("a network that lies", () => {
     const { validators } = (await get(`/chain-rpc/validators?height=${height}`)).json.result;
     const store = network.chain.store();
     const votes = store.at(height).commit.signatures;
-    const { precommitBytes } = await import("../../src/sandbox/network/proof/commit.ts");
+    const { precommitBytes } = await import("../../src/sandbox/proof.ts");
     let power = 0;
     commit.signatures.forEach((one: Json, index: number) => {
       if (one.block_id_flag !== 2) return;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { manualClock } from "../../src/internal/manual-clock.ts";
+import { manualClock } from "../../src/base/time.ts";
+import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import type { Engine } from "../../src/sandbox/engine.ts";
-import { type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
 import { answerOf, chatBody, echoEngine, MODEL, signedCall } from "./sandbox-network-client.ts";
 
 const clock = manualClock();

@@ -29,7 +29,7 @@ afterEach(() => {
 /** A program around the real outside world that says a word when it is ready, and again when it was asked to end. */
 async function start(stuck: string): Promise<ChildProcess> {
   const program = `
-    import { systemWorld } from ${JSON.stringify(join(sources.folder, "cli/system-world.js"))};
+    import { systemWorld } from ${JSON.stringify(join(sources.folder, "cli/world.js"))};
     const { signal } = systemWorld();
     const busy = () => { for (;;); };
     signal.addEventListener("abort", () => { require("node:fs").writeSync(1, "asked"); ${stuck} });

@@ -1,4 +1,5 @@
-import type { ChatChunk, ChatCompletion, ChatUsage, Stamps } from "../../src/gateway/dialects/dialect.ts";
+import type { Stamps } from "../../src/gateway/dialects/dialect.ts";
+import type { ChatChunk, ChatCompletion, ChatUsage } from "../../src/wire/chat-shape.ts";
 
 /** What a model says, in the order it says it. */
 export interface Script {

@@ -6,9 +6,9 @@ import { pathToFileURL } from "node:url";
 
 const [dist, stateFolder, command = "chat"] = process.argv.slice(2);
 const load = (path) => import(pathToFileURL(join(resolve(dist), path)).href);
-const { runChat } = await load("cli/commands/chat.js");
-const { systemClock } = await load("internal/clock.js");
-const { ZephError } = await load("errors/zeph-error.js");
+const { runChat } = await load("cli/commands/ask.js");
+const { systemClock } = await load("base/time.js");
+const { ZephError } = await load("errors.js");
 
 const delayMs = Number(process.env.DELAY_MS ?? "0");
 

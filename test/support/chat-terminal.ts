@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
-import type { CliContext } from "../../src/cli/context.ts";
-import { manualClock } from "../../src/internal/manual-clock.ts";
+import { manualClock } from "../../src/base/time.ts";
+import type { CliContext } from "../../src/base/world.ts";
 import { memoryKeyboard, memoryOutput } from "./memory-terminal.ts";
 
 export interface ChatTerminalOptions {

@@ -1,4 +1,4 @@
-import { type CleanedChat, cleanChatSteps } from "../../src/gateway/clean-up/clean-chat-request.ts";
+import { type CleanedChat, cleanChatSteps } from "../../src/rules/clean.ts";
 
 /** All steps of the clean-up at once. */
 export function cleanChatRequest(...given: Parameters<typeof cleanChatSteps>): CleanedChat {

@@ -14,7 +14,7 @@ export interface CompiledSources {
  * Some sources, and all they import, as plain JavaScript, for tests that need a process of their own: Node 20 runs no
  * TypeScript, and `dist` may be older than the sources. Lies below node_modules so that packages are found.
  *
- * @param entries paths below `src`, such as `cli/commands/chat.ts`
+ * @param entries paths below `src`, such as `cli/commands/ask.ts`
  */
 export async function compileSources(entries: readonly string[]): Promise<CompiledSources> {
   await mkdir(join(ROOT, "node_modules/.cache"), { recursive: true });

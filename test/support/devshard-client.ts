@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import type { DevshardNetwork } from "../../src/sandbox/devshard/start-devshard.ts";
-import { accountKey } from "../../src/sandbox/network/crypto/account-key.ts";
+import { accountKey } from "../../src/sandbox/crypto.ts";
+import type { DevshardNetwork } from "../../src/sandbox/devshard/devshard.ts";
 import { promptHash } from "../../src/wire/devshard/canonical-json.ts";
 import { type ChainMessage, createEscrowMessage, signUnorderedTx } from "../../src/wire/devshard/chain-tx.ts";
 import { composeDiff, composingOrder, signDiff } from "../../src/wire/devshard/compose.ts";

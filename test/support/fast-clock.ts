@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../../src/internal/clock.ts";
+import { type Clock, systemClock } from "../../src/base/time.ts";
 
 /** Real time, sped up: cooldowns and deadlines of minutes pass in seconds, and everything that shares it agrees. */
 export function fastClock(speed: number): Clock {

@@ -1,18 +1,24 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { sha256, toHex } from "../../src/protocol/proof/bytes.ts";
-import { readCommit } from "../../src/protocol/proof/commit.ts";
-import { headerHash, readHeader } from "../../src/protocol/proof/header.ts";
-import { participantsKey } from "../../src/protocol/proof/proof-ops.ts";
 import {
   bytesField,
   integerField,
   message,
   messageField,
+  sha256,
   textField,
+  toHex,
   varint,
-} from "../../src/protocol/proof/protobuf-writer.ts";
-import { readValidators, validatorsHash } from "../../src/protocol/proof/validators.ts";
-import { precommitSignBytes } from "../../src/protocol/proof/verify-commit.ts";
+} from "../../src/wire/bytes.ts";
+import { participantsKey } from "../../src/wire/ics23.ts";
+import {
+  headerHash,
+  precommitSignBytes,
+  readCommit,
+  readHeader,
+  readValidators,
+  validatorsHash,
+} from "../../src/wire/tendermint.ts";
+
 import { type Json, loadParticipantsSample } from "./participants-sample.ts";
 
 export interface Forgery {

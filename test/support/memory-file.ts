@@ -1,4 +1,4 @@
-import type { StateFile } from "../../src/chat/state-file.ts";
+import type { StateFile } from "../../src/base/lock.ts";
 
 /** A state file that lives in memory. */
 export function memoryFile(start?: string): StateFile {

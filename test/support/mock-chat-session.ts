@@ -1,6 +1,6 @@
 import { MockLanguageModelV3 } from "ai/test";
 import type { ChatModel, ChatModelListing, ChatSession, OnSessionEvent, Pricing } from "../../src/chat/session.ts";
-import { ZephError } from "../../src/errors/zeph-error.ts";
+import { ZephError } from "../../src/errors.ts";
 
 type StreamResult = Awaited<ReturnType<ChatModel["doStream"]>>;
 export type StreamPart = StreamResult["stream"] extends ReadableStream<infer Part> ? Part : never;

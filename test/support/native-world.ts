@@ -1,12 +1,12 @@
-import type { NativeConnectionOptions } from "../../src/client/connection.ts";
-import { type GonkaFetch, gonkaFetch } from "../../src/client/gonka-fetch.ts";
-import type { ZephError } from "../../src/errors/zeph-error.ts";
-import { type ManualClock, manualClock } from "../../src/internal/manual-clock.ts";
-import type { AccountOptions, SandboxAccount } from "../../src/sandbox/network/chain/accounts.ts";
-import type { RecordedRequest } from "../../src/sandbox/network/server/request-log.ts";
-import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/network/start-network.ts";
-import { RequestSigner } from "../../src/signer/request-signer.ts";
-import type { TransportEvent } from "../../src/transport/events.ts";
+import { type ManualClock, manualClock } from "../../src/base/time.ts";
+import type { ZephError } from "../../src/errors.ts";
+import type { AccountOptions, SandboxAccount } from "../../src/sandbox/chain.ts";
+import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
+import type { RecordedRequest } from "../../src/sandbox/classic/node.ts";
+import { RequestSigner } from "../../src/signer/signer.ts";
+import type { NativeConnectionOptions } from "../../src/transport/connection.ts";
+import { type GonkaFetch, gonkaFetch } from "../../src/transport/gonka-fetch.ts";
+import type { TransportEvent } from "../../src/transport/policy.ts";
 import { chatBody, echoEngine } from "../integration/sandbox-network-client.ts";
 
 export type ConnectionChanges = Partial<Omit<NativeConnectionOptions, "kind"> & { readonly signer: RequestSigner }>;

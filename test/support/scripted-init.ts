@@ -2,14 +2,11 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
-import { ZephError } from "../../src/errors/zeph-error.ts";
-import type { Ask } from "../../src/init/ask.ts";
-import type { InitRequest } from "../../src/init/init-request.ts";
-import type { InitWorld } from "../../src/init/init-world.ts";
-import { type InitResult, setUp } from "../../src/init/set-up.ts";
-import type { Tell } from "../../src/init/tell.ts";
-import { systemClock } from "../../src/internal/clock.ts";
-import { Secret } from "../../src/internal/secret.ts";
+import { Secret } from "../../src/base/secret.ts";
+import { systemClock } from "../../src/base/time.ts";
+import { ZephError } from "../../src/errors.ts";
+import { type InitResult, setUp } from "../../src/init/init.ts";
+import type { Ask, InitRequest, InitWorld, Tell } from "../../src/init/session.ts";
 import { vaultPaths } from "../../src/vault/index.ts";
 
 /** Ctrl-C. */

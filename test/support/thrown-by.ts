@@ -1,4 +1,4 @@
-import { ZephError } from "../../src/errors/zeph-error.ts";
+import { ZephError } from "../../src/errors.ts";
 
 /** The `ZephError` a call throws; any other outcome fails the test. */
 export function thrownBy(call: () => unknown): ZephError {

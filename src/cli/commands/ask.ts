@@ -1,20 +1,20 @@
-import { type Budget, openBudget } from "../../chat/budget.ts";
+import { stateFile } from "../../base/lock.ts";
+import type { CliContext } from "../../base/world.ts";
 import { type ConversationOptions, startConversation } from "../../chat/conversation.ts";
-import { type ConversationEvent, isOutcome, type OutcomeEvent } from "../../chat/conversation-event.ts";
 import type { ConversationStore, KeptConversation } from "../../chat/conversations.ts";
-import type { ChatSession, OpenChatSession } from "../../chat/session.ts";
-import { stateFile } from "../../chat/state-file.ts";
-import { EXIT } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { spendingPath } from "../../journal/spending.ts";
-import type { CliContext } from "../context.ts";
-import { noticesTold } from "../notices.ts";
-import { type QuestionFlags, readWholeQuestion } from "../question.ts";
-import { showAnswer } from "../render/answer-view.ts";
-import { renderJson } from "../render/json.ts";
-import { waitLine } from "../render/status-line.ts";
-import { toTerminalLine } from "../render/terminal-text.ts";
-import { show } from "../write-result.ts";
+import {
+  type ChatSession,
+  type ConversationEvent,
+  isOutcome,
+  type OpenChatSession,
+  type OutcomeEvent,
+} from "../../chat/session.ts";
+import { EXIT, ZephError } from "../../errors.ts";
+import { type Budget, openBudget, spendingPath } from "../../journal/journal.ts";
+import { showAnswer, waitLine } from "../answer.ts";
+import { isPutTogether, type QuestionFlags, readWholeQuestion } from "../question.ts";
+import { setupOf } from "../setup.ts";
+import { noticesTold, renderJson, show, toTerminalLine } from "../terminal.ts";
 
 /** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
 export interface AskFlags extends QuestionFlags {
@@ -39,7 +39,7 @@ export interface AskFlags extends QuestionFlags {
 }
 
 /** What the two commands need and do not make themselves. */
-export interface ChatDependencies {
+interface ChatDependencies {
   readonly openSession: OpenChatSession;
   /** Where the daily ledger and the line history are kept. */
   readonly stateFolder: string;
@@ -148,7 +148,7 @@ async function* keptAfterwards(
   }
 }
 
-export function sessionChoice({ provider, model }: SessionChoice): { provider?: string; model?: string } {
+function sessionChoice({ provider, model }: SessionChoice): { provider?: string; model?: string } {
   return { ...(provider === undefined ? {} : { provider }), ...(model === undefined ? {} : { model }) };
 }
 
@@ -226,4 +226,49 @@ function writeJsonOutcome(context: CliContext, session: ChatSession, outcome: Ou
   // What arrived was paid for: it must not get lost with the error.
   stdout.write(renderJson({ error, data: { text: outcome.partialText, model: session.modelId } }, notices));
   return error.exitCode;
+}
+
+/**
+ * `zeph` and `zeph chat`: a conversation where there is a keyboard and a screen. With a question on the command line,
+ * with text on standard input, with `--json`, or with the output going elsewhere it is `zeph ask`.
+ */
+export async function runChat(context: CliContext, flags: AskFlags, dependencies: ReplDependencies): Promise<number> {
+  if (!isConversation(context, flags)) return await runAsk(context, flags, dependencies);
+  const { runRepl } = await import("../repl.ts");
+  return await runRepl(context, flags, dependencies);
+}
+
+/**
+ * Whoever types `zeph` for the first time, at a terminal, is set up first. Gives the exit code when there is nothing to
+ * talk to afterwards, `undefined` to go on. A file or provider that was named and is not there stays an error.
+ */
+export async function setUpFirst(
+  context: CliContext,
+  { provider }: Pick<AskFlags, "provider">,
+): Promise<number | undefined> {
+  if (!context.interactive || context.stdout.isTTY !== true || context.json || provider !== undefined) return undefined;
+  const { config } = (await setupOf(context, {}, "silent")).loaded;
+  if (config.providers.length > 0 || config.untrusted !== undefined) return undefined;
+  show(context.stderr, "zeph is not set up yet.\n");
+  const { runInit } = await import("./init.ts");
+  const exitCode = await runInit(context, {});
+  return exitCode === EXIT.ok ? undefined : exitCode;
+}
+
+/** Only a conversation follows the provider that was chosen in the last one; a script's question goes where the config says. */
+export function isConversation(
+  { stdin, stdout, json }: Pick<CliContext, "stdin" | "stdout" | "json">,
+  flags: QuestionFlags,
+): boolean {
+  return (
+    (flags.prompt ?? []).length === 0 && !isPutTogether(flags) && !json && stdin.isTTY === true && stdout.isTTY === true
+  );
+}
+
+/** What the interactive chat needs beyond a single question. */
+export interface ReplDependencies extends ChatDependencies {
+  /** The configured providers that can be talked to. Absent: `/provider` takes a name only. */
+  readonly listProviders?: () => Promise<readonly { readonly name: string; readonly model?: string }[]>;
+  /** Called when the user has changed the provider, so that the next run begins with it. */
+  readonly rememberProvider?: (name: string) => Promise<void>;
 }

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../../test/support/chat-terminal.ts";
+import { manualClock } from "../../base/time.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
 import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
-import { UNKNOWN_USAGE } from "../../chat/usage.ts";
-import { zephFolders } from "../../config/paths.ts";
-import { manualClock } from "../../internal/manual-clock.ts";
-import type { CliContext, RunCommand } from "../context.ts";
+import { UNKNOWN_USAGE } from "../../chat/session.ts";
+import { zephFolders } from "../../config/files.ts";
 import { runChatsDelete, runChatsExport, runChatsList, runChatsRename, runChatsShow } from "./chats.ts";
 
 let folder: string;

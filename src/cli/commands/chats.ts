@@ -1,5 +1,8 @@
 import { open } from "node:fs/promises";
 import { resolve } from "node:path";
+import { fileErrorCode } from "../../base/files.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { unwritable } from "../../base/write.ts";
 import {
   type ConversationStore,
   type ConversationSummary,
@@ -9,15 +12,12 @@ import {
   toMarkdown,
   toPlainData,
 } from "../../chat/conversations.ts";
-import { zephFolders } from "../../config/paths.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { unwritable } from "../../internal/atomic-file.ts";
-import { fileErrorCode } from "../../internal/regular-file.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { promptConfirm } from "../prompt.ts";
-import { renderConversations } from "../render/conversations.ts";
-import { renderMarkdown } from "../render/markdown.ts";
-import { writeResult } from "../write-result.ts";
+import { zephFolders } from "../../config/files.ts";
+import { ZephError } from "../../errors.ts";
+import { promptConfirm } from "../input.ts";
+import { renderConversations } from "../kept-conversations.ts";
+import { renderMarkdown } from "../markdown.ts";
+import { writeResult } from "../terminal.ts";
 
 export interface ChatsListFlags {
   /** Words that have to stand in it. */

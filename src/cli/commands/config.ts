@@ -1,22 +1,19 @@
-import { containsKey, looksLikeToken } from "../../brokers/contains-key.ts";
-import { mergeBrokers } from "../../brokers/merge-brokers.ts";
-import { BROKERS } from "../../brokers/registry.ts";
+import { resolve } from "node:path";
+import { readTextFile, UnusableFile } from "../../base/files.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { BROKERS, containsKey, looksLikeToken, mergeBrokers } from "../../brokers/registry.ts";
 import { setDefaultProvider, setModel } from "../../config/edit.ts";
-import type { ConfigWarning } from "../../config/fault.ts";
-import { findConfigFiles } from "../../config/find-config-files.ts";
-import { describeOrigin } from "../../config/origin.ts";
-import { readTextFile } from "../../config/read-text-file.ts";
-import { renderValue } from "../../config/render-toml.ts";
-import type { Setting } from "../../config/settings.ts";
-import { changeConfig } from "../../config/write.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { lookUpModel } from "../look-up-model.ts";
-import { style } from "../render/style.ts";
-import { renderTable } from "../render/table.ts";
-import { toTerminalLine } from "../render/terminal-text.ts";
+import { changeConfig, findConfigFiles, readTrust, rememberTrust, trustIn, writeConfig } from "../../config/files.ts";
+import { type ConfigWarning, describeOrigin } from "../../config/layer.ts";
+import { fileToMigrate, type Setting } from "../../config/load.ts";
+import { type Migration, maskSecrets, migrateConfig } from "../../config/migrate.ts";
+import { renderValue } from "../../config/toml.ts";
+import { ZephError } from "../../errors.ts";
+import { refreshModels } from "../../provider/models.ts";
+import { openProvider } from "../../provider/open.ts";
+import { type Model, matchModel, nearest } from "../../wire/models.ts";
 import { setupOf } from "../setup.ts";
-import { writeResult } from "../write-result.ts";
+import { renderTable, style, toTerminalLine, toTerminalText, writeResult } from "../terminal.ts";
 
 export interface ConfigShowFlags {
   /** `--origin`: say where every value comes from. */
@@ -133,4 +130,269 @@ function changeSetting(text: string, key: string, value: string, name: string): 
     detail: `"${key}" cannot be set this way`,
     hint: "Give `model ID` or `provider NAME`; for everything else edit the file that `zeph config path` names.",
   });
+}
+
+export interface ConfigMigrateFlags {
+  /** `--diff`: show what would change, not the whole result. */
+  readonly diff?: boolean;
+  /** `--in-place`: write the file; the old one is kept beside it. */
+  readonly inPlace?: boolean;
+}
+
+/** `zeph config migrate`: a config of Zeph or of an older zeph in today's form. Prints it unless told to write it. */
+export const runConfigMigrate: RunCommand<ConfigMigrateFlags> = async (context, { diff = false, inPlace = false }) => {
+  const { path, text } = await findFile(context);
+  const migration = migrateConfig(text);
+  const isChanged = migration.text !== text;
+  const changes = { path, changed: isChanged, changes: migration.changes };
+  if (inPlace) {
+    const written = isChanged
+      ? await writeConfig(path, migration.text, { previous: text, clock: context.clock })
+      : undefined;
+    const done = written?.backupPath === undefined ? "" : `The old one is kept as ${written.backupPath}.\n`;
+    return writeResult(context, {
+      data: { ...changes, backupPath: written?.backupPath ?? null },
+      notice: isChanged ? `${summary(migration)}${path} is written.\n${done}` : `${path} is up to date.\n`,
+    });
+  }
+  // Terminals and files that a listing goes to are no place for keys.
+  const [before, after] = [maskSecrets(text), maskSecrets(migration.text)];
+  const difference = unifiedDiff(before, after);
+  const notice = isChanged
+    ? `${summary(migration)}Nothing is written yet; keys are masked here. To write it: zeph config migrate --in-place\n`
+    : `${path} is up to date.\n`;
+  return writeResult(context, {
+    data: diff ? { ...changes, diff: difference } : { ...changes, text: after },
+    answer: diff ? colored(difference, context) : after,
+    exact: !diff,
+    notice,
+  });
+};
+
+/** Throws `config_not_found` when there is none. */
+async function findFile(context: CliContext): Promise<{ readonly path: string; readonly text: string }> {
+  const files = await findConfigFiles({ ...context, flags: context.paths, readFile: readTextFile });
+  const file = fileToMigrate(files);
+  if (file === undefined) throw new ZephError("config_not_found", { detail: files.writePath });
+  return file;
+}
+
+function summary({ changes }: Migration): string {
+  return changes.map(({ message }) => `- ${message}\n`).join("");
+}
+
+function colored(difference: string, { color }: CliContext): string {
+  const { red, green, dim } = style(color);
+  return difference.replace(/^.*$/gm, (line) => {
+    if (line.startsWith("@@")) return dim(line);
+    return line.startsWith("-") ? red(line) : line.startsWith("+") ? green(line) : line;
+  });
+}
+
+/** What the live list says about an id that was typed without looking at it. */
+interface ModelFinding {
+  /** As the list spells it; as it was typed where the list does not know it. */
+  readonly id: string;
+  /** Why a chat with it would probably fail. */
+  readonly warning?: string;
+}
+
+/** A look at the list must not be in the way of the command that takes it. */
+const WAIT_MS = 3_000;
+
+/**
+ * Looks an id up in the provider's live list, which is free. Where the list cannot be had, for whatever reason, there is
+ * nothing to say about the id: a chat will tell the reason in full.
+ */
+async function lookUpModel(context: CliContext, provider: string, typed: string): Promise<ModelFinding> {
+  const controller = new AbortController();
+  const cancel = context.clock.schedule(WAIT_MS, () => controller.abort());
+  const signal = AbortSignal.any([context.signal, controller.signal]);
+  try {
+    // Nobody is asked for a passphrase for the sake of a warning.
+    const setup = await setupOf({ ...context, interactive: false }, { provider }, "silent");
+    const models = await refreshModels(await openProvider(setup, { name: provider }), setup.world, signal);
+    if (models.length === 0) return { id: typed };
+    const match = matchModel(typed, idsOf(models));
+    if (match.kind === "none") {
+      const chatIds = idsOf(models.filter(({ kind }) => kind === "chat"));
+      const warning = `${provider} does not list ${typed} now. Nearest: ${nearest(typed, chatIds, 3).join(", ")}.`;
+      return { id: typed, warning };
+    }
+    const { id } = match;
+    const isEmbedding = models.some((model) => model.id === id && model.kind === "embedding");
+    return isEmbedding ? { id, warning: `${id} makes embeddings; a chat needs another model.` } : { id };
+  } catch {
+    // Said above: no list, no opinion.
+    return { id: typed };
+  } finally {
+    cancel();
+  }
+}
+
+const idsOf = (models: readonly Model[]) => models.map(({ id }) => id);
+
+const CONTEXT_LINES = 3;
+
+interface DiffLine {
+  readonly kind: "same" | "removed" | "added";
+  readonly text: string;
+}
+
+/**
+ * The difference of two texts in the form of `diff -u`, without the file names; empty when they are equal. Meant for
+ * files of some thousand lines at most.
+ */
+export function unifiedDiff(before: string, after: string): string {
+  if (before === after) return "";
+  const lines = diffLines(toLines(before), toLines(after));
+  return hunksOf(lines)
+    .map(([from, to]) => renderHunk(lines, from, to))
+    .join("");
+}
+
+function toLines(text: string): readonly string[] {
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
+}
+
+/** Longest common subsequence, after the equal beginning and end are set aside. */
+function diffLines(before: readonly string[], after: readonly string[]): readonly DiffLine[] {
+  let start = 0;
+  while (start < before.length && start < after.length && before[start] === after[start]) start += 1;
+  let end = 0;
+  const most = Math.min(before.length, after.length) - start;
+  while (end < most && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1;
+  const same = (lines: readonly string[]) => lines.map((text): DiffLine => ({ kind: "same", text }));
+  return [
+    ...same(before.slice(0, start)),
+    ...diffMiddle(before.slice(start, before.length - end), after.slice(start, after.length - end)),
+    ...same(before.slice(before.length - end)),
+  ];
+}
+
+function diffMiddle(before: readonly string[], after: readonly string[]): readonly DiffLine[] {
+  const lengths = commonLengths(before, after);
+  const lengthAt = (i: number, j: number) => lengths[i]?.[j] ?? 0;
+  const lines: DiffLine[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < before.length || j < after.length) {
+    const [old, now] = [before[i], after[j]];
+    if (old !== undefined && old === now) {
+      lines.push({ kind: "same", text: old });
+      i += 1;
+      j += 1;
+    } else if (old !== undefined && (now === undefined || lengthAt(i + 1, j) >= lengthAt(i, j + 1))) {
+      lines.push({ kind: "removed", text: old });
+      i += 1;
+    } else {
+      lines.push({ kind: "added", text: now ?? "" });
+      j += 1;
+    }
+  }
+  return lines;
+}
+
+/** `lengths[i][j]`: how many lines the rests from `i` and `j` on have in common. */
+function commonLengths(before: readonly string[], after: readonly string[]): readonly Uint32Array[] {
+  const lengths = Array.from({ length: before.length + 1 }, () => new Uint32Array(after.length + 1));
+  for (let i = before.length - 1; i >= 0; i -= 1) {
+    const [row, below] = [lengths[i], lengths[i + 1]];
+    if (row === undefined || below === undefined) continue;
+    for (let j = after.length - 1; j >= 0; j -= 1) {
+      row[j] = before[i] === after[j] ? (below[j + 1] ?? 0) + 1 : Math.max(below[j] ?? 0, row[j + 1] ?? 0);
+    }
+  }
+  return lengths;
+}
+
+/** Changed lines with some equal ones around them; neighbours that touch become one. */
+function hunksOf(lines: readonly DiffLine[]): readonly (readonly [from: number, to: number])[] {
+  const hunks: [number, number][] = [];
+  lines.forEach(({ kind }, index) => {
+    if (kind === "same") return;
+    const [from, to] = [Math.max(0, index - CONTEXT_LINES), Math.min(lines.length, index + CONTEXT_LINES + 1)];
+    const last = hunks.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = to;
+    else hunks.push([from, to]);
+  });
+  return hunks;
+}
+
+const SIGNS = { same: " ", removed: "-", added: "+" } as const;
+
+function renderHunk(lines: readonly DiffLine[], from: number, to: number): string {
+  const count = (part: readonly DiffLine[], absent: DiffLine["kind"]) =>
+    part.filter(({ kind }) => kind !== absent).length;
+  const [above, hunk] = [lines.slice(0, from), lines.slice(from, to)];
+  const range = (absent: DiffLine["kind"]) => `${count(above, absent) + 1},${count(hunk, absent)}`;
+  const head = `@@ -${range("added")} +${range("removed")} @@`;
+  return `${[head, ...hunk.map(({ kind, text }) => SIGNS[kind] + text)].join("\n")}\n`;
+}
+
+export interface ConfigTrustFlags {
+  /** Default: the config file of the working folder. */
+  readonly path?: string;
+  /** `--list`: what was agreed to, and what was refused. */
+  readonly list?: boolean;
+  /** `--revoke`: take the answer back. */
+  readonly revoke?: boolean;
+}
+
+/**
+ * `zeph config trust [PATH]`: agrees to a config file that lies in a working folder, with just its content of now. Where a
+ * stored key goes is not decided by it.
+ */
+export const runConfigTrust: RunCommand<ConfigTrustFlags> = async (context, { path, list = false, revoke = false }) => {
+  if (list) return listTrust(context);
+  const wanted = path === undefined ? await projectFileHere(context) : resolve(context.cwd, path);
+  if (revoke) {
+    const known = (await readTrust(context, readTextFile)).some((entry) => entry.path === wanted);
+    await rememberTrust(context, readTextFile, { path: wanted }, undefined);
+    const notice = known
+      ? `${toTerminalText(wanted)} decides models and answer sizes only from now on.\n`
+      : `${toTerminalText(wanted)} was not trusted.\n`;
+    return writeResult(context, { data: { path: wanted, decision: null }, notice });
+  }
+  const text = await readTextFile(wanted).catch((cause: unknown) => {
+    const detail = cause instanceof UnusableFile ? cause.message : `${wanted} cannot be read`;
+    throw new ZephError("config_invalid", { detail, hint: "Only a file of UTF-8 text can be agreed to.", cause });
+  });
+  if (text === undefined) throw new ZephError("config_not_found", { detail: `${wanted} does not exist` });
+  await rememberTrust(context, readTextFile, { path: wanted, text }, "trusted");
+  return writeResult(context, {
+    data: { path: wanted, decision: "trusted" },
+    notice: `${toTerminalText(wanted)} is trusted with the content it has now; when it changes you are asked again.\n`,
+  });
+};
+
+async function projectFileHere(context: CliContext): Promise<string> {
+  // Also where --config or ZEPH_CONFIG name another file for this run.
+  const env = { ...context.env, ZEPH_CONFIG: undefined };
+  const { found } = await findConfigFiles({ ...context, env, readFile: readTextFile });
+  const file = found.find(({ role }) => role === "project");
+  if (file !== undefined) return file.path;
+  throw new ZephError("config_not_found", {
+    detail: "this folder has no config file for zeph (config.toml or config/default.toml with an [llm] table)",
+    hint: "Name the file: zeph config trust PATH",
+  });
+}
+
+async function listTrust(context: CliContext): Promise<number> {
+  const entries = await readTrust(context, readTextFile);
+  const files = await Promise.all(
+    entries.map(async ({ path, decision }) => {
+      const text = await readTextFile(path).catch(() => undefined);
+      const changed = text === undefined || trustIn(entries, { path, text }) === "open";
+      return { path, decision, changed };
+    }),
+  );
+  const lines = files.map(({ path, decision, changed }) => {
+    const now = changed ? ", and has changed or gone since: it is asked about again" : "";
+    return `${toTerminalText(path)}  ${decision}${now}\n`;
+  });
+  const notice = files.length === 0 ? "No config file of a folder was agreed to or refused.\n" : "";
+  return writeResult(context, { data: { files }, answer: lines.join(""), notice });
 }

@@ -2,27 +2,23 @@ import { existsSync } from "node:fs";
 import { mkdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { zephFolders } from "../../config/paths.ts";
-import { EXIT } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
-import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
-import { keepBackup, writeFileAtomic } from "../../internal/atomic-file.ts";
-import { readRegularText } from "../../internal/regular-file.ts";
-import { Secret } from "../../internal/secret.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { CODING_AGENTS, type CodingAgent } from "../launch/agents.ts";
-import { checkConnection } from "../launch/check-connection.ts";
-import { type ConnectPlan, connectPlan } from "../launch/connect.ts";
+import { readRegularText } from "../../base/files.ts";
+import { Secret } from "../../base/secret.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { keepBackup, writeFileAtomic } from "../../base/write.ts";
+import { zephFolders } from "../../config/files.ts";
+import { readGatewaySettings } from "../../config/schema.ts";
+import { EXIT, ZephError } from "../../errors.ts";
+import { LOCAL_KEY_NAME } from "../../gateway/state.ts";
+import { promptConfirm } from "../input.ts";
+import { CODING_AGENTS, type CodingAgent, launchModel } from "../launch/agents.ts";
+import { type ConnectPlan, checkConnection, connectPlan } from "../launch/connect.ts";
 import { editSettings, type FileEdit, undoSettings } from "../launch/edit-settings.ts";
-import { launchModel } from "../launch/launch-model.ts";
 import { openUpstream } from "../local-endpoint.ts";
-import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
-import { promptConfirm } from "../prompt.ts";
-import { unifiedDiff } from "../render/unified-diff.ts";
-import { isLoopbackHost, serveChoices } from "../serve-choices.ts";
 import { setupOf } from "../setup.ts";
-import { show, writeResult } from "../write-result.ts";
+import { show, writeResult } from "../terminal.ts";
+import { unifiedDiff } from "./config.ts";
+import { isLoopbackHost, type LocalKey, localGatewayKey, serveChoices } from "./serve.ts";
 
 export interface ConnectFlags {
   readonly agent: string;
@@ -119,6 +115,7 @@ function maskedDiff(before: string, after: string, key?: Secret): string {
 }
 
 const MASK = "[redacted]";
+
 /** A field that is named like a secret, with a value that looks like one. */
 const KEY_LINE = /((?:key|token|secret|password)"?\s*[:=]\s*["']?)[\w.+/=-]{16,}/gi;
 const KEY_LIKE = /\b(?:sk|gp|pk|ghp|xox[bp])[-_][\w-]{16,}/g;

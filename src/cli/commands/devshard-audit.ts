@@ -1,15 +1,12 @@
-import { EXIT } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
+import type { RunCommand } from "../../base/world.ts";
+import { EXIT, ZephError } from "../../errors.ts";
 import { chainClient } from "../../network/chain.ts";
-import { formatGnk } from "../../protocol/accounts.ts";
 import { auditDevshard, type DevshardAudit } from "../../transport/devshard-audit.ts";
 import { settleByMs } from "../../transport/devshard-index.ts";
 import { PHASE } from "../../wire/devshard/ledger.ts";
-import type { RunCommand } from "../context.ts";
-import { type NetworkFlags, networkSource } from "../network-source.ts";
-import { style } from "../render/style.ts";
-import { renderTable } from "../render/table.ts";
-import { writeResult } from "../write-result.ts";
+import { formatGnk } from "../../wire/documents.ts";
+import { type NetworkFlags, networkSource } from "../setup.ts";
+import { renderTable, style, writeResult } from "../terminal.ts";
 
 export interface AuditFlags extends NetworkFlags {
   readonly id: string;

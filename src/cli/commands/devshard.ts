@@ -1,11 +1,10 @@
-import { zephFolders } from "../../config/paths.ts";
-import type { GonkaProvider } from "../../config/provider.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { zephFolders } from "../../config/files.ts";
+import type { GonkaProvider } from "../../config/providers.ts";
 import { type EscrowNeed, escrowNeeds } from "../../doctor/devshard.ts";
-import { CATALOGUE, EXIT } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
+import { CATALOGUE, EXIT, ZephError } from "../../errors.ts";
 import { chainClient, type DevshardParams } from "../../network/chain.ts";
-import { formatGnk, NGONKA_PER_GNK } from "../../protocol/accounts.ts";
-import { parsePrivateKey } from "../../signer/private-key.ts";
+import { parsePrivateKey } from "../../signer/signer.ts";
 import { auditDevshard } from "../../transport/devshard-audit.ts";
 import { type CloseStep, finalizeDevshard } from "../../transport/devshard-close.ts";
 import {
@@ -30,13 +29,10 @@ import { rescueJournal } from "../../transport/devshard-rescue.ts";
 import { sessionTerms } from "../../wire/devshard/rules.ts";
 import { payoutOf, type Settlement, settlementOf } from "../../wire/devshard/settlement.ts";
 import { devshardSigner } from "../../wire/devshard/signing.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { type NetworkFlags, nativeProvider } from "../network-source.ts";
-import { promptConfirm } from "../prompt.ts";
-import { style } from "../render/style.ts";
-import { renderTable } from "../render/table.ts";
-import { setupOf } from "../setup.ts";
-import { show, writeResult } from "../write-result.ts";
+import { formatGnk, NGONKA_PER_GNK } from "../../wire/documents.ts";
+import { promptConfirm } from "../input.ts";
+import { type NetworkFlags, nativeProvider, setupOf } from "../setup.ts";
+import { renderTable, show, style, writeResult } from "../terminal.ts";
 import { auditData, auditExitCode, escrowNumber, renderAudit } from "./devshard-audit.ts";
 
 export interface DevshardFlags extends NetworkFlags {
@@ -411,7 +407,7 @@ async function openWorld(
 }
 
 async function sourceOf(context: CliContext, flags: NetworkFlags): Promise<string> {
-  const { networkSource } = await import("../network-source.ts");
+  const { networkSource } = await import("../setup.ts");
   return (await networkSource(context, flags)).source;
 }
 

@@ -1,16 +1,24 @@
-import { zephFolders } from "../../config/paths.ts";
-import { isZephErrorCode, type ZephErrorCode } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { explainCode, explainFailure } from "../../journal/explain-failure.ts";
-import type { FailureEntry } from "../../journal/failure-entry.ts";
-import { failureJournal } from "../../journal/failure-journal.ts";
-import { findFailure } from "../../journal/find-failure.ts";
-import { journalPath } from "../../journal/journal-path.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { style } from "../render/style.ts";
-import { renderTable } from "../render/table.ts";
-import { toTerminalLine } from "../render/terminal-text.ts";
-import { writeResult } from "../write-result.ts";
+import { release } from "node:os";
+import { resolve } from "node:path";
+import { versions } from "node:process";
+import { scrub } from "../../base/secret.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { writeFileAtomic } from "../../base/write.ts";
+import { zephFolders } from "../../config/files.ts";
+import { describeOrigin } from "../../config/layer.ts";
+import { type DoctorReport, toReportJson } from "../../doctor/doctor.ts";
+import { isZephErrorCode, ZephError, type ZephErrorCode } from "../../errors.ts";
+import {
+  explainCode,
+  explainFailure,
+  type FailureEntry,
+  failureJournal,
+  findFailure,
+  journalPath,
+} from "../../journal/journal.ts";
+import { VERSION } from "../../version.ts";
+import { setupOf } from "../setup.ts";
+import { renderTable, style, toTerminalLine, writeResult } from "../terminal.ts";
 
 export interface ExplainFlags {
   /** Id of a failed request, ours or the server's, or an error code; default the last request. */
@@ -87,4 +95,59 @@ function agoWords(elapsedMs: number): string {
   if (minutes < 90) return `${minutes} min ago`;
   const hours = Math.round(minutes / 60);
   return hours < 48 ? `${hours} h ago` : `${Math.round(hours / 24)} days ago`;
+}
+
+/**
+ * Writes what a maintainer needs to understand a bug: the report, versions, the settings in force with keys masked.
+ * Every text is scrubbed, and the home folder is written as `~`. Returns the path.
+ */
+export async function writeBundle(context: CliContext, file: string, report: DoctorReport): Promise<string> {
+  const path = resolve(context.cwd, file);
+  const bundle = {
+    bundle_version: 1,
+    made_at: new Date(context.clock.nowMs()).toISOString(),
+    zeph: VERSION,
+    node: versions.node,
+    platform: `${context.platform} ${release()}`,
+    variables: knownVariables(context.env),
+    settings: await settingsOf(context),
+    failures: latestFailures(context),
+    report: toReportJson(report),
+  };
+  await writeFileAtomic(path, `${JSON.stringify(bundle, (_key, value) => clean(value, context), 2)}\n`);
+  return path;
+}
+
+/** Names only: which variables are set is often the cause, their values never are. */
+function knownVariables(env: CliContext["env"]): readonly string[] {
+  const isKnown = (name: string) => /^(?:ZEPH_|GONKA|XDG_|HTTPS?_PROXY$|NO_PROXY$|NODE_EXTRA_CA_CERTS$)/i.test(name);
+  return Object.keys(env)
+    .filter((name) => isKnown(name) && (env[name] ?? "") !== "")
+    .sort();
+}
+
+async function settingsOf(context: CliContext): Promise<readonly string[]> {
+  try {
+    const { loaded } = await setupOf(context, {}, "silent");
+    return loaded.settings.map(
+      ({ key, value, origin }) => `${key} = ${JSON.stringify(value)}  # ${describeOrigin(origin)}`,
+    );
+  } catch (error) {
+    // The report says what is wrong with the configuration.
+    if (ZephError.is(error)) return [];
+    throw error;
+  }
+}
+
+/** The last failed requests: no prompts, no keys. */
+function latestFailures(context: CliContext): readonly FailureEntry[] {
+  const { clock, random } = context;
+  return failureJournal({ path: journalPath(zephFolders(context).state), clock, random })
+    .entries()
+    .slice(-5);
+}
+
+function clean(value: unknown, { homeDir }: CliContext): unknown {
+  if (typeof value === "bigint") return value.toString();
+  return typeof value === "string" ? scrub(value).replaceAll(homeDir, "~") : value;
 }

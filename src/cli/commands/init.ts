@@ -1,15 +1,21 @@
-import { ZephError } from "../../errors/zeph-error.ts";
-import type { Ask } from "../../init/ask.ts";
-import type { InitRequest } from "../../init/init-request.ts";
-import type { InitWorld } from "../../init/init-world.ts";
-import { type InitResult, setUp } from "../../init/set-up.ts";
-import { shortPath } from "../../init/short-path.ts";
-import { plainTell, quietTell, type Tell } from "../../init/tell.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { interruptibleClock, passphraseSource, vaultPathsOf } from "../open-vault.ts";
-import { readStdinSecret } from "../read-stdin-secret.ts";
-import { writeResult } from "../write-result.ts";
-import type { CheckUp } from "./init-doctor.ts";
+import { versions } from "node:process";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { ZephError } from "../../errors.ts";
+import { type InitResult, setUp } from "../../init/init.ts";
+import {
+  type Ask,
+  type InitRequest,
+  type InitWorld,
+  plainTell,
+  quietTell,
+  shortPath,
+  type Tell,
+} from "../../init/session.ts";
+import { refreshModels } from "../../provider/models.ts";
+import { openProvider } from "../../provider/open.ts";
+import { loadSetup, type SetupWorld } from "../../provider/setup.ts";
+import { interruptibleClock, passphraseSource, readStdinSecret, vaultPathsOf } from "../input.ts";
+import { writeResult } from "../terminal.ts";
 
 export interface InitFlags {
   /** `--path gateway|native` */
@@ -59,7 +65,7 @@ export const runInit: RunCommand<InitFlags> = async (context, flags) => {
     const { result, doctor } = await setUpAndCheck(world, request, { ask: undefined, tell });
     return writeResult(context, { data: toData(result, doctor), notice: `${closingWords(result)}\n` });
   }
-  const { terminalWizard } = await import("../../init/wizard.ts");
+  const { terminalWizard } = await import("../../init/prompts.ts");
   const { ask, tell, begin, end } = terminalWizard(world);
   begin("zeph init");
   const { result, doctor } = await setUpAndCheck(world, request, { ask, tell });
@@ -78,7 +84,6 @@ async function setUpAndCheck(
   const backup = backupPath === undefined ? "" : `\nBefore: ${shortPath(backupPath, world)}`;
   tell.done(`Config: ${shortPath(configPath, world)}${backup}`);
   for (const words of overruled) tell.warn(words);
-  const { checkUp, rememberOffer } = await import("./init-doctor.ts");
   const [doctor] = await tell.work("Looking it all over", () =>
     Promise.all([request.test ? checkUp(world, result) : undefined, rememberOffer(world, result)]),
   );
@@ -160,4 +165,66 @@ type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
 function defined<T extends object>(fields: T): Defined<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
+}
+
+/** What the doctor says right after set-up, in short. */
+interface CheckUp {
+  readonly overall: "ok" | "warn" | "fail";
+  /** One sentence. */
+  readonly summary: string;
+  /** Each failed check with what to do. */
+  readonly failures: readonly string[];
+}
+
+const TIMEOUT_MS = 5_000;
+
+/**
+ * Lets the doctor look at what was set up; its checks are free. `undefined` where it could only repeat what was said:
+ * without a model to chat with, and under the `env` backend, whose variable is not set yet.
+ */
+async function checkUp(world: InitWorld, result: InitResult): Promise<CheckUp | undefined> {
+  const { outcome, facts } = result;
+  if (outcome.answers.model === undefined || facts.vault.backend === "env") return undefined;
+  const { runDoctor } = await import("../../doctor/doctor.ts");
+  const report = await runDoctor({
+    world: worldAfter(world, result),
+    nodeVersion: versions.node,
+    timeoutMs: TIMEOUT_MS,
+    signal: world.signal,
+  });
+  const failed = report.checks.filter(({ status }) => status === "fail");
+  const warnings = report.warnings === 0 ? "" : `, ${report.warnings} of them with a warning`;
+  const summary =
+    failed.length === 0
+      ? `zeph doctor: ${report.checks.length} checks passed${warnings}.`
+      : `zeph doctor: ${failed.length} of ${report.checks.length} checks failed.`;
+  const inWords = failed.map(({ name, detail, hint }) => `${name}: ${detail}${hint === undefined ? "" : `\n${hint}`}`);
+  return { overall: report.overall, summary, failures: inWords };
+}
+
+/**
+ * Remembers the list of models with the network's prices, so that the first answer already tells what it cost. Nothing is
+ * said where it cannot be read: whatever is wrong shows elsewhere, with its name.
+ */
+async function rememberOffer(world: InitWorld, result: InitResult): Promise<void> {
+  const { applied, outcome, facts } = result;
+  if (outcome.answers.model === undefined || facts.vault.backend === "env") return;
+  const deadline = new AbortController();
+  const cancel = world.clock.schedule(TIMEOUT_MS, () => deadline.abort());
+  try {
+    const setup = await loadSetup(worldAfter(world, result));
+    const opened = await openProvider(setup, { name: applied.providerName });
+    await refreshModels(opened, setup.world, AbortSignal.any([world.signal, deadline.signal]));
+  } catch {
+    // Said above.
+  } finally {
+    cancel();
+  }
+}
+
+/** What the next process will see, with the passphrase that was typed already. */
+function worldAfter(world: InitWorld, { applied, facts, passphrase }: InitResult): SetupWorld {
+  const config = facts.isUsualPath ? {} : { config: applied.configPath };
+  const flags = { ...world.paths, ...config, provider: applied.providerName };
+  return { ...world, askPassphrase: passphrase, flags };
 }

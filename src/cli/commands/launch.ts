@@ -2,25 +2,25 @@ import { constants } from "node:fs";
 import { access, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
-import { addToTotal, EMPTY_TOTAL, UNKNOWN_USAGE, type UsageTotal } from "../../chat/usage.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
-import { listen } from "../../gateway/index.ts";
-import { makeLocalKey } from "../../gateway/local-key.ts";
-import type { CliContext, RunCommand } from "../context.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { addToTotal, EMPTY_TOTAL, UNKNOWN_USAGE, type UsageTotal } from "../../chat/session.ts";
+import { readGatewaySettings } from "../../config/schema.ts";
+import { ZephError } from "../../errors.ts";
+import { listen } from "../../gateway/listen.ts";
+import { makeLocalKey } from "../../gateway/state.ts";
+import { renderTotal } from "../amounts.ts";
+import { promptSelect } from "../input.ts";
 import {
   type AgentStart,
   agentEnvironment,
   CODING_AGENTS,
   type CodingAgent,
   type LaunchModel,
+  launchModel,
 } from "../launch/agents.ts";
-import { launchModel } from "../launch/launch-model.ts";
 import { openUpstream } from "../local-endpoint.ts";
-import { promptSelect } from "../prompt.ts";
-import { renderTotal } from "../render/usage-line.ts";
 import { setupOf } from "../setup.ts";
-import { show } from "../write-result.ts";
+import { show } from "../terminal.ts";
 
 export interface LaunchFlags {
   /** Id of a coding agent. Default: asked for. */

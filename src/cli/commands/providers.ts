@@ -1,14 +1,15 @@
-import { type Broker, topUpPage } from "../../brokers/broker.ts";
-import { mergeBrokers } from "../../brokers/merge-brokers.ts";
-import { BROKERS, brokerForBaseURL } from "../../brokers/registry.ts";
-import type { ProviderConfig } from "../../config/provider.ts";
-import { redactUrl } from "../../internal/redact.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { style } from "../render/style.ts";
-import { renderTable } from "../render/table.ts";
-import { toTerminalLine } from "../render/terminal-text.ts";
+import { redactUrl } from "../../base/secret.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { type Broker, topUpPage } from "../../brokers/records.ts";
+import { BROKERS, brokerForBaseURL, mergeBrokers } from "../../brokers/registry.ts";
+import type { ProviderConfig } from "../../config/providers.ts";
+import { refreshModels } from "../../provider/models.ts";
+import { openProvider } from "../../provider/open.ts";
+import type { Model } from "../../wire/models.ts";
+import { priceColumns } from "../amounts.ts";
+import { listTemplates, templatesFolder } from "../question.ts";
 import { setupOf } from "../setup.ts";
-import { writeResult } from "../write-result.ts";
+import { displayWidth, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
 import { besidesTold, renderWarning } from "./config.ts";
 
 export interface ProvidersFlags {
@@ -136,3 +137,70 @@ function renderBrokers({ color }: CliContext, brokers: readonly Broker[]): strin
     })
     .join("\n");
 }
+
+export interface ModelsFlags {
+  readonly provider?: string;
+}
+
+/** `zeph models`: what the provider offers now, never from a list in the program. */
+export const runModels: RunCommand<ModelsFlags> = async (context, { provider }) => {
+  const setup = await setupOf(context, { provider });
+  const opened = await openProvider(setup, { name: provider });
+  const models = await refreshModels(opened, setup.world, context.signal);
+  const data = { provider: opened.config.name, configured: opened.config.model ?? null, models };
+  if (models.length === 0)
+    return writeResult(context, { data, notice: `${opened.config.name} lists no models now.\n` });
+  return writeResult(context, { data, answer: renderModels(context, models, opened.config.model) });
+};
+
+function renderModels({ color, stdout }: CliContext, models: readonly Model[], configured: string | undefined): string {
+  const { bold, dim, green } = style(color);
+  const nameOf = (id: string) => toTerminalLine(id === configured ? `${green("●")} ${bold(id)}` : `  ${id}`);
+  const prices = priceColumns(models);
+  const rows = models.map((model) => {
+    const context = model.contextLengthTokens === undefined ? dim("?") : shortCount(model.contextLengthTokens);
+    return [context, ...prices.cells(model), kindOf(model)];
+  });
+  const head = ["  model", "context", ...prices.heads, "kind"].map(dim);
+  const table = renderTable([head, ...rows.map((row, index) => [nameOf(models[index]?.id ?? ""), ...row])]);
+  if (tableWidth(table) <= (stdout.columns ?? Number.POSITIVE_INFINITY)) return table;
+  return models
+    .map((model, index) => {
+      const facts = `${rows[index]?.[0]} context · ${prices.words(model)} · ${kindOf(model)}`;
+      return `${nameOf(model.id)}\n    ${facts}\n`;
+    })
+    .join("");
+}
+
+function tableWidth(table: string): number {
+  return Math.max(...table.split("\n").map((line) => displayWidth(withoutStyles(line))));
+}
+
+/** What one can do with it, as far as the list tells. */
+function kindOf({ kind, tools }: Model): string {
+  if (kind === "embedding" || tools === undefined) return kind;
+  return tools ? "chat, tools" : "chat, no tools";
+}
+
+function shortCount(tokens: number): string {
+  return tokens >= 1000 ? `${Math.round(tokens / 1000)}K` : String(tokens);
+}
+
+const MOST_SHOWN_CHARS = 60;
+
+/** `zeph templates`: the names that `zeph ask -t` takes. */
+export const runTemplates: RunCommand<Readonly<Record<string, unknown>>> = async (context) => {
+  const folder = templatesFolder(context);
+  const templates = await listTemplates(context);
+  const data = { folder, templates };
+  if (templates.length === 0) {
+    const notice = `There are no templates yet. Write one into ${folder}, as summary.md, and use it with: zeph ask -t summary\n`;
+    return writeResult(context, { data, notice });
+  }
+  const { dim } = style(context.color);
+  const rows = templates.map(({ name, begins }) => {
+    const line = toTerminalLine(begins);
+    return [name, dim(line.length > MOST_SHOWN_CHARS ? `${line.slice(0, MOST_SHOWN_CHARS - 1)}…` : line)];
+  });
+  return writeResult(context, { data, answer: renderTable(rows), notice: `In ${folder}\n` });
+};

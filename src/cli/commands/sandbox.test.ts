@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { testCli } from "../../../test/support/cli-context.ts";
-import type { CliContext } from "../context.ts";
+import type { CliContext } from "../../base/world.ts";
 import { runSandbox, type SandboxFlags } from "./sandbox.ts";
 
 /** Starts the command, does something while it runs, then presses Ctrl-C. */

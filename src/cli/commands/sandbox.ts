@@ -1,18 +1,12 @@
-import { EXIT } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { aborted } from "../../sandbox/aborted.ts";
-import type { Fault } from "../../sandbox/faults/fault.ts";
-import { parseFault } from "../../sandbox/faults/parse-fault.ts";
-import {
-  type DevshardNetwork,
-  type DevshardRequest,
-  type RequestRecord,
-  type SandboxBroker,
-  type SandboxNetwork,
-  startSandbox,
-} from "../../sandbox/index.ts";
-import type { RunCommand } from "../context.ts";
-import { writeResult } from "../write-result.ts";
+import type { RunCommand } from "../../base/world.ts";
+import { EXIT, ZephError } from "../../errors.ts";
+import type { SandboxNetwork } from "../../sandbox/classic/network.ts";
+import type { DevshardNetwork } from "../../sandbox/devshard/devshard.ts";
+import type { DevshardRequest } from "../../sandbox/devshard/host-request.ts";
+import { aborted, type Fault, parseFault } from "../../sandbox/faults.ts";
+import type { RequestRecord } from "../../sandbox/keys.ts";
+import { type SandboxBroker, startSandbox } from "../../sandbox/sandbox.ts";
+import { writeResult } from "../terminal.ts";
 
 export interface SandboxFlags {
   /** `--port NUMBER`. Default: any free one. */

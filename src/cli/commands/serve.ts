@@ -1,16 +1,17 @@
-import { EXIT } from "../../errors/catalogue.ts";
-import { readGatewaySettings } from "../../gateway/gateway-settings.ts";
-import { type Listening, type LocalGateway, listen } from "../../gateway/index.ts";
-import { LOCAL_KEY_NAME } from "../../gateway/local-key.ts";
-import { gatheredLines, logLine } from "../../gateway/log-line.ts";
-import type { CliContext, RunCommand } from "../context.ts";
+import type { Secret } from "../../base/secret.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { type GatewaySettings, readGatewaySettings } from "../../config/schema.ts";
+import { EXIT, ZephError } from "../../errors.ts";
+import { gatheredLines, logLine } from "../../gateway/exchange.ts";
+import type { LocalGateway } from "../../gateway/gateway.ts";
+import { DEFAULT_PORT, type Listening, listen } from "../../gateway/listen.ts";
+import { LOCAL_KEY_NAME, makeLocalKey } from "../../gateway/state.ts";
+import type { Setup } from "../../provider/setup.ts";
+import { isLoopback } from "../../wire/endpoint.ts";
+import { openVault } from "../input.ts";
 import { openUpstream } from "../local-endpoint.ts";
-import { type LocalKey, localGatewayKey } from "../local-gateway-key.ts";
-import { escapeUnseen, toSafeJson } from "../render/json.ts";
-import { serveIntroduction } from "../render/serve-introduction.ts";
-import { isLoopbackHost, type ServeChoices, type ServeFlags, serveChoices } from "../serve-choices.ts";
 import { setupOf } from "../setup.ts";
-import { show, writeResult } from "../write-result.ts";
+import { escapeUnseen, show, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
 
 /**
  * `zeph serve`: an endpoint on this computer in front of a configured provider, until Ctrl-C. What a
@@ -143,4 +144,204 @@ async function stop(context: CliContext, gateway: LocalGateway, listening: Liste
     context.stderr.write(`Waiting for ${what} to end; Ctrl-C again leaves at once.\n`);
   }
   await listening.close();
+}
+
+/** Flags of `zeph serve`, as commander hands them over. Each wins over its field in `[local_gateway]`. */
+export interface ServeFlags {
+  /** `--port NUMBER`; 0 takes any free one. Default 8424. */
+  readonly port?: string;
+  /** `--host ADDRESS` to bind. Default 127.0.0.1. */
+  readonly host?: string;
+  readonly provider?: string;
+  /** `--model ID`: used when a request names none. */
+  readonly model?: string;
+  /** `--alias NAME=ID`, repeatable. */
+  readonly alias?: readonly string[];
+  /** `--no-auth` makes it false: no key is asked for. Loopback only. */
+  readonly auth?: boolean;
+  /** `--cors ORIGIN`, repeatable. */
+  readonly cors?: readonly string[];
+  /** `--allow-host NAME`, repeatable: further names callers may use for this computer. */
+  readonly allowHost?: readonly string[];
+  readonly alwaysStream?: boolean;
+  /** `--no-clean-up` makes it false: requests are sent as they come. */
+  readonly cleanUp?: boolean;
+  /** Print the key although it is not new. */
+  readonly showKey?: boolean;
+  /** No line per request on standard error. */
+  readonly quiet?: boolean;
+}
+
+/** What flags and settings come to. */
+export interface ServeChoices {
+  readonly port: number;
+  readonly host: string;
+  readonly aliases: Readonly<Record<string, string>>;
+  readonly keyRequired: boolean;
+  readonly allowedOrigins: readonly string[];
+  readonly allowedHosts: readonly string[];
+  readonly upstreamMode: "as-asked" | "always-stream";
+  readonly cleanUp: "network" | "none";
+}
+
+/** Throws `usage` for what cannot be meant, such as a door without a key on an address that others reach. */
+export function serveChoices(flags: ServeFlags, settings: GatewaySettings): ServeChoices {
+  const host = (flags.host ?? settings.host ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1");
+  const keyRequired = flags.auth !== false;
+  const isPrivate = isLoopbackHost(host);
+  if (!keyRequired && !isPrivate) {
+    throw new ZephError("usage", {
+      detail: `--no-auth together with --host ${host} would let everybody spend your money`,
+      hint: "Leave --no-auth out, or serve on 127.0.0.1.",
+    });
+  }
+  const streams = flags.alwaysStream ?? settings.alwaysStream ?? false;
+  const cleans = flags.cleanUp === false ? false : (settings.cleanUp ?? true);
+  return {
+    port: flags.port === undefined ? (settings.port ?? DEFAULT_PORT) : toPort(flags.port),
+    host,
+    aliases: { ...settings.aliases, ...Object.fromEntries((flags.alias ?? []).map(toAlias)) },
+    keyRequired,
+    allowedOrigins: [...(settings.cors ?? []), ...(flags.cors ?? [])].map(toOrigin),
+    // Whoever binds an address by its number or name means to be called by it.
+    allowedHosts: [...(settings.allowHosts ?? []), ...(flags.allowHost ?? []), ...(isPrivate ? [] : [host])],
+    upstreamMode: streams ? "always-stream" : "as-asked",
+    cleanUp: cleans ? "network" : "none",
+  };
+}
+
+export function isLoopbackHost(host: string): boolean {
+  const url = `http://${host.includes(":") ? `[${host}]` : host}`;
+  return URL.canParse(url) && isLoopback(url);
+}
+
+function toPort(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new ZephError("usage", { detail: "--port takes a whole number from 0 to 65535" });
+}
+
+function toAlias(text: string): readonly [string, string] {
+  const [, name, id] = /^([^=\s]+)=(\S+)$/.exec(text) ?? [];
+  if (name !== undefined && id !== undefined) return [name, id];
+  throw new ZephError("usage", {
+    detail: "--alias takes NAME=ID",
+    hint: "Such as --alias gpt-4o=a-model-of-zeph-models.",
+  });
+}
+
+function toOrigin(text: string): string {
+  // Extensions and desktop applications have origins of their own schemes, which URL gives no origin for.
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/\s]+\/?$/i.test(text) || text === "null") return text.replace(/\/$/, "");
+  throw new ZephError("usage", {
+    detail: "--cors takes an origin",
+    hint: "Such as --cors http://localhost:3000, without a path.",
+  });
+}
+
+interface ServeIntroduction {
+  readonly baseURL: string;
+  readonly provider: { readonly name: string; readonly baseURL: string };
+  readonly model: string | undefined;
+  readonly choices: ServeChoices;
+  /** The key, when it is to be shown. */
+  readonly key: string | undefined;
+  /** `none`: nobody needs one. */
+  readonly keyState: "stored" | "created" | "temporary" | "none";
+  readonly keyName: string;
+  readonly keyPlace: LocalKey["place"];
+  /** Are secrets kept in a vault, or in the environment? */
+  readonly usesVault: boolean;
+  /** Flags of this run that another command needs to find the same vault. */
+  readonly vaultFlags: string;
+}
+
+/** What `zeph serve` says before it begins: where it is, and what a client needs to use it. */
+function serveIntroduction(given: ServeIntroduction): string {
+  const { baseURL, provider, model, choices } = given;
+  const aliases = Object.entries(choices.aliases).map(([name, id]) => `${name} = ${id}`);
+  const lines = [
+    `Local endpoint  ${baseURL}`,
+    `Provider        ${provider.name} (${provider.baseURL})`,
+    `Model           ${model === undefined ? "the request must name one" : `${model}, when a request names none`}`,
+    ...(aliases.length === 0 ? [] : [`Aliases         ${aliases.join(", ")}`]),
+    `Key             ${keyLine(given)}`,
+    "",
+    "For OpenAI clients",
+    `  export OPENAI_BASE_URL=${baseURL}`,
+    `  export OPENAI_API_KEY=${keyValue(given)}`,
+    "",
+    "For Anthropic clients",
+    `  export ANTHROPIC_BASE_URL=${baseURL.replace(/\/v1$/, "")}`,
+    `  export ANTHROPIC_AUTH_TOKEN=${keyValue(given)}`,
+    "",
+    "Coding agents",
+    "  zeph launch        starts one; it needs no endpoint of its own",
+    "  zeph connect NAME  sets one up for this endpoint",
+    "",
+    "Try it",
+    `  curl ${baseURL}/models${given.keyState === "none" ? "" : ' -H "Authorization: Bearer $OPENAI_API_KEY"'}`,
+    "",
+    "",
+  ];
+  return lines.map(toTerminalLine).join("\n");
+}
+
+function keyLine({ key, keyState, keyName, keyPlace, usesVault }: ServeIntroduction): string {
+  switch (keyState) {
+    case "none":
+      return "none: every program on this computer may use it";
+    case "created":
+      return `${key ?? ""}  (new; kept in the vault as ${keyName}, not shown again)`;
+    case "temporary":
+      return `${key ?? ""}  (for this run only; ${usesVault ? "`zeph vault init` makes a vault to keep one in" : `set ${keyName} to keep one`})`;
+    case "stored":
+      return (
+        key ??
+        `the one ${isVariable(keyPlace) ? `in the variable ${keyPlace.variable}` : `kept as ${keyName}`}; --show-key shows it`
+      );
+  }
+}
+
+function keyValue({ key, keyState, keyName, keyPlace, vaultFlags }: ServeIntroduction): string {
+  if (keyState === "none") return "none";
+  if (keyState === "temporary") return key ?? "";
+  if (isVariable(keyPlace)) return `"$${keyPlace.variable}"`;
+  return `"$(zeph${vaultFlags} vault get ${keyName})"`;
+}
+
+function isVariable(place: LocalKey["place"]): place is { readonly variable: string } {
+  return typeof place === "object";
+}
+
+export interface LocalKey {
+  readonly key: Secret;
+  /** `stored`: it was there. `created`: made now and stored. `temporary`: made now, for this run only. */
+  readonly state: "stored" | "created" | "temporary";
+  /** Where a shell finds it again: in the vault, or in this variable. `nowhere` for one that is made for each run. */
+  readonly place: "vault" | "nowhere" | { readonly variable: string };
+}
+
+/** The key of the local endpoint: from the vault or its variable; made, and stored where there is a vault, when missing. */
+export async function localGatewayKey(context: CliContext, setup: Setup): Promise<LocalKey> {
+  const names = { canonical: LOCAL_KEY_NAME, stored: [LOCAL_KEY_NAME], aliases: [] };
+  const found = await setup.optionalSecret(names, "the local endpoint");
+  if (found !== undefined) {
+    const place = found.source === "vault" ? "vault" : { variable: found.name };
+    return { key: found.secret, state: "stored", place };
+  }
+  const key = makeLocalKey();
+  if (setup.vaultBackend.backend !== "age") return { key, state: "temporary", place: "nowhere" };
+  try {
+    const vault = await openVault(context);
+    await vault.set(LOCAL_KEY_NAME, key);
+    return { key, state: "created", place: "vault" };
+  } catch (error) {
+    if (!ZephError.is(error)) throw error;
+    if (error.code === "vault_not_found") return { key, state: "temporary", place: "nowhere" };
+    if (error.code !== "vault_entry_exists") throw error;
+    // Another `zeph serve` was faster.
+    const stored = (await openVault(context)).get(LOCAL_KEY_NAME);
+    if (stored === undefined) throw error;
+    return { key: stored, state: "stored", place: "vault" };
+  }
 }

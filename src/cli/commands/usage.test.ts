@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../../test/support/chat-terminal.ts";
-import { dayBefore, localDay } from "../../journal/spending.ts";
-import type { CliContext } from "../context.ts";
+import type { CliContext } from "../../base/world.ts";
+import { dayBefore, localDay } from "../../journal/journal.ts";
 import { runUsage, type UsageFlags } from "./usage.ts";
 
 let folder: string;

@@ -1,6 +1,7 @@
-import { zephFolders } from "../../config/paths.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { UnusableFile } from "../../internal/regular-file.ts";
+import { UnusableFile } from "../../base/files.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { zephFolders } from "../../config/files.ts";
+import { ZephError } from "../../errors.ts";
 import {
   dayBefore,
   localDay,
@@ -9,16 +10,10 @@ import {
   type SpendingLine,
   spendingPath,
   sumSpending,
-} from "../../journal/spending.ts";
-import { formatGnk } from "../../protocol/accounts.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { displayWidth } from "../render/display-width.ts";
-import { foldFor } from "../render/fold-text.ts";
-import { style, withoutStyles } from "../render/style.ts";
-import { renderTable } from "../render/table.ts";
-import { toTerminalLine } from "../render/terminal-text.ts";
-import { formatCount, formatUsd } from "../render/usage-line.ts";
-import { writeResult } from "../write-result.ts";
+} from "../../journal/journal.ts";
+import { formatGnk } from "../../wire/documents.ts";
+import { formatCount, formatUsd } from "../amounts.ts";
+import { displayWidth, foldFor, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
 
 export interface UsageFlags {
   /** `--days N`, today included. Default 30. */

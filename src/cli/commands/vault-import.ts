@@ -1,22 +1,19 @@
 import { resolve } from "node:path";
-import { bindKey, originOf } from "../../config/key-origins.ts";
-import { recordsIn } from "../../config/own-records.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { readRegularText, UnusableFile } from "../../internal/regular-file.ts";
-import { Secret } from "../../internal/secret.ts";
-import { bindNewKey } from "../../provider/key-guard.ts";
-import { parseDotenv } from "../../vault/dotenv.ts";
-import { findImportable, type ImportCandidate } from "../../vault/importable.ts";
-import type { Vault } from "../../vault/index.ts";
-import { entryFault } from "../../vault/known-entries.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { type FileWithKeys, findInlineKeys, moveInlineKeys } from "../move-inline-keys.ts";
-import { openVault } from "../open-vault.ts";
-import { promptConfirm } from "../prompt.ts";
+import { readRegularText, readTextFile, UnusableFile } from "../../base/files.ts";
+import { Secret } from "../../base/secret.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { type InlineKey, inlineKeys, replaceInlineKey } from "../../config/edit.ts";
+import { findConfigFiles, writeConfig } from "../../config/files.ts";
+import { bindKey, originOf, recordsIn } from "../../config/trust.ts";
+import { ZephError } from "../../errors.ts";
+import { bindNewKey } from "../../provider/setup.ts";
+import { entryFault, findImportable, type ImportCandidate, parseDotenv } from "../../vault/entries.ts";
+import type { Vault } from "../../vault/vault.ts";
+import { openVault, promptConfirm } from "../input.ts";
 import { setupOf } from "../setup.ts";
-import { show, writeResult } from "../write-result.ts";
+import { show, writeResult } from "../terminal.ts";
 
-export interface VaultImportFlags {
+interface VaultImportFlags {
   /** A `.env` file; without one the variables of the environment and the config are looked at. */
   readonly file?: string;
   /** `--force`: replace stored values that differ. */
@@ -177,4 +174,32 @@ async function moveOut(
   const backupPath = await moveInlineKeys(context, config, keys);
   const words = `${config.path} names ${names.join(" and ")} now.\nAs it was, with the key: ${backupPath}\nDelete that copy when a chat works.\n`;
   return { names, backupPath, words };
+}
+
+/** A config file of the user that holds keys in plain text. */
+interface FileWithKeys {
+  readonly path: string;
+  readonly text: string;
+  readonly keys: readonly InlineKey[];
+}
+
+/**
+ * The user's own config file, or the one that `--config` names, when it holds keys. A file of the folder one happens to
+ * work in is left out: what it holds may be anybody's, and must not come to lie in the vault under a name in use.
+ */
+async function findInlineKeys(context: CliContext): Promise<FileWithKeys | undefined> {
+  const { found } = await findConfigFiles({ ...context, flags: context.paths, readFile: readTextFile });
+  const file = found.find(({ role }) => role !== "project");
+  const keys = inlineKeys(file?.text ?? "");
+  return file === undefined || keys.length === 0 ? undefined : { path: file.path, text: file.text, keys };
+}
+
+/** Puts the names of these secrets in the place of the keys. Gives the copy of the file as it was, keys included. */
+async function moveInlineKeys(
+  { clock }: Pick<CliContext, "clock">,
+  { path, text }: FileWithKeys,
+  keys: readonly InlineKey[],
+): Promise<string | undefined> {
+  const changed = keys.reduce(replaceInlineKey, text);
+  return (await writeConfig(path, changed, { previous: text, clock })).backupPath;
 }

@@ -4,11 +4,20 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type CliContextOptions, testCli } from "../../../test/support/cli-context.ts";
-import { Secret, Vault, vaultPaths } from "../../vault/index.ts";
-import type { RunCommand } from "../context.ts";
-import { runVaultCheck, runVaultGet, runVaultInit, runVaultList, runVaultRemove, runVaultSet } from "./vault.ts";
+import { Secret } from "../../base/secret.ts";
+import type { RunCommand } from "../../base/world.ts";
+import { vaultPaths } from "../../vault/files.ts";
+import { Vault } from "../../vault/vault.ts";
+import {
+  runVaultCheck,
+  runVaultGet,
+  runVaultInit,
+  runVaultList,
+  runVaultPassphrase,
+  runVaultRemove,
+  runVaultSet,
+} from "./vault.ts";
 import { runVaultImport } from "./vault-import.ts";
-import { runVaultPassphrase } from "./vault-passphrase.ts";
 
 const PLANTED = "planted-7f3a9c";
 let homeDir: string;

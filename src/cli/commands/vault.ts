@@ -1,19 +1,29 @@
-import { unbindKey } from "../../config/key-origins.ts";
-import { EXIT } from "../../errors/catalogue.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { scrub } from "../../internal/redact.ts";
-import type { Secret } from "../../internal/secret.ts";
-import { bindNewKey } from "../../provider/key-guard.ts";
-import { assertEntryName } from "../../vault/entry-name.ts";
-import { checkVault, existingVaultFiles, Vault, type VaultPaths } from "../../vault/index.ts";
-import { entryFault } from "../../vault/known-entries.ts";
-import type { CliContext, RunCommand } from "../context.ts";
-import { asksOnTerminal, interruptibleClock, openVault, passphraseSource, vaultPathsOf } from "../open-vault.ts";
-import { promptConfirm, promptHidden, promptText } from "../prompt.ts";
-import { readStdinSecret } from "../read-stdin-secret.ts";
-import { show, writeResult } from "../write-result.ts";
+import { basename } from "node:path";
+import { Secret, scrub } from "../../base/secret.ts";
+import type { CliContext, RunCommand } from "../../base/world.ts";
+import { bindKey, originOf, unbindKey } from "../../config/trust.ts";
+import { EXIT, ZephError } from "../../errors.ts";
+import { bindNewKey } from "../../provider/setup.ts";
+import { checkVault, chooseBackup, listVaultBackups, restoreVault, type VaultBackup } from "../../vault/check.ts";
+import { assertEntryName, entryFault } from "../../vault/entries.ts";
+import { existingVaultFiles, type VaultPaths } from "../../vault/files.ts";
+import { Vault } from "../../vault/vault.ts";
+import { isLoopback } from "../../wire/endpoint.ts";
+import {
+  asksOnTerminal,
+  interruptibleClock,
+  openVault,
+  passphraseFile,
+  passphraseSource,
+  promptConfirm,
+  promptHidden,
+  promptText,
+  readStdinSecret,
+  vaultPathsOf,
+} from "../input.ts";
+import { renderTable, show, writeResult } from "../terminal.ts";
 
-export interface VaultInitFlags {
+interface VaultInitFlags {
   /** `--force`: replace a vault that is there; both files are kept as backups. */
   readonly force?: boolean;
   /** `--yes`: stands for the typed confirmation of `--force`. */
@@ -65,7 +75,7 @@ async function newPassphrase(context: CliContext): Promise<Secret> {
   return passphrase;
 }
 
-export interface VaultSetFlags {
+interface VaultSetFlags {
   readonly name: string;
   /** A value that was given as an argument. It is refused, whatever it is. */
   readonly value?: string;
@@ -126,7 +136,7 @@ async function askValue(context: CliContext, name: string): Promise<Secret> {
   throw new ZephError("not_interactive", { hint });
 }
 
-export interface VaultNameFlags {
+interface VaultNameFlags {
   readonly name: string;
 }
 
@@ -168,3 +178,179 @@ export const runVaultCheck: RunCommand<Readonly<Record<string, unknown>>> = asyn
   const exitCode = healthy ? EXIT.ok : EXIT.configOrVault;
   return writeResult(context, { data: { healthy, ...report }, answer: `${lines.join("\n")}\n`, exitCode });
 };
+
+interface VaultPassphraseFlags {
+  /** `--remove`: take the passphrase away. */
+  readonly remove?: boolean;
+  /** `--stdin`: read the new passphrase from standard input. */
+  readonly stdin?: boolean;
+}
+
+/** `zeph vault passphrase`: sets or changes the passphrase of the key file, or takes it away. Secrets stay as they are. */
+export const runVaultPassphrase: RunCommand<VaultPassphraseFlags> = async (context, { remove, stdin }) => {
+  if (remove === true && stdin === true)
+    throw new ZephError("usage", { detail: "--remove and --stdin exclude each other" });
+  const vault = await openVault(context);
+  const { keyFile } = vault.paths;
+  const wasProtected = vault.passphraseProtected;
+  if (remove === true && !wasProtected)
+    return writeResult(context, {
+      data: { keyFile, passphraseProtected: false, changed: false, backupPath: null },
+      notice: `${keyFile} has no passphrase.\n`,
+    });
+  const passphrase = remove === true ? undefined : await givenPassphrase(context, stdin === true);
+  const { backupPath } = await vault.protect(passphrase);
+  return writeResult(context, {
+    data: { keyFile, passphraseProtected: passphrase !== undefined, changed: true, backupPath },
+    notice: noticeOf(context, { keyFile, backupPath, isProtected: passphrase !== undefined, wasProtected }),
+  });
+};
+
+/** Asks twice at a terminal. Throws `not_interactive` where nobody can be asked. */
+async function givenPassphrase(context: CliContext, fromStdin: boolean): Promise<Secret> {
+  if (fromStdin) return readStdinSecret(context);
+  if (!context.interactive) {
+    const hint = "Pipe the new passphrase in: zeph vault passphrase --stdin";
+    throw new ZephError("not_interactive", { hint });
+  }
+  const passphrase = await promptHidden(context, "New passphrase");
+  await promptHidden(context, "The same passphrase again", {
+    validate: (again) => (again.reveal() === passphrase.reveal() ? undefined : "This is not the same."),
+  });
+  return passphrase;
+}
+
+interface Change {
+  readonly keyFile: string;
+  readonly backupPath: string | undefined;
+  readonly isProtected: boolean;
+  readonly wasProtected: boolean;
+}
+
+function noticeOf(context: CliContext, { keyFile, backupPath, isProtected, wasProtected }: Change): string {
+  const lines = [
+    isProtected
+      ? `${keyFile} is protected by the ${wasProtected ? "new " : ""}passphrase. The \`age\` tool opens it, but Zeph does not.`
+      : `${keyFile} has no passphrase any more: whoever can read it and the vault can read every secret.`,
+    `As it was: ${backupPath}`,
+  ];
+  if (isProtected && !wasProtected)
+    lines.push("That copy opens the vault without a passphrase: try `zeph vault check`, then delete it.");
+  else if (isProtected) lines.push("That copy opens with the old passphrase: delete it when others know that one.");
+  if (isProtected && passphraseFile(context) !== undefined)
+    lines.push("Put the new passphrase into the file that ZEPH_VAULT_PASSPHRASE_FILE names, too.");
+  return `${lines.join("\n")}\n`;
+}
+
+export interface VaultBindFlags {
+  readonly name: string;
+  readonly origins: readonly string[];
+}
+
+/**
+ * `zeph vault bind NAME ORIGIN…`: says where a key may be sent, in the place of what was said before. For a key in the
+ * vault, and for one in a variable of that name. Throws `vault_entry_not_found`, `insecure_url`, `wrong_url`.
+ */
+export const runVaultBind: RunCommand<VaultBindFlags> = async (context, { name, origins: given }) => {
+  assertEntryName(name);
+  if (/PRIVATE_KEY$/.test(name)) {
+    throw new ZephError("usage", { detail: "a private key signs and is sent to nobody, so it is bound to no address" });
+  }
+  const origins = [...new Set(given.map(originOf))];
+  const open = origins.find((origin) => origin.startsWith("http:") && !isLoopback(origin));
+  if (open !== undefined) throw new ZephError("insecure_url", { detail: open });
+  const hasVault = (await existingVaultFiles(vaultPathsOf(context))).length > 0;
+  const stored = hasVault ? (await openVault(context)).get(name) : undefined;
+  const variable = (context.env[name] ?? "").trim();
+  const keys = [...(stored === undefined ? [] : [stored]), ...(variable === "" ? [] : [new Secret(variable)])];
+  if (keys.length === 0) {
+    throw new ZephError("vault_entry_not_found", {
+      detail: `${scrub(name)} is neither in the vault nor a variable that is set`,
+    });
+  }
+  for (const secret of keys) await bindKey(context, { name, secret, origins });
+  return writeResult(context, {
+    data: { name, origins },
+    notice: `${name} goes to ${origins.join(" and ")} from now on, and nowhere else.\n`,
+  });
+};
+
+interface VaultRestoreFlags {
+  /** Number in the list, name or path of a backup; without it they are listed. */
+  readonly backup?: string;
+}
+
+/** `zeph vault restore [BACKUP]`: lists earlier states of the vault and its key, or brings one back. */
+export const runVaultRestore: RunCommand<VaultRestoreFlags> = async (context, { backup: wanted }) => {
+  const paths = vaultPathsOf(context);
+  // Asked for once, although two look.
+  let asked: ReturnType<ReturnType<typeof passphraseSource>> | undefined;
+  const passphrase = () => {
+    asked ??= passphraseSource(context)();
+    return asked;
+  };
+  const { backups, copyOfCurrent } = await listVaultBackups({ paths, passphrase });
+  if (wanted === undefined) {
+    const list = backups.map((backup, index) => [
+      `${index + 1}`,
+      dateOf(backup),
+      describe(backup, paths.keyFile),
+      basename(backup.path),
+    ]);
+    const copy = copyOfCurrent === undefined ? "" : `A copy of the vault as it is now: ${copyOfCurrent}\n`;
+    const next =
+      backups.length === 0
+        ? `There is no other state of ${paths.vaultFile} to bring back.\n`
+        : "Bring one back with `zeph vault restore NUMBER`; what is there now is kept.\n";
+    return writeResult(context, {
+      data: { vaultFile: paths.vaultFile, backups: backups.map(toData), copyOfCurrent: copyOfCurrent ?? null },
+      answer: list.length === 0 ? "" : renderTable(list),
+      notice: `${copy}${next}`,
+    });
+  }
+  const backup = chooseBackup(backups, wanted);
+  const restored = await restoreVault({ paths, backup, passphrase, clock: interruptibleClock(context) });
+  const { vaultFile, keyFile, entryCount, vaultBackupPath, keyBackupPath } = restored;
+  const kept = [vaultBackupPath, keyBackupPath].filter((path) => path !== undefined);
+  return writeResult(context, {
+    data: {
+      restored: backup.path,
+      madeAt: new Date(backup.madeAtMs).toISOString(),
+      vaultFile: vaultFile ?? null,
+      keyFile: keyFile ?? null,
+      secrets: entryCount ?? null,
+      vaultBackupPath: vaultBackupPath ?? null,
+      keyBackupPath: keyBackupPath ?? null,
+    },
+    notice: [
+      `Brought back ${[vaultFile, keyFile].filter((path) => path !== undefined).join(" and ")} of ${dateOf(backup)}`,
+      entryCount === undefined ? ".\n" : `: ${count(entryCount)}.\n`,
+      ...kept.map((path) => `As it was: ${path}\n`),
+    ].join(""),
+  });
+};
+
+function toData({ kind, path, madeAtMs, entryCount, keyFile }: VaultBackup, index: number) {
+  return {
+    number: index + 1,
+    kind,
+    path,
+    madeAt: new Date(madeAtMs).toISOString(),
+    secrets: entryCount ?? null,
+    ...(kind === "vault" ? { keyFile: keyFile ?? null } : {}),
+  };
+}
+
+function dateOf({ madeAtMs }: VaultBackup): string {
+  return `${new Date(madeAtMs).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+}
+
+function describe({ kind, entryCount, keyFile }: VaultBackup, currentKey: string): string {
+  if (kind === "key") return "key file";
+  if (entryCount === undefined) return "no key here opens it";
+  return `${count(entryCount)}${keyFile === currentKey ? "" : ", with its own key"}`;
+}
+
+function count(entries: number): string {
+  return entries === 1 ? "1 secret" : `${entries} secrets`;
+}

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { kill, pid as ownPid, platform } from "node:process";
 import { promisify } from "node:util";
-import { systemClock } from "../../internal/clock.ts";
+import { systemClock } from "../../base/time.ts";
 
 /*
  * The processes of one `zeph launch`. Agents are scripts around programs that start further ones, and whoever loses its

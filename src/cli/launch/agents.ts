@@ -1,3 +1,11 @@
+import type { CliContext } from "../../base/world.ts";
+import { ZephError } from "../../errors.ts";
+import { findListed, refreshModels, rememberedModels } from "../../provider/models.ts";
+import type { OpenedProvider } from "../../provider/open.ts";
+import type { Model } from "../../wire/models.ts";
+import { promptSelect } from "../input.ts";
+import type { Upstream } from "../local-endpoint.ts";
+
 /*
  * The coding agents that `zeph launch` starts, one record each. What an agent needs for one run goes into its
  * environment, its arguments and files of a private folder; no file of the user is touched. The key of the run is never
@@ -52,6 +60,7 @@ export interface CodingAgent {
 
 /** The variable that holds the key of the run where the agent lets us name one. */
 const KEY_VARIABLE = "ZEPH_LAUNCH_KEY";
+
 /** Taken for models whose limits the list does not know. */
 const DEFAULT_CONTEXT_TOKENS = 131_072;
 const DEFAULT_OUTPUT_TOKENS = 8192;
@@ -364,4 +373,50 @@ export function limits({ contextTokens, outputTokens }: LaunchModel): {
 
 function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** A look at the list must not hold up the agent. */
+const LIST_WAIT_MS = 3_000;
+
+/** The model, with what the provider's list says of it. Without one configured it is asked for. */
+export async function launchModel(context: CliContext, { opened, setup }: Upstream): Promise<LaunchModel> {
+  const listed = await listedModels(context, opened, setup);
+  const { config } = opened;
+  const wanted = config.model ?? (await chooseModel(context, config.name, listed));
+  const known = findListed(listed, wanted);
+  return {
+    id: known?.id ?? wanted,
+    contextTokens: config.contextLength ?? known?.contextLengthTokens,
+    outputTokens: known?.maxOutputTokens,
+  };
+}
+
+async function listedModels(
+  context: CliContext,
+  opened: OpenedProvider,
+  { world }: Upstream["setup"],
+): Promise<readonly Model[]> {
+  const remembered = await rememberedModels(opened, world);
+  if (findListed(remembered, opened.config.model ?? "") !== undefined) return remembered;
+  const waiting = new AbortController();
+  const cancel = context.clock.schedule(LIST_WAIT_MS, () => waiting.abort());
+  try {
+    return await refreshModels(opened, world, AbortSignal.any([context.signal, waiting.signal]));
+  } catch {
+    // The agent's first request will tell in full what is wrong.
+    return remembered;
+  } finally {
+    cancel();
+  }
+}
+
+async function chooseModel(context: CliContext, provider: string, listed: readonly Model[]): Promise<string> {
+  const chat = listed.filter(({ kind }) => kind === "chat");
+  if (!context.interactive || chat.length === 0)
+    throw new ZephError("model_missing", { detail: `provider "${provider}"` });
+  return promptSelect(
+    context,
+    "Which model?",
+    chat.map(({ id }) => ({ value: id, label: id })),
+  );
 }

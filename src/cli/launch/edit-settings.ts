@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { applyEdits, type FormattingOptions, modify, type ParseError, parse as parseJson } from "jsonc-parser";
 import { isMap, isScalar, isSeq, type Pair, parseDocument, stringify, type YAMLMap } from "yaml";
-import { ZephError } from "../../errors/zeph-error.ts";
+import { ZephError } from "../../errors.ts";
 
 /** One change to a file of settings. */
 export interface FileEdit {
@@ -28,7 +28,7 @@ export function editSettings(text: string | undefined, format: Format, edits: re
 }
 
 /** What {@link undoSettings} needs to know. */
-export interface SettingsRecord {
+interface SettingsRecord {
   /** The file before; null when there was none. */
   readonly before: string | null;
   /** The file as it was written. */

@@ -3,9 +3,9 @@ import { randomUUID } from "node:crypto";
 import { constants } from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { systemClock } from "../../internal/clock.ts";
-import type { RunAgent } from "../context.ts";
+import { systemClock } from "../../base/time.ts";
+import type { RunAgent } from "../../base/world.ts";
+import { ZephError } from "../../errors.ts";
 import { endMarked, RUN_MARK } from "./agent-processes.ts";
 
 /** Signals that end zeph end the agent first. */

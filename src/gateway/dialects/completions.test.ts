@@ -4,8 +4,9 @@ import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { openaiOver } from "../../../test/support/sdk-over-text.ts";
 import { shapesOf } from "../../../test/support/shapes.ts";
 import { thrownBy } from "../../../test/support/thrown-by.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
+import type { JsonObject } from "../../base/json.ts";
+import { ZephError } from "../../errors.ts";
+import { applyNetworkRules } from "../../sandbox/rules.ts";
 import {
   completionEvents,
   completionFromWhole,
@@ -13,7 +14,6 @@ import {
   completionsToChat,
   refuseTokenInput,
 } from "./completions.ts";
-import type { JsonObject } from "./dialect.ts";
 
 const translate = (body: JsonObject) => completionsToChat({ model: "m", prompt: "one two", ...body });
 

@@ -1,14 +1,11 @@
-import type { ZephError } from "../../errors/zeph-error.ts";
+import { asObject, type JsonObject } from "../../base/json.ts";
+import type { ZephError } from "../../errors.ts";
+import type { ChatChunk, ChatCompletion, ChatUsage } from "../../wire/chat-shape.ts";
 import {
   type AnswerEvents,
   asList,
-  asObject,
   asText,
-  type ChatChunk,
-  type ChatCompletion,
-  type ChatUsage,
   given,
-  type JsonObject,
   type Refusal,
   refused,
   type Stamps,
@@ -21,7 +18,7 @@ import {
  * prompt) is refused in words rather than answered wrongly. Source: OpenAI's API reference, types of openai 6.49.
  */
 
-export interface CompletionsContext {
+interface CompletionsContext {
   readonly model: string;
   /** Stands before the text when the caller wants the prompt repeated. */
   readonly echo: string;

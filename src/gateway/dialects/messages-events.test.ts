@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { anthropicMessage, readAnthropicEvents } from "../../../test/support/anthropic-events.ts";
 import { chunkOf, chunksOf, completionOf, countingStamps, type Script } from "../../../test/support/chat-chunks.ts";
 import { anthropicOver } from "../../../test/support/sdk-over-text.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import type { JsonObject } from "./dialect.ts";
+import type { JsonObject } from "../../base/json.ts";
+import { ZephError } from "../../errors.ts";
 import { messagesToChat } from "./messages.ts";
 import { messageEvents, messageFromWhole } from "./messages-events.ts";
 

@@ -1,18 +1,18 @@
-import { textTokens } from "./count.ts";
+import { asObject, type JsonObject } from "../../base/json.ts";
+import type { ChatCompletion, ChatUsage } from "../../wire/chat-shape.ts";
 import {
   type AnswerEvents,
-  asObject,
-  type ChatCompletion,
-  type ChatUsage,
+  type Ending,
   eventText,
-  type JsonObject,
+  orderedParts,
+  type Part,
   type Stamps,
   seal,
+  textTokens,
   tokenCount,
   wholeAnswer,
 } from "./dialect.ts";
 import { type MessagesContext, messagesError } from "./messages.ts";
-import { type Ending, orderedParts, type Part } from "./parts.ts";
 
 /** Callers send it back with the thoughts and must not find it empty; the thoughts themselves need no signature here. */
 const SIGNATURE = "zeph";

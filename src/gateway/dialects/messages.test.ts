@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { shapesOf } from "../../../test/support/shapes.ts";
 import { thrownBy } from "../../../test/support/thrown-by.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
-import { type JsonObject, seal } from "./dialect.ts";
+import type { JsonObject } from "../../base/json.ts";
+import { ZephError } from "../../errors.ts";
+import { applyNetworkRules } from "../../sandbox/rules.ts";
+import { seal } from "./dialect.ts";
 import { messagesRefusal, messagesToChat, messageTokens } from "./messages.ts";
 
 const hi = { role: "user", content: "hi" };

@@ -1,12 +1,12 @@
-import type { ZephError } from "../../errors/zeph-error.ts";
-import { type ContentPart, conversation } from "./conversation.ts";
-import { estimateTokens } from "./count.ts";
+import { asObject, type JsonObject } from "../../base/json.ts";
+import type { ZephError } from "../../errors.ts";
 import {
   asList,
-  asObject,
   asText,
+  type ContentPart,
+  conversation,
+  estimateTokens,
   given,
-  type JsonObject,
   type Refusal,
   refused,
   type Translation,

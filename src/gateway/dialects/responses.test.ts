@@ -3,11 +3,11 @@ import { countingStamps } from "../../../test/support/chat-chunks.ts";
 import { cleanChatRequest } from "../../../test/support/clean-chat-request.ts";
 import { shapesOf } from "../../../test/support/shapes.ts";
 import { thrownBy } from "../../../test/support/thrown-by.ts";
-import { ZephError } from "../../errors/zeph-error.ts";
-import { applyNetworkRules } from "../../sandbox/network-rules/apply-network-rules.ts";
-import { type JsonObject, seal } from "./dialect.ts";
-import { responseMemory } from "./response-memory.ts";
-import { isCodex, responseInputTokens, responsesRefusal, responsesToChat } from "./responses.ts";
+import type { JsonObject } from "../../base/json.ts";
+import { ZephError } from "../../errors.ts";
+import { applyNetworkRules } from "../../sandbox/rules.ts";
+import { seal } from "./dialect.ts";
+import { isCodex, responseInputTokens, responseMemory, responsesRefusal, responsesToChat } from "./responses.ts";
 
 const memory = responseMemory();
 const options = { memory, stamps: countingStamps() };

@@ -1,16 +1,15 @@
 import type { DevshardChain, TakenTx } from "./chain.ts";
-import { TxRefusal } from "./chain-tx.ts";
-import { sha256 } from "./curve.ts";
-import type { Escrow } from "./escrow.ts";
+import { type Escrow, TxRefusal } from "./chain-tx.ts";
+import { sha256 } from "./crypto.ts";
 
 /** What a route answers; `body` becomes JSON. */
-export interface ChainAnswer {
+interface ChainAnswer {
   readonly status: number;
   readonly body: unknown;
 }
 
 /** A request to the chain's REST interface; `/chain-api` in front of the path is optional. */
-export interface ChainRequest {
+interface ChainRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -25,6 +24,11 @@ type Route = readonly [
 
 const NODE_VERSION = "0.2.15";
 const INFERENCE = "/productscience/inference/inference";
+
+const STAGE_BLOCKS = 100;
+
+/** Epochs of mainnet have as many blocks. */
+const EPOCH_BLOCKS = 15_391;
 
 /**
  * The chain as a client reads it: REST of the SDK and of the inference module (64-bit numbers as text, 32-bit ones as
@@ -221,10 +225,6 @@ function nodeAccount(chain: DevshardChain, [address = ""]: readonly string[]): C
 function retired(): ChainAnswer {
   return { status: 410, body: { error: "deprecated", message: "classic inference is deprecated; use devshard" } };
 }
-
-/** Epochs of mainnet have as many blocks. */
-const EPOCH_BLOCKS = 15_391;
-const STAGE_BLOCKS = 100;
 
 function latestEpoch(chain: DevshardChain): ChainAnswer {
   const start = chain.epochStart;

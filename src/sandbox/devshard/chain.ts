@@ -1,9 +1,19 @@
-import type { Clock } from "../../internal/clock.ts";
-import { type BlockClock, blockClock } from "../network/chain/block-clock.ts";
-import { addressOfPublicKey } from "../network/crypto/account-key.ts";
-import { type ChainTx, type CreateMessage, checkSignature, readTx, type SettleMessage, TxRefusal } from "./chain-tx.ts";
-import { sha256 } from "./curve.ts";
-import { type Division, dividePruned, divideSettled, type Escrow } from "./escrow.ts";
+import type { Clock } from "../../base/time.ts";
+import { type BlockClock, blockClock } from "../blocks.ts";
+import { addressOfPublicKey } from "../crypto.ts";
+import {
+  type ChainTx,
+  type CreateMessage,
+  checkSignature,
+  type Division,
+  dividePruned,
+  divideSettled,
+  type Escrow,
+  readTx,
+  type SettleMessage,
+  TxRefusal,
+} from "./chain-tx.ts";
+import { sha256 } from "./crypto.ts";
 
 /** `DevshardEscrowParams`; a test may change them at any time, as governance does. Amounts in ngonka. */
 export interface DevshardParams {
@@ -54,13 +64,13 @@ const DEFAULT_PARAMS: DevshardParams = {
   minGasPrice: 1n,
 };
 
-export interface DevshardAccount {
+interface DevshardAccount {
   readonly address: string;
   readonly number: bigint;
   balance: bigint;
 }
 
-export interface DevshardParticipant {
+interface DevshardParticipant {
   readonly address: string;
   readonly inferenceUrl: string;
   readonly weight: number;
@@ -96,7 +106,7 @@ interface TxResult {
   readonly events: readonly ChainEvent[];
 }
 
-export interface ChainEvent {
+interface ChainEvent {
   readonly type: string;
   readonly attributes: Readonly<Record<string, string>>;
 }

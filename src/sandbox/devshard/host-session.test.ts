@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { decodeTx, encodeDiffContent, encodeWireTxs, type SignedDiff } from "../../wire/devshard/messages.ts";
 import type { DevshardConfig } from "../../wire/devshard/rules.ts";
-import { devshardKey } from "./curve.ts";
-import { divideSettled, type Escrow } from "./escrow.ts";
+import { divideSettled, type Escrow } from "./chain-tx.ts";
+import { devshardKey } from "./crypto.ts";
 import { HostRefusal, HostSession, type ReceivedDiff } from "./host-session.ts";
 
 interface Step {

@@ -1,3 +1,4 @@
+import { applyDiff } from "../../wire/devshard/compose.ts";
 import { Ledger, STATUS, stateSignatureContent } from "../../wire/devshard/ledger.ts";
 import {
   type DevshardTx,
@@ -13,12 +14,16 @@ import {
   VALIDATION,
   VALIDATION_VOTE,
 } from "../../wire/devshard/messages.ts";
-import { DevshardRefusal } from "../../wire/devshard/refusals.ts";
-import { checkNonceBudget, type DevshardConfig } from "../../wire/devshard/rules.ts";
-import { applyDiff } from "../../wire/devshard/strict.ts";
+import {
+  checkNonceBudget,
+  type DevshardConfig,
+  DevshardRefusal,
+  devshardRules,
+  sessionTerms,
+} from "../../wire/devshard/rules.ts";
 import { receiptContent } from "../../wire/devshard/transitions.ts";
-import { type DevshardKey, signerOf, UnrecoverableSignature } from "./curve.ts";
-import { hashOfPrompt } from "./prompt-hash.ts";
+import type { DevshardChain } from "./chain.ts";
+import { type DevshardKey, hashOfPrompt, signerOf, UnrecoverableSignature } from "./crypto.ts";
 
 /** What a host refuses, with the status its HTTP answer has. */
 export class HostRefusal extends Error {
@@ -51,7 +56,7 @@ export interface Executed {
   readonly output: number;
 }
 
-export interface StoredDiff {
+interface StoredDiff {
   readonly json: DiffJson;
   readonly stateHash: Uint8Array;
 }
@@ -62,18 +67,18 @@ export interface ReceivedDiff {
   readonly signed: SignedDiff;
 }
 
-export interface TimeoutClaim {
+interface TimeoutClaim {
   readonly inferenceId: bigint;
   readonly reason: "refused" | "execution";
   readonly payload: Payload | undefined;
 }
 
-export type TimeoutVerdict =
+type TimeoutVerdict =
   | { readonly accept: false }
   | { readonly accept: true; readonly signature: Uint8Array; readonly voterSlot: number };
 
 /** What the host knows besides the session; read anew each time, as a test may change it. */
-export interface HostView {
+interface HostView {
   /** Owner of the slots. */
   readonly address: string;
   /** Signs for the host: its own key, or a warm one. */
@@ -380,4 +385,20 @@ function payloadFault(
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
+
+/** Makes a host's session out of the escrow's row, as hosts do on the first request. Throws {@link HostRefusal}. */
+export function bindSession(
+  chain: DevshardChain,
+  { version, escrowId }: { readonly version: string; readonly escrowId: string },
+  host: HostView,
+): HostSession {
+  const escrow = chain.escrow(escrowId);
+  if (escrow === undefined) throw new HostRefusal(500, "build group: get escrow: escrow not found");
+  const { slots: group, creator: user, amount } = escrow;
+  if (!group.includes(host.address)) throw new HostRefusal(500, `build group: ${host.address} not in group`);
+  const isFromParams = devshardRules(version).thresholdFactorFrom === "params";
+  const { voteThresholdFactor } = isFromParams ? chain.params : escrow;
+  const terms = sessionTerms({ ...escrow, voteThresholdFactor }, group.length);
+  return new HostSession({ escrowId, version, group, user, amount, ...terms }, host);
 }

@@ -1,24 +1,31 @@
 import type { ServerResponse } from "node:http";
-import type { Clock } from "../../internal/clock.ts";
-import type { Engine } from "../engine.ts";
-import { bindSession } from "./bind-session.ts";
+import type { Clock } from "../../base/time.ts";
+import { type AnswerFrame, answerChunks, executorRequest, goStringify, wholeAnswer } from "../classic/inference.ts";
+import { CHAT_PATH } from "../classic/node.ts";
+import type { Engine, EngineEvent, SandboxModel } from "../engine.ts";
 import type { DevshardChain } from "./chain.ts";
 import { answerChain } from "./chain-routes.ts";
-import { type DevshardKey, devshardKey } from "./curve.ts";
-import { EventStream } from "./event-stream.ts";
-import type { execute } from "./execution.ts";
-import { HostFaultSwitch, type HostFaults } from "./host-faults.ts";
+import { type DevshardKey, devshardKey, sha256 } from "./crypto.ts";
 import {
   type ChatCall,
+  type DevshardWatch,
   type HostCall,
+  HostFaultSwitch,
+  type HostFaults,
   queryNumber,
   readChallenge,
   readChat,
   readTimeout,
   senderOf,
 } from "./host-request.ts";
-import { HostRefusal, type HostSession, type ReceivedDiff } from "./host-session.ts";
-import type { DevshardWatch } from "./watch.ts";
+import {
+  bindSession,
+  type Executed,
+  HostRefusal,
+  type HostSession,
+  type Payload,
+  type ReceivedDiff,
+} from "./host-session.ts";
 
 /** What the hosts of one network share: the chain, the model, the clock and chance; nothing of a session. */
 export interface HostWorld {
@@ -397,4 +404,127 @@ function goJson(value: unknown): string {
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}
+
+/** The answer to a chat request: server-sent events, with whatever oddities the host's switches ask for. */
+class EventStream {
+  readonly #outgoing: ServerResponse;
+  readonly #faults: HostFaults;
+  readonly #clock: Clock;
+  #lines = 0;
+
+  constructor(outgoing: ServerResponse, faults: HostFaults, clock: Clock) {
+    this.#outgoing = outgoing;
+    this.#faults = faults;
+    this.#clock = clock;
+    outgoing.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-cache" });
+  }
+
+  /** An event of the protocol itself. */
+  event(value: object): Promise<void> {
+    return this.#write(JSON.stringify(value));
+  }
+
+  /** A piece of the answer. */
+  async line(content: Buffer): Promise<void> {
+    const { chunkDelayMs, comments, longLineBytes, textLine } = this.#faults;
+    if (chunkDelayMs > 0) await this.#clock.sleep(chunkDelayMs);
+    if (comments) await this.#send(Buffer.from(": keep-alive\n\nevent: chunk\nid: 1\nretry: 10\n"));
+    const isFirst = this.#lines++ === 0;
+    if (isFirst && textLine) await this.#write("upstream notice, no JSON");
+    // Blanks are the one padding that leaves a JSON value as it was.
+    await this.#write(isFirst ? content.toString().padEnd(longLineBytes, " ") : content.toString());
+  }
+
+  /** What Go's http.Error leaves in a stream that has already begun. */
+  bareText(text: string): Promise<void> {
+    return this.#send(Buffer.from(`${text}\n`));
+  }
+
+  done(): Promise<void> {
+    return this.#write("[DONE]");
+  }
+
+  end(): void {
+    this.#outgoing.end();
+  }
+
+  #write(data: string): Promise<void> {
+    const end = this.#faults.crlf ? "\r\n" : "\n";
+    return this.#send(Buffer.from(`data: ${data}${end}${end}`));
+  }
+
+  async #send(bytes: Buffer): Promise<void> {
+    if (!this.#faults.splitUtf8) return this.#piece(bytes);
+    const inside = bytes.findIndex((byte) => (byte & 0xc0) === 0x80);
+    if (inside < 0) return this.#piece(bytes);
+    await this.#piece(bytes.subarray(0, inside));
+    // A turn of the loop, or the two would leave as one.
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.#piece(bytes.subarray(inside));
+  }
+
+  /** Resolves when the client can take more, or is gone. */
+  #piece(bytes: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#outgoing.destroyed) return resolve();
+      this.#outgoing.write(bytes, () => resolve());
+    });
+  }
+}
+
+interface Execution {
+  readonly engine: Engine;
+  /** Of the answer's objects, such as `devshard-2-1`. */
+  readonly id: string;
+  readonly payload: Payload;
+  readonly nowSeconds: number;
+  /** Chance for the seed, 0 <= value < 1. */
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+}
+
+const MAX_SEED = 2 ** 31 - 1;
+
+/** Asks the engine as an executor does; the contents of the `data:` lines come one by one, the finished answer last. */
+export async function* execute(execution: Execution): AsyncGenerator<Buffer, Executed, undefined> {
+  const { engine, payload, signal } = execution;
+  const request = executorRequest(
+    { path: CHAT_PATH, body: payload.prompt, header: () => undefined },
+    seedOf(execution),
+  );
+  const frame = frameOf(execution, request.promptText, await engine.models());
+  const events: EngineEvent[] = [];
+  async function* recorded(): AsyncIterable<EngineEvent> {
+    for await (const event of engine.complete(request.chat, signal)) {
+      events.push(event);
+      yield event;
+    }
+  }
+  if (request.stream) {
+    for await (const chunk of answerChunks(frame, recorded())) yield Buffer.from(goStringify(chunk));
+  } else {
+    for await (const event of recorded()) if (event.type === "finish") break;
+  }
+  const { body: answer, usage } = await wholeAnswer(frame, again(events));
+  const body = Buffer.from(goStringify(answer));
+  if (!request.stream) yield body;
+  return { body, responseHash: sha256(body), input: usage.promptTokens, output: usage.completionTokens };
+}
+
+function seedOf({ random }: Execution): number {
+  return Math.floor(random() * MAX_SEED);
+}
+
+function frameOf(
+  { id, payload, nowSeconds }: Execution,
+  promptText: string,
+  models: readonly SandboxModel[],
+): AnswerFrame {
+  const reasoning = models.find((model) => model.id === payload.model)?.reasoning;
+  return { path: CHAT_PATH, id, model: payload.model, createdSeconds: nowSeconds, promptText, reasoning };
+}
+
+async function* again(events: readonly EngineEvent[]): AsyncIterable<EngineEvent> {
+  yield* events;
 }

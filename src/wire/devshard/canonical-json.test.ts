@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { ZephError } from "../../errors/zeph-error.ts";
+import { ZephError } from "../../errors.ts";
 import { canonicalJson, promptHash } from "./canonical-json.ts";
 
 const canonical = (json: string | Uint8Array) => Buffer.from(canonicalJson(json)).toString("utf8");

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { hash } from "node:crypto";
-import { ZephError } from "../../errors/zeph-error.ts";
+import { ZephError } from "../../errors.ts";
 
 /**
  * The one spelling of a JSON text that is hashed: no blanks, keys of every object in the order of their UTF-8 bytes, the

@@ -92,7 +92,7 @@ const TX_RAW = protobufMessage({
 
 const SIGN_MODE_DIRECT = 1;
 
-export interface UnorderedTx {
+interface UnorderedTx {
   readonly message: ChainMessage;
   readonly chainId: string;
   readonly accountNumber: bigint;
@@ -106,7 +106,7 @@ export interface UnorderedTx {
   readonly timeoutNanos: bigint;
 }
 
-export interface SignedTx {
+interface SignedTx {
   readonly bodyBytes: Uint8Array;
   readonly authInfoBytes: Uint8Array;
   readonly signDoc: Uint8Array;

@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TestDevshard, testSigner } from "../../../test/support/devshard-session.ts";
-import { composeDiff, composingOrder, signDiff } from "./compose.ts";
+import { applyDiff, composeDiff, composingOrder, replayDiff, signDiff } from "./compose.ts";
 import { Ledger, STATUS } from "./ledger.ts";
 import { type DevshardTx, devshardTx, fromDiffJson, toDiffJson } from "./messages.ts";
-import { DevshardRefusal } from "./refusals.ts";
-import { applyDiff, replayDiff } from "./strict.ts";
+import { DevshardRefusal } from "./rules.ts";
 import { applyTx } from "./transitions.ts";
 
 const OWNERS = fc.constantFrom([0], [0, 1, 2], [0, 0, 1, 2, 2], [0, 1, 2, 3, 1, 4]);

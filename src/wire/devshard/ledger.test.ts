@@ -3,14 +3,12 @@ import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { TestDevshard, testSigner } from "../../../test/support/devshard-session.ts";
 import { ProtobufWriter } from "../protobuf.ts";
-import { composeDiff, signDiff } from "./compose.ts";
-import { Ledger } from "./ledger.ts";
-import { LiveSet } from "./live-set.ts";
+import { applyDiff, composeDiff, signDiff } from "./compose.ts";
+import { Ledger, LiveSet } from "./ledger.ts";
 import { decodeTx, devshardTx, INFERENCE_RECORD, type InferenceRecord } from "./messages.ts";
 import { devshardRules } from "./rules.ts";
 import { payoutOf, settlementOf, verifySettlement } from "./settlement.ts";
 import { recoverAddress } from "./signing.ts";
-import { applyDiff } from "./strict.ts";
 
 const rules = { isGranted: () => false };
 

@@ -1,7 +1,7 @@
-import { hostStatsHash, type Ledger, PHASE, rootOf, stateSignatureContent } from "./ledger.ts";
-import type { HostStats } from "./messages.ts";
-import { DevshardRefusal } from "./refusals.ts";
-import { type DevshardConfig, quorum } from "./rules.ts";
+import { replayDiff } from "./compose.ts";
+import { hostStatsHash, Ledger, PHASE, rootOf, stateSignatureContent } from "./ledger.ts";
+import type { HostStats, SignedDiff } from "./messages.ts";
+import { DEVSHARD_VERSIONS, type DevshardConfig, DevshardRefusal, devshardRules, quorum, refusalOf } from "./rules.ts";
 import { recoverAddress, sha256 } from "./signing.ts";
 
 /** What the chain needs to pay the hosts and return the rest. */
@@ -57,7 +57,7 @@ export function settlementRoot({ version, fees, restHash, hostStats }: Settlemen
   });
 }
 
-export type SettlementVerdict =
+type SettlementVerdict =
   | { readonly holds: true; readonly weight: number; readonly needed: number }
   /** `reason` in upstream's words. */
   | { readonly holds: false; readonly reason: string };
@@ -104,7 +104,7 @@ function signerOf(
 }
 
 /** What each slot and the creator get out of a settlement, ngonka. */
-export interface Payout {
+interface Payout {
   readonly perSlot: readonly bigint[];
   readonly refund: bigint;
 }
@@ -119,4 +119,70 @@ export function payoutOf({ hostStats, fees }: Pick<Settlement, "hostStats" | "fe
   const remainder = fees % slots;
   const perSlot = hostStats.map(({ cost }, index) => cost + share + (BigInt(index) < remainder ? 1n : 0n));
   return { perSlot, refund: amount - perSlot.reduce((sum, each) => sum + each, 0n) };
+}
+
+/**
+ * What most likely makes two sides compute different roots for a diff: the diff is tried under the settings that differ
+ * between versions and networks, and the first under which the other root comes out is named.
+ *
+ * @param before the ledger before the diff; it is not changed
+ * @param diff with the root of the other side
+ */
+export function mismatchCause(before: Ledger, diff: Omit<SignedDiff, "userSig">): string | undefined {
+  const snapshot = before.snapshot();
+  const { config } = before;
+  for (const { words, changes } of suspects(config)) {
+    const other = { ...config, ...changes };
+    const ledger = Ledger.restore(other, snapshot, devshardRules(other.version));
+    if (refusalOf(() => replayDiff(ledger, diff)) === undefined) return words;
+  }
+  if (config.autoSealEvery > 0 && diff.nonce % config.autoSealEvery === 0) {
+    return `it is a nonce at which inferences are sealed, so the settings for sealing (${config.sealGraceNonces} nonces, ${config.sealGraceSeconds} s) may differ`;
+  }
+  if (diff.txs.some(({ kind }) => kind === "confirm" || kind === "finish")) {
+    return "a signature in it may be by another key than the slot's own, which one side knows a grant for and the other does not";
+  }
+  return undefined;
+}
+
+interface Suspect {
+  readonly words: string;
+  readonly changes: Partial<DevshardConfig>;
+}
+
+function suspects({
+  version,
+  group,
+  voteThreshold,
+  autoSealEvery,
+  feePerNonce,
+  tokenPrice,
+}: DevshardConfig): Suspect[] {
+  const versions = DEVSHARD_VERSIONS.filter((name) => name !== version).map((name) => ({
+    words: `the other side takes this devshard for version ${name}, not ${version}`,
+    changes: { version: name },
+  }));
+  const thresholds = group.flatMap((_, slots) =>
+    slots === voteThreshold
+      ? []
+      : [
+          {
+            words: `the other side lets ${slots} votes not decide, not ${voteThreshold}`,
+            changes: { voteThreshold: slots },
+          },
+        ],
+  );
+  return [
+    ...versions,
+    ...(feePerNonce === 1_000n
+      ? []
+      : [{ words: "the other side takes the default fee per nonce", changes: { feePerNonce: 1_000n } }]),
+    ...(tokenPrice === 1n
+      ? []
+      : [{ words: "the other side takes the default price of a token", changes: { tokenPrice: 1n } }]),
+    ...(autoSealEvery === 150
+      ? []
+      : [{ words: "the other side seals at every 150th nonce, as is the default", changes: { autoSealEvery: 150 } }]),
+    ...thresholds,
+  ];
 }

@@ -1,7 +1,6 @@
 import { hash } from "node:crypto";
-import { toAddress } from "../../protocol/address.ts";
-import { activeCurve } from "../../signer/active-curve.ts";
-import { DevshardRefusal } from "./refusals.ts";
+import { activeCurve, toAddress } from "../secp256k1.ts";
+import { DevshardRefusal } from "./rules.ts";
 
 /** Signs for one account of a devshard: the escrow's creator, a host, or a host's warm key. */
 export interface DevshardSigner {
@@ -86,7 +85,7 @@ function addressOf(publicKey: Uint8Array): string {
 }
 
 /** What authenticates a POST to a host: `X-Devshard-Signature` and `X-Devshard-Timestamp`. */
-export interface RequestAuth {
+interface RequestAuth {
   /** Decimal, as it stands in the path. */
   readonly escrowId: string;
   /** Exactly the bytes that are sent. */

@@ -10,8 +10,7 @@ import {
   VALIDATION,
   VALIDATION_VOTE,
 } from "./messages.ts";
-import { DevshardRefusal, type DevshardRefusalCode } from "./refusals.ts";
-import { slotOfNonce } from "./rules.ts";
+import { DevshardRefusal, type DevshardRefusalCode, slotOfNonce } from "./rules.ts";
 import { recoverAddress } from "./signing.ts";
 
 /**

@@ -18,7 +18,7 @@ export interface StandInOptions {
 }
 
 /** The folder that holds the stand-in: `inferenced`, and `inferenced.cmd` for Windows. */
-export const INFERENCED_FOLDER = fileURLToPath(new URL(".", import.meta.url));
+export const INFERENCED_FOLDER = fileURLToPath(new URL("./", import.meta.url));
 
 /**
  * Environment variables with which a child finds the stand-in as `inferenced`.

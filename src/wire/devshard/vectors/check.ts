@@ -1,7 +1,6 @@
 import { canonicalJson, promptHash } from "../canonical-json.ts";
 import { type DevshardTx, decodeTx, EXECUTOR_RECEIPT, FINISH_INFERENCE, TIMEOUT_VOTE_CONTENT } from "../messages.ts";
-import { refusalOf } from "../refusals.ts";
-import { checkNonceBudget, lastActiveNonce, quorum, sessionTerms } from "../rules.ts";
+import { checkNonceBudget, lastActiveNonce, quorum, refusalOf, sessionTerms } from "../rules.ts";
 import { recoverAddress, requestDigest, requestSigner } from "../signing.ts";
 import { checkReleaseRoots } from "./release-roots.ts";
 import { checkSession, type SessionVector } from "./session.ts";
@@ -10,7 +9,7 @@ import { checkChainTx } from "./transactions.ts";
 import { checkTranscript, type TranscriptVector } from "./transcript.ts";
 
 /** What a vector file says beside what this code computes. */
-export interface VectorReport {
+interface VectorReport {
   readonly values: number;
   readonly agreed: number;
   /** The first value that differs. */

@@ -1,11 +1,9 @@
-import { composeDiff } from "../compose.ts";
+import { applyDiff, composeDiff } from "../compose.ts";
 import { hostStatsHash, Ledger, stateSignatureContent } from "../ledger.ts";
 import { encodeDiffContent, encodeWireTxs } from "../messages.ts";
-import { refusalOf } from "../refusals.ts";
-import type { DevshardConfig } from "../rules.ts";
+import { type DevshardConfig, refusalOf } from "../rules.ts";
 import { type Settlement, settlementOf, settlementRoot, verifySettlement } from "../settlement.ts";
 import { recoverAddress } from "../signing.ts";
-import { applyDiff } from "../strict.ts";
 import type { SignatureRules } from "../transitions.ts";
 import {
   type Amount,

@@ -1,6 +1,6 @@
 import { createEscrowMessage, decodeCreateEscrow, settleEscrowMessage, signUnorderedTx } from "../chain-tx.ts";
+import { applyDiff } from "../compose.ts";
 import { Ledger } from "../ledger.ts";
-import { applyDiff } from "../strict.ts";
 import { type SessionVector, settlementFrom } from "./session.ts";
 import { bytes, configOf, decodeTxs, grantsOf, labelled, Tally } from "./tally.ts";
 

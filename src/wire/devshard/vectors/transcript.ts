@@ -1,4 +1,5 @@
 import { promptHash } from "../canonical-json.ts";
+import { applyDiff, checkUserSignature } from "../compose.ts";
 import { Ledger, stateSignatureContent } from "../ledger.ts";
 import {
   type DevshardTx,
@@ -16,9 +17,8 @@ import {
   VALIDATION,
   VALIDATION_VOTE,
 } from "../messages.ts";
-import { refusalOf } from "../refusals.ts";
+import { refusalOf } from "../rules.ts";
 import { recoverAddress, requestDigest, requestSigner } from "../signing.ts";
-import { applyDiff, checkUserSignature } from "../strict.ts";
 import type { SignatureRules } from "../transitions.ts";
 import { type ConfigVector, configOf, grantsOf, labelled, type Tally } from "./tally.ts";
 

@@ -1,0 +1,355 @@
+import { randomInt } from "node:crypto";
+import { stripVTControlCharacters } from "node:util";
+import type { CliContext, TerminalStream, World } from "../base/world.ts";
+import { EXIT, type ZephError } from "../errors.ts";
+import { formatWait } from "./amounts.ts";
+
+interface CommandResult {
+  /** What `--json` prints. */
+  readonly data: unknown;
+  /** For standard output, without `--json`. */
+  readonly answer?: string;
+  /** The answer is a value or a file that a program takes as it is: it is cleaned for a terminal only. */
+  readonly exact?: boolean;
+  /** For standard error, without `--json`. */
+  readonly notice?: string;
+  /** Default 0. */
+  readonly exitCode?: number;
+}
+
+/** Prints what a command has to say, as one JSON object or as text, and gives back its exit code. */
+export function writeResult(
+  context: CliContext,
+  { data, answer, exact, notice, exitCode = EXIT.ok }: CommandResult,
+): number {
+  if (context.json) {
+    context.stdout.write(renderJson({ data }, noticesTold(context)));
+    return exitCode;
+  }
+  const isForProgram = exact === true && context.stdout.isTTY !== true;
+  if (answer !== undefined && isForProgram) context.stdout.write(answer);
+  else if (answer !== undefined) show(context.stdout, answer);
+  if (notice !== undefined) show(context.stderr, notice);
+  return exitCode;
+}
+
+/** Writes words for people: on a terminal as in a file, nothing that came from outside controls whoever reads them. */
+export function show(stream: TerminalStream, text: string): void {
+  stream.write(toTerminalPage(text));
+}
+
+/**
+ * The error card: what happened, in whose words, what to do, where to read more. One line per node comes before it when
+ * several were tried.
+ */
+export function renderError(error: ZephError, { color }: { readonly color: boolean }): string {
+  const { bold, dim, red, cyan } = style(color);
+  const lines: string[] = [];
+  if (new Set(error.attempts.map(({ endpoint }) => endpoint)).size > 1) {
+    for (const { endpoint, status, code, detail, elapsedMs } of error.attempts) {
+      const words = [status === undefined ? code : `${status} ${code}`, detail].filter((word) => word !== undefined);
+      lines.push(dim(toTerminalLine(`  ${endpoint}  ${words.join(": ")}  (${elapsedMs} ms)`)));
+    }
+  }
+  lines.push(`${red("✗")} ${bold(toTerminalLine(error.summary))}`);
+  if (error.detail !== undefined && error.code !== "all_endpoints_failed") lines.push(`  ${inLines(error.detail)}`);
+  if (error.charged === "maybe") lines.push(dim("  This attempt may have been charged for all the same."));
+  if (error.retryAfterMs !== undefined) lines.push(`  It asks to wait ${formatWait(error.retryAfterMs)}.`);
+  lines.push(`  ${cyan("→")} ${inLines(error.hint)}`);
+  const requestId =
+    error.requestId === undefined ? "" : `  ·  request id ${toTerminalLine(error.requestId)}, to quote in a report`;
+  lines.push(dim(`  more: zeph explain ${error.code}${requestId}`));
+  return `${lines.join("\n")}\n`;
+}
+
+/** Lines that a server or a name brings along stay inside the card. */
+function inLines(text: string): string {
+  return text.split("\n").map(toTerminalLine).join("\n  ");
+}
+
+/** Signs that JSON may hold as they are, and that a terminal obeys or does not show. They stand in strings only. */
+const UNESCAPED_CONTROLS = /[\u007f-\u009f\u2028\u2029\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
+
+/**
+ * The one object a `--json` command prints: `{ ok: true, data }` or `{ ok: false, error }`, with `notices` where there is
+ * something to know besides. `data` beside an error is what came before it.
+ */
+export function renderJson(
+  result: { readonly data?: unknown; readonly error?: ZephError },
+  notices: readonly string[] = [],
+): string {
+  const { data, error } = result;
+  const outcome = error === undefined ? { ok: true, data } : { ok: false, error, data };
+  return `${toSafeJson(notices.length === 0 ? outcome : { ...outcome, notices }, 2)}\n`;
+}
+
+/** JSON without a sign that could control a terminal: what is not shown is escaped. Big integers become texts. */
+export function toSafeJson(value: unknown, indent?: number): string {
+  const text = JSON.stringify(
+    value,
+    (_key, each: unknown) => (typeof each === "bigint" ? each.toString() : each),
+    indent,
+  );
+  return escapeUnseen(text);
+}
+
+/** The same for JSON that is written already. */
+export function escapeUnseen(json: string): string {
+  return json.replace(UNESCAPED_CONTROLS, (sign) => {
+    let escaped = "";
+    for (let at = 0; at < sign.length; at += 1) escaped += `\\u${sign.charCodeAt(at).toString(16).padStart(4, "0")}`;
+    return escaped;
+  });
+}
+
+/** Columns side by side, two blanks apart, each as wide as its widest cell; the last one may run on. */
+export function renderTable(given: readonly (readonly string[])[]): string {
+  // A line break in a name would begin a row that nobody wrote.
+  const rows = given.map((row) => row.map(toTerminalLine));
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, index) => {
+      widths[index] = Math.max(widths[index] ?? 0, cellWidth(cell));
+    });
+  }
+  const lines = rows.map((row) => {
+    const last = row.length - 1;
+    return row
+      .map((cell, index) => (index === last ? cell : cell + " ".repeat((widths[index] ?? 0) - cellWidth(cell))))
+      .join("  ");
+  });
+  return lines.map((line) => `${line.trimEnd()}\n`).join("");
+}
+
+function cellWidth(cell: string): number {
+  return displayWidth(withoutStyles(cell));
+}
+
+/**
+ * Nobody outside knows it: with it as a first parameter, styles of zeph's own are told from those that a name or a server
+ * brings along. `toTerminalPage` takes it out again; a terminal would pass over it.
+ */
+const OWN = randomInt(10 ** 14 - 1) + 1;
+
+/** What {@link style} writes, with the code of the style. */
+const OWN_STYLE = new RegExp(`\u001b\\[${OWN};(\\d+)m`, "g");
+
+/** What is seen of a text, for measuring it. Node 20's own function knows numbers of up to four digits only. */
+export function withoutStyles(text: string): string {
+  return stripVTControlCharacters(text.replace(OWN_STYLE, ""));
+}
+
+/** Terminal styles; each returns the text unchanged when colour is off. For `toTerminalPage`, the last step of printing. */
+export interface Style {
+  readonly bold: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly red: (text: string) => string;
+  readonly green: (text: string) => string;
+  readonly yellow: (text: string) => string;
+  readonly cyan: (text: string) => string;
+}
+
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+
+export function style(color: boolean): Style {
+  const wrap = ([open, close]: readonly [number, number]) =>
+    color ? (text: string) => `\u001b[${OWN};${open}m${text}\u001b[${OWN};${close}m` : (text: string) => text;
+  return {
+    bold: wrap(CODES.bold),
+    dim: wrap(CODES.dim),
+    red: wrap(CODES.red),
+    green: wrap(CODES.green),
+    yellow: wrap(CODES.yellow),
+    cyan: wrap(CODES.cyan),
+  };
+}
+
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** East Asian wide and full-width signs, which take two columns (Unicode Standard Annex 11). */
+const WIDE =
+  /[\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]/u;
+const EMOJI = /\p{Emoji_Presentation}|\ufe0f/u;
+const INVISIBLE = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]*$/u;
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** Columns a text takes on a terminal. */
+export function displayWidth(text: string): number {
+  if (ASCII.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    if (INVISIBLE.test(segment)) continue;
+    width += WIDE.test(segment) || EMOJI.test(segment) ? 2 : 1;
+  }
+  return width;
+}
+
+const BREAKABLE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]$/;
+
+/** True where a line may break after `text` without white space: Chinese, Japanese and Korean are written without. */
+export function endsBreakable(text: string): boolean {
+  return BREAKABLE.test(text);
+}
+
+/** The beginning of `text` that fits into `width` columns. */
+export function cutToWidth(text: string, width: number): string {
+  let used = 0;
+  let cut = "";
+  for (const { segment } of graphemes.segment(text)) {
+    used += displayWidth(segment);
+    if (used > width) break;
+    cut += segment;
+  }
+  return cut;
+}
+
+/**
+ * Text for people, with lines that are too long broken between words instead of wherever the terminal ends. What stands
+ * in the last column of a table, or behind a mark such as `→`, goes on below itself.
+ */
+export function foldText(text: string, columns: number): string {
+  return text
+    .split("\n")
+    .map((line) => (visibleWidth(line) <= columns ? line : foldLine(line, columns)))
+    .join("\n");
+}
+
+/** The same for a stream: only terminals have a width. */
+export function foldFor(stream: TerminalStream, text: string): string {
+  return stream.isTTY === true ? foldText(text, stream.columns ?? 80) : text;
+}
+
+function foldLine(line: string, columns: number): string {
+  const hang = hangOf(withoutStyles(line), columns);
+  let column = 0;
+  let folded = "";
+  // A command in back-quotes is for copying: a line break inside it would run its first half.
+  for (const [, space = "", word = ""] of line.matchAll(/( *)([^ `]*`[^`]*`[^ ]*|[^ ]+)/g)) {
+    const width = visibleWidth(word);
+    if (column > hang && column + space.length + width > columns) {
+      folded += `\n${" ".repeat(hang)}${word}`;
+      column = hang + width;
+    } else {
+      folded += space + word;
+      column += space.length + width;
+    }
+  }
+  return folded;
+}
+
+/** Where the text of the last column begins, if that leaves half of the window for it; else behind the line's own mark. */
+function hangOf(line: string, columns: number): number {
+  const lastColumn = /^.*\S {2,}(?=\S)/.exec(line)?.[0];
+  if (lastColumn !== undefined && displayWidth(lastColumn) <= columns / 2) return displayWidth(lastColumn);
+  return displayWidth(/^ *(?:[→!✗✓•⚙] )?/.exec(line)?.[0] ?? "");
+}
+
+function visibleWidth(text: string): number {
+  return displayWidth(withoutStyles(text));
+}
+
+/** C0 controls other than tab and line feed, DEL, C1 controls, and invisible signs that reorder or hide text. */
+const UNSAFE =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
+
+/** Signs that are not seen at all: two names that differ in one of them only would look the same. */
+const UNSEEN = /[\p{Cf}\p{Default_Ignorable_Code_Point}]/gu;
+const LINE_BREAKS = /[\n\v\f\r\u0085\u2028\u2029]+|\t/gu;
+
+/**
+ * Text of a model made fit for a terminal: escape sequences could move the cursor, rename the window, fill the clipboard
+ * or hide text, so every control sign is shown as a picture (`␛`) or dropped. Tabs and line feeds stay, and so do the
+ * joiners that some scripts and emoji are written with.
+ */
+export function toTerminalText(text: string): string {
+  return text.replace(UNSAFE, (sign) => {
+    const code = sign.codePointAt(0) ?? 0;
+    if (code === 0x0d) return "";
+    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+    if (code === 0x7f) return "\u2421";
+    return code < 0xa0 ? "\ufffd" : "";
+  });
+}
+
+/** A name, an id or the cell of a table: one line, without anything that is not seen. zeph's own styles stay. */
+export function toTerminalLine(text: string): string {
+  return betweenOwnStyles(text, (part) => plain(part.replace(LINE_BREAKS, " ")));
+}
+
+/**
+ * The last step before the screen, a file or a pipe, for all that zeph has put together itself: its own styles become
+ * what a terminal understands, and what names, servers and files may have brought along is made harmless. To be done
+ * once: after it, own styles are no longer told from foreign ones.
+ */
+export function toTerminalPage(page: string): string {
+  return betweenOwnStyles(page, plain, (code) => `\u001b[${code}m`);
+}
+
+function plain(text: string): string {
+  return toTerminalText(text).replace(UNSEEN, "");
+}
+
+function betweenOwnStyles(
+  text: string,
+  clean: (part: string) => string,
+  show: (code: string, own: string) => string = (_code, own) => own,
+): string {
+  let shown = "";
+  let end = 0;
+  for (const { 0: own, 1: code = "", index } of text.matchAll(OWN_STYLE)) {
+    shown += clean(text.slice(end, index)) + show(code, own);
+    end = index + own.length;
+  }
+  return shown + clean(text.slice(end));
+}
+
+/** Turns an answer that arrives in pieces into what is written. */
+export interface TextRenderer {
+  /** Takes a piece as it arrives and gives back what can be written now. */
+  push(text: string): string;
+  /** Gives back what was held; ends with a line feed when anything was written at all. */
+  end(): string;
+}
+
+/**
+ * The answer as it stands, ending in exactly one line feed. `safe` makes control signs harmless: for terminals. A file
+ * or another program gets every sign the model sent.
+ */
+export function renderPlain({ safe }: { readonly safe: boolean }): TextRenderer {
+  let blanks = "";
+  let begun = false;
+  return {
+    push(text) {
+      const whole = blanks + (safe ? toTerminalText(text) : text);
+      const written = whole.trimEnd();
+      blanks = whole.slice(written.length);
+      begun ||= written !== "";
+      return written;
+    },
+    end: () => (begun ? "\n" : ""),
+  };
+}
+
+/** What a run has told so far. Kept by the stream it was told on: a command loads its set-up more than once. */
+const told = new WeakMap<TerminalStream, Set<string>>();
+
+/** One line on standard error, once in a run, with `--json` too: there it also stands in the object (`notices`). */
+export function tellOnce({ stderr }: Pick<World, "stderr">, text: string): void {
+  const before = told.get(stderr) ?? new Set();
+  if (before.has(text)) return;
+  told.set(stderr, before.add(text));
+  stderr.write(`${foldFor(stderr, `! ${text}`)}\n`);
+}
+
+export function noticesTold({ stderr }: Pick<World, "stderr">): readonly string[] {
+  return [...(told.get(stderr) ?? [])];
+}
