@@ -54,7 +54,7 @@ const LONG: Readonly<Record<string, string>> = {
 
 /** Exported although no other file imports it, each with its reason. */
 const NAMED: Readonly<Record<string, string>> = {
-  "config/shape.ts: TableShape": "the declarations of the schema name it",
+  "config/shape.ts: TableShape": "the declarations of the config name it",
   "wire/protobuf.ts: ProtobufMessage": "the declarations of messages name it",
 };
 

@@ -1,3 +1,4 @@
+import { ZephError } from "../errors.ts";
 import { type ChatToolCallDelta, isRecord, type Json, parseJson } from "./chat-shape.ts";
 
 interface CallTrackerOptions {
@@ -50,6 +51,9 @@ interface Piece {
   readonly name: string;
   readonly argumentsText: string;
 }
+
+/** Each piece is compared with the calls there are; nobody runs so many of one answer. */
+const MAX_CALLS = 1024;
 
 export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallTracker {
   const calls: OpenCall[] = [];
@@ -132,6 +136,9 @@ export function callTracker({ newId, tools, notice }: CallTrackerOptions): CallT
     const inner = isRecord(entry.function) ? entry.function : entry;
     const piece = readPiece(entry, inner);
     const found = find(piece, position, entries);
+    if (found === undefined && calls.length >= MAX_CALLS) {
+      throw new ZephError("bad_response", { detail: `the answer holds more than ${MAX_CALLS} tool calls` });
+    }
     const call = found ?? open(piece, entry);
     if (call.id === undefined) call.id = piece.id;
     if (call.isProvisional && call.flow.isEmpty && piece.argumentsText.trim() !== "") {

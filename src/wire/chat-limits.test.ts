@@ -22,6 +22,8 @@ const event = (more: string) =>
   `data: {"choices":[{"index":0,"delta":{"content":"x","more":${more}}}]}\n\ndata: [DONE]\n\n`;
 const many = (count: number, one: (index: number) => string) => Array.from({ length: count }, (_, i) => one(i)).join();
 
+const calls = many(50_000, (i) => `{"index":${i},"id":"c${i}","function":{"name":"f","arguments":"{}"}}`);
+
 const ANSWERS: readonly (readonly [string, string, string])[] = [
   ["is nested a million deep", whole(nested(1_000_000)), "holds more than 256 levels of nesting"],
   ["is short and nested deeper than the stack", whole(nested(7_000)), "holds more than 256 levels of nesting"],
@@ -36,6 +38,11 @@ const ANSWERS: readonly (readonly [string, string, string])[] = [
     `{"choices":[${many(100_000, (i) => `{"index":${i},"message":{}}`)}]}`,
     "more than 256 choices",
   ],
+  [
+    "has 50,000 tool calls",
+    `{"choices":[{"index":0,"message":{"tool_calls":[${calls}]}}]}`,
+    "more than 1024 tool calls",
+  ],
   ["is a million lines", '{"a":1}\n'.repeat(1_000_000), "holds more than 250000 objects and lists"],
   ["is 150,000 lines", "{}\n".repeat(150_000), "more than 100000 lines"],
   ["is blank for two million characters", `{${" ".repeat(2_000_000)}x`, "not valid JSON"],
@@ -46,6 +53,7 @@ const EVENTS: readonly (readonly [string, string, string])[] = [
   ["short and nested deeper than the stack", event(nested(7_000)), "holds more than 256 levels of nesting"],
   ["of 300,000 fields", event(`{${many(300_000, (i) => `"a${i}":1`)}}`), "holds more than 100000 fields"],
   ["of 100,000 choices", `data: {"choices":[${many(100_000, (i) => `{"index":${i},"delta":{}}`)}]}\n\n`, "256 choices"],
+  ["of 50,000 tool calls", `data: {"choices":[{"index":0,"delta":{"tool_calls":[${calls}]}}]}\n\n`, "1024 tool calls"],
   ["of 100,000 chunks", `data: [${many(100_000, () => '{"choices":[]}')}]\n\n`, "256 choices"],
   [
     "in thousands, each of another choice",

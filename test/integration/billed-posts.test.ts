@@ -7,6 +7,9 @@ import { gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 
 const BODY = JSON.stringify({
   id: "c1",
+  object: "chat.completion",
+  created: 1,
+  model: "m",
   choices: [{ index: 0, message: { role: "assistant", content: "Hello" }, finish_reason: "stop" }],
 });
 
