@@ -73,7 +73,7 @@ describe("refusals with a cause in the request or the account", () => {
   }
   const invalid = { code: "invalid_request", hint: /Change what the endpoint names/ } as const;
   const CAUSES: readonly CauseRow[] = [
-    { row: "2", what: "not JSON", body: "hello", ...invalid, detail: /^invalid chat completion request: invalid char/ },
+    { row: "2", what: "not JSON", body: "hello", ...invalid, detail: /^invalid chat completion request: invalid JSON/ },
     { row: "2", what: "a float where int32 is wanted", body: { max_tokens: 1.5 }, ...invalid, detail: /int32/ },
     { row: "3", what: "no messages", body: { messages: [] }, ...invalid, detail: /^messages is required$/ },
     { row: "6", what: "no model", body: { model: "" }, ...invalid, detail: /^No model specified$/ },
