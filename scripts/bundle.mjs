@@ -16,8 +16,8 @@ const TAKEN_IN = /^(?:@noble\/hashes\/|@scure\/base$|@noble\/secp256k1$)/;
 
 const bundle = await rolldown({
   cwd: root,
-  // The second is for scripts/docs-pages.mjs.
-  input: { main: "src/cli/main.ts", program: "src/cli/program.ts" },
+  // The second is for scripts/docs-pages.mjs, the third is a process of its own beside every zeph launch.
+  input: { main: "src/cli/main.ts", program: "src/cli/program.ts", "agent-guard": "src/cli/launch/agent-guard.ts" },
   platform: "node",
   external: (id) => !TAKEN_IN.test(id) && outside.some((name) => id === name || id.startsWith(`${name}/`)),
   plugins: [sandboxBeside(), { name: "quoted-imports", generateBundle: quoteImports }],

@@ -72,6 +72,21 @@ describe("the tarball", () => {
     expect(dead).toEqual([]);
   });
 
+  it("holds every program that its code starts", () => {
+    const paths = new Set(packed.files.map(({ path }) => path));
+    const started = [...paths]
+      .filter((path) => path.endsWith(".js"))
+      .flatMap((path) =>
+        [
+          ...readFileSync(join(packed.folder, path), "utf8").matchAll(
+            /new URL\(["'`](\.[^"'`]+\.js)["'`],\s*import\.meta\.url\)/g,
+          ),
+        ].map(([, target = ""]) => normalize(join(dirname(path), target))),
+      );
+    expect(started).not.toEqual([]);
+    expect(started.filter((path) => !paths.has(path))).toEqual([]);
+  });
+
   it("points at no source map, because it ships no sources", () => {
     const pointing = packed.files.filter(
       ({ path }) =>
