@@ -24,7 +24,7 @@ const INNER_TYPES = [
   "ExecutorFaultKind",
   "FaultOccasion",
   "FrontAnswerKind",
-  "GENERATIONS",
+  "GatewayRequest",
   "HostFaultSwitch",
   "KEY_KINDS",
   "Payment",

@@ -179,7 +179,10 @@ describe("numbers of a server", () => {
   });
 
   it.each(LIES)("reach neither the display nor the ledger: %s", (value) => {
-    const told = toTokenUsage({ inputTokens: value, outputTokens: value } as never);
+    const told = toTokenUsage({
+      inputTokens: { total: value, cacheRead: value },
+      outputTokens: { total: value, reasoning: value },
+    } as never);
     expect(told).toEqual({ input: undefined, output: undefined, cached: undefined, reasoning: undefined });
     expect(toldCostUsd({ any: { costUsd: value } })).toBeUndefined();
     const price = typeof value === "number" ? value : Number.NaN;
