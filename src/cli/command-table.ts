@@ -12,6 +12,7 @@ import type { ConfigMigrateFlags, ConfigSetFlags, ConfigShowFlags, ConfigTrustFl
 import type { DoctorFlags } from "./commands/doctor.ts";
 import type { ExplainFlags } from "./commands/explain.ts";
 import type { InitFlags } from "./commands/init.ts";
+import type { OpenFlags } from "./commands/open.ts";
 import type { ModelsFlags, ProvidersFlags } from "./commands/providers.ts";
 import type { ServeFlags } from "./commands/serve.ts";
 import type { UsageFlags } from "./commands/usage.ts";
@@ -309,10 +310,21 @@ export function addServeCommand(program: Command, { bind }: Binding): void {
       )
       .option("--always-stream", "ask the provider for streams only; whole answers are put together here")
       .option("--no-clean-up", "send requests as they come, without making them fit the network's rules")
+      .option("--no-page", "no page for a browser")
+      .option("--demo", "show the page with a sandbox behind it; nothing of yours is read or written")
       .option("--quiet", "no line per request")
       .addHelpText("after", SERVE_EXAMPLES),
     [],
     async (context, flags) => (await import("./commands/serve.ts")).runServe(context, flags),
+  );
+  bind<OpenFlags>(
+    program
+      .command("open")
+      .description("open the page of a running `zeph serve` in the browser")
+      .option("-p, --port <number>", "of several, the one on this port")
+      .option("--print", "print the link, open nothing"),
+    [],
+    async (context, flags) => (await import("./commands/open.ts")).runOpen(context, flags),
   );
 }
 

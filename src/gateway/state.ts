@@ -124,6 +124,8 @@ export interface LocalGatewayOptions {
   readonly secrets?: readonly Secret[];
   /** Called before anything leaves that may cost money. What it throws is the answer: `budget_reached`, as a rule. */
   readonly checkBudget?: () => Promise<void>;
+  /** Called with every request; the record fills up while it is worked on. What it gives is answered in its place. */
+  readonly onOpen?: (record: ExchangeRecord, request: GatewayRequest) => GatewayRequest | undefined;
   /** Called when a request has ended: for a log. The record holds no body and no secret. */
   readonly onRequest?: (record: ExchangeRecord) => void;
   readonly clock?: Clock;

@@ -1,0 +1,179 @@
+import { stateFile } from "../../base/lock.ts";
+import type { CliContext } from "../../base/world.ts";
+import { BROKERS, brokerForBaseURL, mergeBrokers } from "../../brokers/registry.ts";
+import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
+import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
+import { zephFolders } from "../../config/files.ts";
+import type { ProviderConfig } from "../../config/providers.ts";
+import type { PageLimit, PageModel, PageProvider, PageSources, PageState } from "../../gateway/page/sources.ts";
+import { openBudget, spendingPath } from "../../journal/journal.ts";
+import type { Setup } from "../../provider/setup.ts";
+import { maskOf } from "../../provider/without-secrets.ts";
+import { VERSION } from "../../version.ts";
+import type { Upstream } from "../local-endpoint.ts";
+import { openSession } from "../session.ts";
+import { pageChat, unkept } from "./chat.ts";
+
+interface PageSourcesOptions {
+  readonly upstream: Upstream;
+  /** Was the provider named on the command line? Then nobody stands in for it. */
+  readonly isNamed: boolean;
+  readonly isDemo: boolean;
+}
+
+/** What the page shows, from the places where it is: config, model lists, kept conversations, ledger, journal. */
+export async function pageSources(
+  context: CliContext,
+  { upstream, isNamed, isDemo }: PageSourcesOptions,
+): Promise<PageSources> {
+  const { setup, opened } = upstream;
+  const { config } = setup.loaded;
+  const { clock, random } = context;
+  const stateFolder = zephFolders(setup.world).state;
+  const provider = opened.config.name;
+  const runnable = config.providers.filter((each) => each.type !== "other");
+  const maxDailyCents = config.cost.enabled ? config.cost.maxDailyCents : 0;
+  const budget = openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder), clock), clock });
+  const kept = conversationStore({ folder: conversationsFolder(stateFolder), clock, random });
+  const store = config.keepConversations ? kept : unkept(kept, { clock, random });
+  const mask = maskOf(await setup.knownSecrets());
+  const sessions = openSessions(context, setup, (name) => (name === provider && !isNamed ? undefined : name));
+  const lists = modelLists(context, sessions);
+
+  async function limit(): Promise<PageLimit> {
+    await upstream.flush();
+    const usedUsd = await budget.spentTodayUsd();
+    if (!budget.isLimited) return { usedUsd };
+    return { usd: maxDailyCents / 100, usedUsd, leftUsd: Math.max(0, maxDailyCents / 100 - usedUsd) };
+  }
+
+  async function state(): Promise<PageState> {
+    const models = await Promise.all(
+      runnable.map(async (each) =>
+        withConfigured(each, await lists.known(each.name)).map((model) => toModel(each.name, model)),
+      ),
+    );
+    return {
+      version: VERSION,
+      provider,
+      model: opened.config.model,
+      models: models.flat(),
+      providers: config.providers.map((each) => toProvider(each, setup, provider)),
+      limit: await limit(),
+      demo: isDemo,
+    };
+  }
+
+  return {
+    state,
+    ...pageChat({
+      store,
+      budget,
+      clock,
+      openSession: async (name, model) => {
+        const session = await sessions(name ?? provider);
+        return model === undefined ? session : session.withModel(model);
+      },
+    }),
+    mask,
+    settle: () => ({ provider }),
+    story: async () => [],
+    usage: async () => ({ starts: [], buckets: [], totals: [], limit: await limit() }),
+    usageCsv: async () => "",
+    network: async () => ({ models: [], brokers: [], nodes: [], escrows: [] }),
+    probe: async () => [],
+    async *compare() {
+      yield { type: "done" as const };
+    },
+  };
+}
+
+type OpenSession = (provider: string) => Promise<ChatSession>;
+
+/** Each provider is opened when it is first used, and once. */
+function openSessions(context: CliContext, setup: Setup, nameFor: (name: string) => string | undefined): OpenSession {
+  const open = new Map<string, Promise<ChatSession>>();
+  return (name) => {
+    const known = open.get(name);
+    if (known !== undefined) return known;
+    const opening = openSession(context, setup, { provider: nameFor(name) }).then(({ session }) => session);
+    open.set(name, opening);
+    // What was missing may be there next time.
+    opening.catch(() => open.delete(name));
+    return opening;
+  };
+}
+
+/** Models come and go within weeks, not within minutes. */
+const LIST_LASTS_MS = 600_000;
+/** A page is not held up by a provider that does not answer; the list is there when it is asked for again. */
+const LIST_WAIT_MS = 2_000;
+
+/** What providers list now, asked for when somebody looks. */
+function modelLists({ clock }: CliContext, sessions: OpenSession) {
+  const lists = new Map<
+    string,
+    { readonly readAtMs: number; models: readonly ChatModelListing[]; reading: Promise<void> }
+  >();
+  function read(name: string) {
+    const before = lists.get(name);
+    if (before !== undefined && clock.nowMs() - before.readAtMs < LIST_LASTS_MS) return before;
+    const list = { readAtMs: clock.nowMs(), models: before?.models ?? [], reading: Promise.resolve() };
+    list.reading = sessions(name)
+      .then((session) => session.listModels())
+      .then(
+        (models) => {
+          list.models = models;
+        },
+        () => {
+          // Its chat tells what is wrong with it; it is asked again next time.
+          lists.delete(name);
+        },
+      );
+    lists.set(name, list);
+    return list;
+  }
+  return {
+    async known(name: string): Promise<readonly ChatModelListing[]> {
+      const list = read(name);
+      const done = new AbortController();
+      await Promise.race([list.reading, clock.sleep(LIST_WAIT_MS, done.signal).catch(() => {})]);
+      done.abort();
+      return list.models;
+    },
+  };
+}
+
+/** The configured model is offered also where no list came. */
+function withConfigured(
+  { model }: Exclude<ProviderConfig, { type: "other" }>,
+  listed: readonly ChatModelListing[],
+): readonly ChatModelListing[] {
+  return model === undefined || listed.some(({ id }) => id === model) ? listed : [{ id: model }, ...listed];
+}
+
+function toModel(provider: string, model: ChatModelListing): PageModel {
+  return {
+    id: model.id,
+    provider,
+    contextTokens: model.contextLengthTokens,
+    inputUsdPerMillion: model.promptUsdPer1M,
+    outputUsdPerMillion: model.completionUsdPer1M,
+    inputNgonkaPerToken: model.pricePerTokenNgonka === undefined ? undefined : Number(model.pricePerTokenNgonka),
+    takesImages: model.images === true,
+  };
+}
+
+const KINDS = { compatible: "gateway", gonka: "native", other: "other" } as const;
+
+function toProvider(each: ProviderConfig, setup: Setup, standard: string): PageProvider {
+  return { name: each.name, label: labelOf(each, setup), kind: KINDS[each.type], isDefault: each.name === standard };
+}
+
+function labelOf(each: ProviderConfig, { loaded }: Setup): string {
+  if (each.type !== "compatible") return each.name;
+  const broker = brokerForBaseURL(each.baseURL, mergeBrokers(BROKERS, loaded.config.brokers));
+  return broker === undefined || broker.name.toLowerCase() === each.name
+    ? (broker?.name ?? each.name)
+    : `${each.name} (${broker.name})`;
+}
