@@ -8,6 +8,7 @@ import type {
   ChatsListFlags,
   ChatsRenameFlags,
 } from "./commands/chats.ts";
+import type { CompareFlags } from "./commands/compare.ts";
 import type { ConfigMigrateFlags, ConfigSetFlags, ConfigShowFlags, ConfigTrustFlags } from "./commands/config.ts";
 import type { DoctorFlags } from "./commands/doctor.ts";
 import type { ExplainFlags } from "./commands/explain.ts";
@@ -135,6 +136,17 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
     [],
     async (context, flags: Record<string, unknown>) =>
       (await import("./commands/providers.ts")).runTemplates(context, flags),
+  );
+  bind<CompareFlags>(
+    program
+      .command("compare")
+      .description("ask two or three models or brokers the same, and see who is quick, cheap and able")
+      .argument("<question>", "what to ask")
+      .argument("[targets...]", "PROVIDER/MODEL, PROVIDER, or a model; default the models of your providers")
+      .option("-m, --model <id>", "the same (repeatable)", collect)
+      .option("--answers", "print the answers too"),
+    ["question", "targets"],
+    async (context, flags) => (await import("./commands/compare.ts")).runCompare(context, flags),
   );
   addChatsCommands(program, { bind });
   bind<UsageFlags>(

@@ -1,18 +1,34 @@
 import { stateFile } from "../../base/lock.ts";
 import type { CliContext } from "../../base/world.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers } from "../../brokers/registry.ts";
+import { type Contestant, compare } from "../../chat/compare.ts";
 import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
 import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
 import { zephFolders } from "../../config/files.ts";
 import type { ProviderConfig } from "../../config/providers.ts";
-import type { PageLimit, PageModel, PageProvider, PageSources, PageState } from "../../gateway/page/sources.ts";
-import { openBudget, spendingPath } from "../../journal/journal.ts";
+import { isZephErrorCode } from "../../errors.ts";
+import type { ExchangeRecord } from "../../gateway/exchange.ts";
+import type {
+  CompareAsked,
+  CompareEvent,
+  PageLimit,
+  PageModel,
+  PageProvider,
+  PageSources,
+  PageState,
+  StoryPart,
+} from "../../gateway/page/sources.ts";
+import { explainCode, openBudget, spendingPath } from "../../journal/journal.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { maskOf } from "../../provider/without-secrets.ts";
 import { VERSION } from "../../version.ts";
+import { toGnk } from "../amounts.ts";
 import type { Upstream } from "../local-endpoint.ts";
 import { openSession } from "../session.ts";
 import { pageChat, unkept } from "./chat.ts";
+import { pageNetwork } from "./network.ts";
+
+type Compared = Contestant & { readonly index: number };
 
 interface PageSourcesOptions {
   readonly upstream: Upstream;
@@ -64,29 +80,81 @@ export async function pageSources(
     };
   }
 
+  async function choose(name: string | undefined, model: string | undefined): Promise<ChatSession> {
+    const session = await sessions(name ?? provider);
+    return model === undefined ? session : session.withModel(model);
+  }
+
+  async function* compareFor({ question, entries }: CompareAsked, signal: AbortSignal): AsyncGenerator<CompareEvent> {
+    const contestants = await Promise.all(entries.map(({ provider: name, model }) => choose(name, model)));
+    await budget.check();
+    for await (const event of compare(question, { sessions: contestants, clock, budget, signal })) {
+      yield event.type === "end" ? toCompared(event) : event;
+    }
+    yield { type: "done" };
+  }
+
   return {
     state,
-    ...pageChat({
-      store,
-      budget,
-      clock,
-      openSession: async (name, model) => {
-        const session = await sessions(name ?? provider);
-        return model === undefined ? session : session.withModel(model);
-      },
-    }),
+    ...pageChat({ store, budget, clock, openSession: choose }),
     mask,
-    settle: () => ({ provider }),
-    story: async () => [],
+    story: async (record, changes) => storyOf(record, changes),
     usage: async () => ({ starts: [], buckets: [], totals: [], limit: await limit() }),
     usageCsv: async () => "",
-    network: async () => ({ models: [], brokers: [], nodes: [], escrows: [] }),
-    probe: async () => [],
-    async *compare() {
-      yield { type: "done" as const };
-    },
+    ...pageNetwork({ context, setup, listOf: lists.known, labelOf: (each) => labelOf(each, setup) }),
+    compare: (asked, signal) => compareFor(asked, signal),
   };
 }
+
+function toCompared({ index, answer, tokensPerSecond, toolCall, jsonMode }: Compared): CompareEvent {
+  const { usage, costUsd, costNgonka, firstByteMs: firstWordMs, elapsedMs: totalMs } = answer;
+  const costs = { outputTokens: usage.output, costUsd, costGnk: toGnk(costNgonka) };
+  return { type: "end", index, firstWordMs, totalMs, tokensPerSecond, ...costs, toolCall, jsonMode };
+}
+
+/** The story of one request, in the words of `zeph explain`. */
+function storyOf(record: ExchangeRecord, changes: readonly string[]): readonly StoryPart[] {
+  const { errorCode, status, outcome, elapsedMs, firstByteMs, usage, fallbackProvider, upstreamRequestId } = record;
+  const told = isZephErrorCode(errorCode) ? explainCode(errorCode) : undefined;
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  const tokens = [
+    usage?.promptTokens === undefined ? undefined : `${usage.promptTokens} tokens were read`,
+    usage?.completionTokens === undefined ? undefined : `${usage.completionTokens} were written`,
+  ].filter((each) => each !== undefined);
+  const parts: readonly (readonly [title: string, text: string | undefined])[] = [
+    ["What happened", told?.what ?? ENDINGS[outcome]],
+    ["What it means", told === undefined ? undefined : `${told.meaning} ${told.again}`],
+    ["What to do", told?.next],
+    [
+      "Who answered",
+      fallbackProvider === undefined
+        ? undefined
+        : `${fallbackProvider}, in the place of the provider that was asked first.`,
+    ],
+    [
+      "Changed on the way",
+      changes.length === 0 ? undefined : `The network does not take everything: ${changes.join(", ")}.`,
+    ],
+    [
+      "Time",
+      firstByteMs === undefined
+        ? undefined
+        : `The first byte came after ${seconds(firstByteMs)}, the last after ${seconds(elapsedMs)}.`,
+    ],
+    ["Tokens", tokens.length === 0 ? undefined : `${tokens.join(", ")}.`],
+    [
+      "Answer",
+      `HTTP ${status}${upstreamRequestId === undefined ? "" : `; the provider calls this request ${upstreamRequestId}`}.`,
+    ],
+  ];
+  return parts.flatMap(([title, text]) => (text === undefined ? [] : [{ title, text }]));
+}
+
+const ENDINGS: Readonly<Record<ExchangeRecord["outcome"], string>> = {
+  complete: "It was answered.",
+  failed: "The answer broke off.",
+  "caller-left": "The client left before the end of the answer.",
+};
 
 type OpenSession = (provider: string) => Promise<ChatSession>;
 

@@ -7,8 +7,6 @@ export interface PageSources {
   /** Asks and tells what happens; the last event is `end` or `error`. Throws `ZephError` before the first event. */
   chat(asked: ChatAsked, signal: AbortSignal): AsyncIterable<ChatEvent>;
   readonly chats: PageChats;
-  /** What one request cost, as far as it is known, and who answered it. */
-  settle(record: ExchangeRecord): Settled;
   /** What `zeph explain` tells, about one request. */
   story(record: ExchangeRecord, changes: readonly string[]): Promise<readonly StoryPart[]>;
   usage(query: UsageQuery): Promise<PageUsage>;
@@ -141,7 +139,7 @@ export interface Settled {
   readonly costGnk?: number | undefined;
 }
 
-interface StoryPart {
+export interface StoryPart {
   readonly title: string;
   readonly text: string;
 }
@@ -179,14 +177,14 @@ interface PageUsage {
   readonly limit: PageLimit | null;
 }
 
-interface PageNetwork {
+export interface PageNetwork {
   readonly models: readonly { readonly id: string; readonly offers: readonly PageOffer[] }[];
   readonly brokers: readonly PageBroker[];
   readonly nodes: readonly PageNode[];
   readonly escrows: readonly PageEscrow[];
 }
 
-interface PageOffer {
+export interface PageOffer {
   readonly provider: string;
   readonly label: string;
   readonly inputUsdPerMillion?: number | undefined;
@@ -196,7 +194,7 @@ interface PageOffer {
   readonly asOf?: string | undefined;
 }
 
-interface PageBroker {
+export interface PageBroker {
   readonly name: string;
   readonly label: string;
   readonly baseUrl: string;
@@ -204,7 +202,7 @@ interface PageBroker {
   readonly facts: readonly { readonly text: string; readonly asOf: string }[];
 }
 
-interface PageNode {
+export interface PageNode {
   readonly address: string | null;
   readonly host: string;
   readonly latencyMs?: number | undefined;
@@ -214,9 +212,9 @@ interface PageNode {
   readonly error?: string | undefined;
 }
 
-interface PageEscrow {
+export interface PageEscrow {
   readonly id: string;
-  readonly provider: string;
+  readonly model: string;
   readonly balanceGnk?: number | undefined;
   readonly nonce?: number | undefined;
   readonly nonceLimit?: number | undefined;
@@ -232,7 +230,7 @@ export interface CompareAsked {
 
 type Ability = "yes" | "no" | "error";
 
-type CompareEvent =
+export type CompareEvent =
   | { readonly type: "first"; readonly index: number; readonly ms: number }
   | { readonly type: "text"; readonly index: number; readonly text: string }
   | {
