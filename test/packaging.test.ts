@@ -38,6 +38,8 @@ describe("the tarball", () => {
     /^dist\/.+\.(?:js|d\.ts)$/,
     /^docs\/(?:[\w-]+\/)?[\w-]+\.(?:md|toml)$/,
     /^vectors\/[\w-]+\.json$/,
+    /^page\/(?:[\w-]+\/)*[\w-]+\.(?:html|js|css|svg|png|webmanifest|woff2)$/,
+    /^page\/lib\/LICENSES\.txt$/,
     /^(?:README|ARCHITECTURE|CHANGELOG|SECURITY)\.md$/,
     /^(?:LICENSE|package\.json)$/,
   ];
@@ -98,7 +100,8 @@ describe("the tarball", () => {
   it("imports, in code and in types, only what it depends on", () => {
     const known = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
     const imported = packed.files
-      .filter(({ path }) => /\.(?:js|d\.ts)$/.test(path))
+      // What the page imports, its import map names.
+      .filter(({ path }) => /^dist\/.*\.(?:js|d\.ts)$/.test(path))
       .flatMap(({ path }) =>
         specifiers(readFileSync(join(packed.folder, path), "utf8")).map((name) => ({ path, name })),
       );

@@ -223,7 +223,10 @@ async function askOnce(
       : count % 13 === 5
         ? ["/embeddings", { model: "sandbox/embed-1", input: content }]
         : // What the network does not take is removed, and shown.
-          ["/chat/completions", { model, messages, stream, ...(count % 5 === 2 ? { store: true, user: "demo" } : {}) }];
+          [
+            "/chat/completions",
+            { model, messages, stream, ...(count % 5 === 2 ? { tags: ["demo"], reasoning_split: true } : {}) },
+          ];
   try {
     const response = await fetch(`${baseURL}${path}`, {
       method: "POST",
