@@ -64,10 +64,11 @@ function Conversation({ id, state, listButton }) {
     void read(controller.signal);
     return () => controller.abort();
   }, [id]);
-  useChanges((changedId, isElsewhere) => {
-    if (changedId !== id || isWriting(id) || !isElsewhere) return;
+  useChanges((change) => {
+    if (change.id !== id || isWriting(id) || !change.isElsewhere) return;
     forget(id);
-    void read();
+    if (change.isDeleted) location.replace("#/chat");
+    else void read();
   });
 
   const conversation = writing.get(key) ?? (id === undefined ? { exchanges: [] } : kept?.id === id ? kept : undefined);
@@ -229,8 +230,8 @@ function ConversationMenu({ id, title, onRenamed }) {
       <summary aria-label="This conversation">⋯</summary>
       <div class="menu-items">
         <button type="button" onClick=${() => open("rename")}>Rename</button>
-        <a href=${exported("markdown")} download>Export as Markdown</a>
-        <a href=${exported("json")} download>Export as JSON</a>
+        <a href=${exported("markdown")} download onClick=${() => open(undefined)}>Export as Markdown</a>
+        <a href=${exported("json")} download onClick=${() => open(undefined)}>Export as JSON</a>
         <button type="button" class="danger" onClick=${() => open("delete")}>Delete</button>
       </div>
     </details>

@@ -37,11 +37,11 @@ export function useWriting() {
   return writing;
 }
 
-/** Calls `onChange(id, isElsewhere)` when this tab or another one changed a conversation. */
+/** Calls `onChange({ id, isDeleted, isElsewhere })` when this tab or another one changed a conversation. */
 export function useChanges(onChange) {
   useEffect(() => {
-    const elsewhere = ({ data }) => onChange(data, true);
-    const here = ({ detail }) => onChange(detail, false);
+    const elsewhere = ({ data }) => onChange({ ...data, isElsewhere: true });
+    const here = ({ detail }) => onChange({ ...detail, isElsewhere: false });
     channel.addEventListener("message", elsewhere);
     document.addEventListener("conversation", here);
     return () => {
@@ -51,9 +51,9 @@ export function useChanges(onChange) {
   });
 }
 
-function changed(id) {
-  channel.postMessage(id);
-  document.dispatchEvent(new CustomEvent("conversation", { detail: id }));
+function changed(id, isDeleted = false) {
+  channel.postMessage({ id, isDeleted });
+  document.dispatchEvent(new CustomEvent("conversation", { detail: { id, isDeleted } }));
 }
 
 /**
@@ -144,7 +144,7 @@ export async function renameConversation(id, title) {
 export async function deleteConversation(id) {
   await call(`chats/${encodeURIComponent(id)}`, { method: "DELETE" });
   writing.delete(id);
-  changed(id);
+  changed(id, true);
 }
 
 function apply(exchange, event, data) {

@@ -30,7 +30,9 @@ export function Markdown({ text }) {
 }
 
 /** Without what a terminal would obey and without what turns the direction of reading round. */
-export const harmless = (text) => text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, "");
+export const harmless = (text) => text.replace(TERMINAL_SEQUENCE, "").replace(CONTROL, "");
+const TERMINAL_SEQUENCE = /\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]/g;
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 
 function cut(text) {
   try {

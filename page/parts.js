@@ -123,11 +123,13 @@ export function Table({ caption, columns, rows, sortedBy, keyOf, rowClass }) {
       <tbody role="rowgroup">
         ${sorted.map(
           (row) => html`<tr role="row" key=${keyOf(row)} class=${rowClass?.(row) ?? ""}>
-            ${columns.map(({ title, of, isNumber }, index) =>
-              index === 0
-                ? html`<th role="rowheader" scope="row">${of(row)}</th>`
-                : html`<td role="cell" data-title=${title} class=${isNumber ? "number" : ""}>${of(row)}</td>`,
-            )}
+            ${columns.map(({ title, of, isNumber }, index) => {
+              const shown = of(row);
+              if (index === 0) return html`<th role="rowheader" scope="row">${shown}</th>`;
+              // A card leaves out what is not known.
+              const kind = `${isNumber ? "number" : ""} ${shown === "–" ? "none" : ""}`;
+              return html`<td role="cell" data-title=${title} class=${kind}>${shown}</td>`;
+            })}
           </tr>`,
         )}
       </tbody>

@@ -153,7 +153,7 @@ function RequestTable({ rows, openId }) {
       { name: "dialect", title: "Dialect", isExtra: true, of: (row) => row.dialect },
       { name: "status", title: "Status", of: (row) => html`<${Status} request=${row} />` },
       { name: "first", title: "First byte", isExtra: true, isNumber: true, of: (row) => duration(row.firstByteMs) },
-      { name: "total", title: "Time", isNumber: true, of: (row) => duration(row.totalMs) },
+      { name: "total", title: "Took", isNumber: true, of: (row) => duration(row.totalMs) },
       {
         name: "tokens",
         title: "Tokens",

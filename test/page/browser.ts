@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
 /** Where a Chromium is looked for: `ZEPH_CHROMIUM` first, then where systems put it. */
 const PLACES = [
@@ -15,13 +15,42 @@ const PLACES = [
 /** The installed browser, or undefined. Nothing is ever downloaded. */
 export const CHROMIUM = PLACES.find((place) => place !== "" && existsSync(place));
 
-/** Said by the name of the skipped suite. */
-export const NO_BROWSER = "skipped: no Chromium here (install the package chromium, or name one in ZEPH_CHROMIUM)";
-
 export function openBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM ?? "",
     // Inside a container there are no namespaces for its sandbox; everything opened is on loopback.
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"],
   });
+}
+
+/** A page of its own, in a profile of its own, that writes down what must not happen. */
+export interface WatchedPage {
+  readonly page: Page;
+  /** Errors of scripts, complaints of the console (the content policy's among them), requests to elsewhere. */
+  readonly wrong: string[];
+  close(): Promise<void>;
+}
+
+/** @param expected complaints that a test brings about itself */
+export async function openPage(
+  browser: Browser,
+  origin: string,
+  options: BrowserContextOptions & { readonly expected?: RegExp } = {},
+): Promise<WatchedPage> {
+  const { expected, ...contextOptions } = options;
+  const context = await browser.newContext({ locale: "en-US", ...contextOptions, reducedMotion: "reduce" });
+  context.setDefaultTimeout(10_000);
+  const wrong: string[] = [];
+  const note = (text: string) => {
+    if (!expected?.test(text)) wrong.push(text);
+  };
+  context.on("weberror", (error) => note(`script: ${error.error().message}`));
+  context.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") note(`console: ${message.text()}`);
+  });
+  context.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(`${origin}/`) && !url.startsWith("data:") && !url.startsWith("blob:")) note(`request: ${url}`);
+  });
+  return { page: await context.newPage(), wrong, close: () => context.close() };
 }
