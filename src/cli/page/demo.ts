@@ -1,13 +1,15 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { stateFile } from "../../base/lock.ts";
 import type { CliContext } from "../../base/world.ts";
 import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
 import { zephFolders } from "../../config/files.ts";
-import { secretNameFor } from "../../config/secrets.ts";
+import { GONKA_PRIVATE_KEY, secretNameFor } from "../../config/secrets.ts";
 import { addSpending, spendingPath } from "../../journal/journal.ts";
-import { startSandbox } from "../../sandbox/sandbox.ts";
+import { type Sandbox, startSandbox } from "../../sandbox/sandbox.ts";
+import { runDevshardOpen } from "../commands/devshard.ts";
 
 /** An endpoint that a demonstration has started. */
 interface DemoEndpoint {
@@ -25,14 +27,15 @@ export async function runDemo(context: CliContext, serve: Serve): Promise<number
   const { clock, signal } = context;
   const home = await mkdtemp(join(tmpdir(), "zeph-demo-"));
   const [near, far] = await Promise.all([
-    startSandbox({ tokensPerSecond: 90, clock }),
+    startSandbox({ tokensPerSecond: 90, clock, network: true, devshard: true }),
     startSandbox({ tokensPerSecond: 25, clock }),
   ]);
   const ended = new AbortController();
   let life: Promise<void> = Promise.resolve();
   try {
-    const inside = await demoContext(context, home, { near: near.broker, far: far.broker });
+    const inside = await demoContext(context, home, { near, far });
     await writePast(inside);
+    await openEscrow(inside);
     const end = await serve(inside, (endpoint) => {
       life = goOn(inside, endpoint, AbortSignal.any([signal, ended.signal]));
     });
@@ -45,36 +48,41 @@ export async function runDemo(context: CliContext, serve: Serve): Promise<number
   }
 }
 
-interface DemoBroker {
-  readonly baseURL: string;
-  readonly keys: { readonly good: string };
-}
-
 /** The user's terminal, and nothing else of the user's. */
 async function demoContext(
   context: CliContext,
   home: string,
-  { near, far }: { readonly near: DemoBroker; readonly far: DemoBroker },
+  { near, far }: { readonly near: Sandbox; readonly far: Sandbox },
 ): Promise<CliContext> {
   const kept = ["PATH", "TERM", "LANG", "NO_COLOR", "FORCE_COLOR"];
   const config = join(home, "config.toml");
   await mkdir(join(home, "state"), { recursive: true, mode: 0o700 });
-  await writeFile(config, configText(near.baseURL, far.baseURL), { mode: 0o600 });
+  const user = near.devshard?.createUser() ?? { privateKeyHex: "" };
+  near.network?.createAccount(user);
+  const networks = { signed: near.network?.sourceUrl ?? "", escrow: near.devshard?.sourceUrl ?? "" };
+  const addresses = { near: near.broker.baseURL, far: far.broker.baseURL, ...networks };
+  await writeFile(config, configText(addresses), { mode: 0o600 });
   return {
     ...context,
     homeDir: home,
     cwd: home,
     env: {
       ...Object.fromEntries(kept.map((name) => [name, context.env[name]])),
-      [secretNameFor("nearby")]: near.keys.good,
-      [secretNameFor("faraway")]: far.keys.good,
+      [secretNameFor("nearby")]: near.broker.keys.good,
+      [secretNameFor("faraway")]: far.broker.keys.good,
+      [GONKA_PRIVATE_KEY]: user.privateKeyHex,
     },
     paths: { config, vaultBackend: "env" },
     interactive: false,
   };
 }
 
-function configText(near: string, far: string): string {
+function configText({
+  near,
+  far,
+  signed,
+  escrow,
+}: Readonly<Record<"near" | "far" | "signed" | "escrow", string>>): string {
   return `
 [llm]
 fallback = ["faraway"]
@@ -94,10 +102,30 @@ base_url = "${far}"
 model = "sandbox/thinker-1"
 pricing = { prompt_usd_per_1m = 0.12, completion_usd_per_1m = 0.3 }
 
+[[llm.providers]]
+type = "gonka"
+name = "signed"
+model = "sandbox/echo-1"
+gonka_source_url = "${signed}"
+
+[[llm.providers]]
+type = "gonka"
+name = "escrow"
+model = "sandbox/echo-1"
+access = "devshard"
+gonka_source_url = "${escrow}"
+
 [cost]
 enabled = true
 max_daily_cents = 500
 `;
+}
+
+/** One escrow, for the network's tab; a demonstration without one is a demonstration all the same. */
+async function openEscrow(context: CliContext): Promise<void> {
+  const silence = new Writable({ write: (_piece, _encoding, done) => done() });
+  const quiet = { ...context, stdout: silence, stderr: silence };
+  await runDevshardOpen(quiet, { provider: "escrow", amount: "5", yes: true }).catch(() => {});
 }
 
 const MODELS = ["sandbox/echo-1", "sandbox/thinker-1", "sandbox/muser-1"];

@@ -3,7 +3,7 @@ import type { CliContext } from "../../base/world.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers } from "../../brokers/registry.ts";
 import { type Contestant, compare } from "../../chat/compare.ts";
 import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
-import type { ChatModelListing, ChatSession } from "../../chat/session.ts";
+import { type ChatModelListing, type ChatSession, withListing } from "../../chat/session.ts";
 import { zephFolders } from "../../config/files.ts";
 import type { ProviderConfig } from "../../config/providers.ts";
 import { isZephErrorCode } from "../../errors.ts";
@@ -82,7 +82,7 @@ export async function pageSources(
 
   async function choose(name: string | undefined, model: string | undefined): Promise<ChatSession> {
     const session = await sessions(name ?? provider);
-    return model === undefined ? session : session.withModel(model);
+    return withListing(model === undefined ? session : session.withModel(model), lists.latest(name ?? provider));
   }
 
   async function* compareFor({ question, entries }: CompareAsked, signal: AbortSignal): AsyncGenerator<CompareEvent> {
@@ -202,6 +202,8 @@ function modelLists({ clock }: CliContext, sessions: OpenSession) {
     return list;
   }
   return {
+    /** Without asking anybody. */
+    latest: (name: string): readonly ChatModelListing[] => lists.get(name)?.models ?? [],
     async known(name: string): Promise<readonly ChatModelListing[]> {
       const list = read(name);
       const done = new AbortController();
