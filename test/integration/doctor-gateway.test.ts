@@ -684,7 +684,7 @@ describe("zeph doctor and a broker", () => {
     sandbox.broker.faults.always({ kind: "hang" });
     const startedAtMs = performance.now();
     const report = await doctorJson(stage, "--timeout-secs 0.5");
-    expect(performance.now() - startedAtMs).toBeLessThan(4_000);
+    expect(performance.now() - startedAtMs).toBeLessThan(12_000);
     expect(checkOf(report, `${LIST}.reach`)).toMatchObject({ status: "fail", code: "timeout_headers" });
     expect(checkOf(report, LIST).detail).toBe(`skipped: ${LIST}.reach failed`);
     expect(report.exitCode).toBe(10);
