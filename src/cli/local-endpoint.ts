@@ -6,7 +6,8 @@ import { zephFolders } from "../config/files.ts";
 import type { ExchangeRecord } from "../gateway/exchange.ts";
 import { type LocalGateway, localGateway } from "../gateway/gateway.ts";
 import type { LocalGatewayOptions } from "../gateway/state.ts";
-import { openBudget, queueSpending, type Spent, spendingPath } from "../journal/journal.ts";
+import { openBudget, queueSpending, type Spent } from "../journal/budget.ts";
+import { spendingPath } from "../journal/ledger.ts";
 import { fallbackProvider } from "../provider/fallback.ts";
 import { findListed, rememberedModels } from "../provider/models.ts";
 import { type OpenedProvider, openProvider } from "../provider/open.ts";
@@ -94,6 +95,9 @@ export async function openUpstream(
   };
 }
 
+/** Status of a record whose caller went before there was one. */
+const CALLER_LEFT = 499;
+
 /** The ledger that all zephs of this user share: `zeph usage` reads it, and `[cost] max_daily_cents` holds for all of them. */
 async function dailyLimit(
   context: CliContext,
@@ -128,15 +132,22 @@ async function dailyLimit(
       await ledger.flush();
       return budget.check();
     },
-    /** Writes down what a request took, where a model was asked and began to answer; gives back what it cost. */
+    /** Writes down what a request for a model took; gives back what it cost, where an answer began. */
     count(record: ExchangeRecord): Cost | undefined {
-      const { status, model, usage, fallbackProvider: standIn } = record;
-      if (status < 200 || status >= 300 || model === undefined) return undefined;
+      const { status, outcome, model, client, usage, fallbackProvider: standIn } = record;
+      if (model === undefined || status === CALLER_LEFT) return undefined;
+      const provider = standIn ?? opened.config.name;
+      if (status < 200 || status >= 300) {
+        ledger.add({ provider, model, client, hasFailed: true, answersOfUnknownCost: 0 });
+        return undefined;
+      }
       const cost = priced(record);
       const answersOfUnknownCost = cost.usd === undefined && cost.ngonka === undefined ? 1 : 0;
       const { promptTokens: inputTokens, completionTokens: outputTokens } = usage ?? {};
-      const provider = standIn ?? opened.config.name;
-      ledger.add({ provider, model, inputTokens, outputTokens, ...cost, answersOfUnknownCost });
+      const hasFailed = outcome === "failed";
+      const elapsedMs = outcome === "complete" ? record.elapsedMs : undefined;
+      const what = { provider, model, client, inputTokens, outputTokens, ...cost, answersOfUnknownCost };
+      ledger.add({ ...what, hasFailed, elapsedMs });
       const isPaid = usage !== undefined || record.route === "chat";
       if (budget.isLimited && isPaid && cost.usd === undefined && !isToldUnknown) {
         isToldUnknown = true;
