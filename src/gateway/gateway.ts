@@ -141,11 +141,13 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
     case "model":
       return modelRoute(context, route.id);
     case "metrics":
-      return context.state.metrics.render({
-        inFlight: context.state.inFlight,
-        upstream: context.state.options.upstream,
-      });
+      return metricsRoute(context.state);
   }
+}
+
+async function metricsRoute({ metrics, inFlight, options: { upstream, sumMetrics } }: GatewayState): Promise<Answer> {
+  const own = metrics.render({ inFlight, upstream });
+  return sumMetrics === undefined ? own : { ...own, body: await sumMetrics(String(own.body)) };
 }
 
 function noRoute({ error, allow }: Extract<Route, { readonly kind: "none" }>, context: RouteContext): Answer {
