@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { localDay } from "../../src/journal/journal.ts";
+import { localDay } from "../../src/journal/ledger.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../../src/sandbox/index.ts";
 import { checkOf, doctorJson, newStage, type Stage } from "./doctor-stage.ts";
 
