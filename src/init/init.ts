@@ -160,7 +160,7 @@ async function choosePath(session: Pick<InitSession, "request" | "ask" | "facts"
       {
         value: "native",
         label: "Gonka (native — signed requests)",
-        hint: `closed on mainnet since ${MAIN_NETWORK.closedSince}; for private and test networks`,
+        hint: `closed on mainnet since ${MAIN_NETWORK.closedSince}, but for escrows of listed accounts`,
       },
       { value: "custom", label: "Compatible (custom)", hint: "any OpenAI-compatible endpoint" },
     ],

@@ -2,9 +2,9 @@ import { Secret } from "../base/secret.ts";
 import { looksLikeToken } from "../brokers/registry.ts";
 import { GONKA_ADDRESS, GONKA_PRIVATE_KEY } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
-import { chainClient, type DevshardParams } from "../network/chain.ts";
+import { chainClient } from "../network/chain.ts";
 import { discoverEndpoints, readVersions } from "../network/discovery.ts";
-import { readAccount, readNode, readPricing } from "../network/node.ts";
+import { readAccount, readNode, readNodeModels } from "../network/node.ts";
 import { gonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import { formatGnk, isClassicInferenceRetired, parseChainStatus, parseIdentity } from "../wire/documents.ts";
 import {
@@ -36,16 +36,21 @@ export async function nativeBranch(
   const native = await obtainPrivateKey(session, network.prefix, pasted);
   if ("gateway" in native) return { kind: "gateway", pasted: native.gateway };
   const { address } = native.signer;
+  // Before anything is stored: a script whose key may do nothing here leaves nothing behind.
+  const mayOpen = network.retired !== undefined && (await mayOpenEscrows(session, network, address));
   const secrets = new Map([
     [privateKeyName(session), native.key],
     [GONKA_ADDRESS, new Secret(address)],
   ]);
   await storeSecrets(session, { entries: secrets, replacement: "typed" });
 
-  const nodes = network.retired ? [] : await chooseNodes(session, network);
-  await checkAccount(session, native, network.anyNode);
-  const escrow = network.retired ? await chooseEscrow(session, network.anyNode, address) : undefined;
-  const chat = network.retired ? { model: escrow?.model } : await firstReply(session, native, nodes);
+  const nodes = network.retired === undefined ? await chooseNodes(session, network) : [];
+  await checkAccount(session, native, network);
+  const escrow = mayOpen ? await chooseEscrow(session, network.anyNode) : undefined;
+  const chat =
+    network.retired === undefined
+      ? await firstReply(session, native, nodes)
+      : { model: escrow?.model, reply: undefined };
 
   const name = recordName(session);
   const answers = {
@@ -54,7 +59,7 @@ export async function nativeBranch(
     ...{ model: chat.model, chainPrefix: network.prefix, sourceUrl: sourceUrl(network) },
     // A record that cannot chat must not become the one that chats.
     makeDefault:
-      network.retired && escrow === undefined
+      network.retired !== undefined && escrow === undefined
         ? (session.request.makeDefault ?? false)
         : await confirmDefault(session, name),
     access: escrow === undefined ? undefined : "devshard",
@@ -65,48 +70,46 @@ export async function nativeBranch(
     answers,
     secrets,
     address,
-    ...("reply" in chat && chat.reply !== undefined ? { reply: chat.reply } : {}),
+    ...(chat.reply === undefined ? {} : { reply: chat.reply }),
   };
 }
 
 /**
  * On today's network chats are paid from escrows, which only listed accounts may open. Whether this one is listed is looked
- * up without a word, and only then is it offered.
+ * up without a word. Throws `native_closed` where it is not, nobody can be asked, and a chat was wanted.
  */
-async function chooseEscrow(
-  session: InitSession,
-  node: string,
-  address: string,
-): Promise<{ readonly model: string } | undefined> {
-  const { world, tell, ask, facts } = session;
+async function mayOpenEscrows(session: InitSession, network: NativeNetwork, address: string): Promise<boolean> {
+  const { world, tell, ask, request } = session;
   const { fetch, clock, signal } = world;
-  const chain = chainClient(node, { fetch, clock });
-  let params: DevshardParams;
-  try {
-    params = await chain.params(signal);
-  } catch (error) {
-    if (!ZephError.is(error)) throw error;
-    // A node without the chain's interface: then nothing can be offered, and nothing is missing that was promised.
-    return undefined;
+  const chain = chainClient(network.anyNode, { fetch, clock });
+  const params = await chain.params(signal).catch((error: unknown) => {
+    // A node without the chain's interface: nothing can be offered, and nothing is missing that was promised.
+    if (ZephError.is(error)) return undefined;
+    throw error;
+  });
+  if (params?.allowedCreators.includes(address) === true) return true;
+  if (ask === undefined && request.test) {
+    const why = params === undefined ? "its list of them cannot be read" : `${address} is not on its list`;
+    throw new ZephError("native_closed", {
+      detail: `the network runs ${network.retired} and takes chats only from escrows of listed accounts; ${why}`,
+    });
   }
-  if (!params.allowedCreators.includes(address)) {
-    tell.info(
-      "Today's network takes chats only from escrows, and only accounts that it has listed by vote may open them; this one is not listed. A gateway's API key works for everybody: `zeph init` again, and choose a gateway.",
-    );
-    return undefined;
-  }
-  const isWanted =
-    ask !== undefined &&
-    (await ask.confirm({
-      message: "Your account may open escrows. Pay for chats from an escrow of your own?",
-      initial: true,
-    }));
-  if (!isWanted) return undefined;
-  const models = await readPricing(node, { fetch, clock, signal }).catch(() => undefined);
-  const listed = models?.models.map(({ id }) => ({ id, kind: "chat" }) as const);
+  const why = params === undefined ? "the node does not tell its list" : "this one is not listed";
+  tell.info(
+    `Today's network takes chats only from escrows, and only accounts that it has listed by vote may open them; ${why}. What is set up serves for address, balance and discovery. A gateway's API key works for everybody: \`zeph init\` again, and choose a gateway.`,
+  );
+  return false;
+}
+
+/** Offered to whoever may. `undefined`: not wanted. */
+async function chooseEscrow(session: InitSession, node: string): Promise<{ readonly model: string } | undefined> {
+  const { world, tell, ask, facts } = session;
+  const message = "Your account may open escrows. Pay for chats from an escrow of your own?";
+  if (ask !== undefined && !(await ask.confirm({ message, initial: true }))) return undefined;
+  const models = await readModels(session, () => readNodeModels(node, world));
   const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
   const previous = existing?.type === "gonka" ? existing.model : undefined;
-  const model = await chooseModel(session, { models: listed, previous });
+  const model = await chooseModel(session, { models, previous });
   tell.info("Nothing was paid. To begin: `zeph devshard check`, then `zeph devshard open`.");
   return { model };
 }
@@ -174,8 +177,8 @@ interface NativeNetwork {
   /** A node to ask about accounts and the chain, ending in `/v1`. */
   readonly anyNode: string;
   readonly prefix: string;
-  /** It answers 410 to signed requests: address, balance and discovery only. */
-  readonly retired: boolean;
+  /** The version of one that answers 410 to signed requests; chats are then paid from escrows. */
+  readonly retired: string | undefined;
 }
 
 /** What a network was named by: a node to discover from, or its nodes one by one. */
@@ -272,9 +275,11 @@ async function lookAt(
     return "another";
   }
   const prefix = await choosePrefix(session, source);
-  const retired = isClassicInferenceRetired(versions?.apiVersion);
+  const retired = isClassicInferenceRetired(versions?.apiVersion)
+    ? (versions?.apiVersionText ?? "v0.2.14 or newer")
+    : undefined;
   const found = { source: named.length > 0 ? undefined : source, named, anyNode: source, prefix };
-  if (!retired) {
+  if (retired === undefined) {
     if (versions?.apiVersion !== undefined) {
       tell.done(`The network runs ${versions.apiVersionText} and takes signed requests.`);
     } else {
@@ -285,22 +290,17 @@ async function lookAt(
     }
     return { ...found, retired };
   }
-  const next = await afterRetirement(session, versions?.apiVersionText ?? "v0.2.14 or newer");
+  const next = await afterRetirement(session, retired);
   return next === "go-on" ? { ...found, retired } : next;
 }
 
 /** Said before anything is sent that it would refuse. */
-async function afterRetirement(
-  { ask, tell, request }: InitSession,
-  version: string,
-): Promise<"gateway" | "another" | "go-on"> {
-  const words = `This network runs ${version}. From v0.2.14 on nodes answer 410 to signed requests, so no chat is possible here.`;
-  if (ask === undefined) {
-    if (request.test) throw new ZephError("native_closed", { detail: `the network runs ${version}; nothing was sent` });
-    tell.warn(`${words} Set up for address, balance and discovery only.`);
-    return "go-on";
-  }
-  tell.warn(words);
+async function afterRetirement({ ask, tell }: InitSession, version: string): Promise<"gateway" | "another" | "go-on"> {
+  // The key decides what is possible; where nobody can be asked it is looked up next.
+  if (ask === undefined) return "go-on";
+  tell.warn(
+    `This network runs ${version}. From v0.2.14 on nodes answer 410 to signed requests; chats are paid from escrows, which only listed accounts may open.`,
+  );
   return ask.select({
     message: "What now?",
     choices: [
@@ -498,7 +498,8 @@ function toComplete(endpoint: Endpoint): readonly CompleteNode[] {
 }
 
 /** Looks at the account, free of charge, and says what it lacks with the command that mends it. */
-async function checkAccount(session: InitSession, native: NativeKey, node: string): Promise<void> {
+async function checkAccount(session: InitSession, native: NativeKey, network: NativeNetwork): Promise<void> {
+  const { anyNode: node } = network;
   const { tell, ask, world } = session;
   const { address } = native.signer;
   for (;;) {
@@ -513,6 +514,9 @@ async function checkAccount(session: InitSession, native: NativeKey, node: strin
       if (balanceNgonka > 0n) tell.done(`The account has published its key and has ${formatGnk(balanceNgonka)}.`);
       else tell.warn(`The account has no GNK. Send some to ${address}.`);
       return;
+    }
+    if (state.kind === "no-public-key" && network.retired !== undefined) {
+      return tell.info("The account has published no key yet; its first transaction will.");
     }
     const command = state.kind === "no-public-key" ? await publishCommand(session, native, node) : undefined;
     tell.warn(wordsFor(state, address, command?.shown, node));

@@ -104,6 +104,8 @@ function nextStep({ applied, outcome, facts }: InitResult): string {
   const config = facts.isUsualPath ? "" : ` --config ${applied.configPath}`;
   const provider = applied.isDefault ? "" : ` --provider ${applied.providerName}`;
   if (outcome.answers.model === undefined) return `Look at the account with: zeph${config} gonka account`;
+  if (outcome.answers.path === "native" && outcome.answers.access === "devshard")
+    return `Nothing was paid. Next: zeph${config} devshard check, then zeph${config} devshard open`;
   return `Now chat with: zeph${config}${provider}`;
 }
 
