@@ -89,8 +89,7 @@ async function finishGateway(
   const page = topUpPage(broker);
   const hints = page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` };
   const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: key, name, fetch, clock, random, hints });
-  const costUsd = (body: unknown, headers: Headers) => extractCostUsd(body, headers, broker.costRules);
-  const send = () => sendTestMessage(gonka, { model, clock, signal, costUsd });
+  const send = () => sendTestMessage(gonka, { model, clock, signal, costUsd: extractCostUsd });
   const reply = await passesTest(session, { model, send, keyIsReplaceable: true });
   if (reply === "another-key") return reply;
 
