@@ -30,6 +30,8 @@ import { gonkaConfigCheck, nativeChecks } from "./native.ts";
 
 interface DoctorOptions {
   readonly world: SetupWorld;
+  /** What was read already, for one who has just made it. Default: read anew. */
+  readonly setup?: Setup | undefined;
   /** As `process.versions.node` tells it. */
   readonly nodeVersion: string;
   /** `native`: only what signed requests need. Default `all`. */
@@ -68,7 +70,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const parse: Check = {
     name: "config.parse",
     async run() {
-      setup = await loadSetup(world);
+      setup = options.setup ?? (await loadSetup(world));
       const files = setup.loaded.files.found.map(({ path }) => path);
       return passed(files.length === 0 ? "no config file" : files.join(", "), { data: { files } });
     },

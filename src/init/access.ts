@@ -37,17 +37,14 @@ export type GatewayChoice = "gonkagate" | "another-broker" | "custom";
  */
 export async function chooseAccess(session: InitSession, choice: GatewayChoice): Promise<GatewayAccess> {
   const { baseURL, name } = session.request;
-  return accessTo(session, await chooseBroker(session, choice), {
-    ...(baseURL === undefined ? {} : { baseURL }),
-    ...(name === undefined ? {} : { name }),
-  });
+  return accessTo(session, await chooseBroker(session, choice), { baseURL, name });
 }
 
 /** Access to this broker. `given` goes before its own address and name. */
 export async function accessTo(
   session: InitSession,
   broker: Broker,
-  given: { readonly baseURL?: string; readonly name?: string } = {},
+  given: { readonly baseURL?: string | undefined; readonly name?: string | undefined } = {},
 ): Promise<GatewayAccess> {
   const { facts } = session;
   const address = given.baseURL ?? configuredBaseURL(given.name ?? broker.id, session) ?? broker.baseURL;
@@ -99,7 +96,7 @@ export async function askBaseURL(session: InitSession, initial?: string): Promis
     message: "Base URL of the endpoint",
     placeholder: "https://host.example/v1",
     check: baseURLFault,
-    ...(initial === undefined ? {} : { initial }),
+    initial,
   });
   return normalizeBaseURL(typed);
 }
