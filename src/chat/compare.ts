@@ -2,7 +2,7 @@ import type { LanguageModelV3CallOptions } from "@ai-sdk/provider";
 import type { ToolSet } from "ai";
 import type { Clock } from "../base/time.ts";
 import type { ZephError } from "../errors.ts";
-import type { Budget } from "../journal/journal.ts";
+import type { Budget } from "../journal/budget.ts";
 import { startConversation } from "./conversation.ts";
 import { type ChatSession, type FinishedEvent, isOutcome } from "./session.ts";
 

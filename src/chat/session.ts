@@ -87,7 +87,10 @@ export function withListing(session: ChatSession, models: readonly ChatModelList
 }
 
 /** Opens a session; what is left out comes from the config. Throws `ZephError` (config, vault, model missing). */
-export type OpenChatSession = (choice: { readonly provider?: string; readonly model?: string }) => Promise<ChatSession>;
+export type OpenChatSession = (choice: {
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+}) => Promise<ChatSession>;
 
 /** What happens while a question is answered, in order. The last one is `finished`, `failed` or `cancelled`. */
 export type ConversationEvent =

@@ -545,3 +545,35 @@ describe("zeph open", () => {
     await rm(own, { recursive: true });
   });
 });
+
+describe("the use of the page", () => {
+  it("is that of the ledger, in steps without holes, split as asked, and as CSV", async () => {
+    const headers = await begin();
+    const read = async (query: string) => {
+      const got = await send(`/page/api/usage?${query}`, { headers });
+      expect([query, got.status]).toEqual([query, 200]);
+      return JSON.parse(got.text);
+    };
+    await send("/v1/chat/completions", {
+      method: "POST",
+      headers: { authorization: `Bearer ${KEY}`, "user-agent": "accountant/3.1" },
+      body: { messages: HELLO },
+    });
+    const days = await read("by=day&steps=7&split=none");
+    expect(days.starts).toHaveLength(7);
+    const [today] = days.buckets.slice(-1);
+    expect(days.starts).toContain(today.start);
+    expect(today).toMatchObject({ key: "", requests: expect.any(Number) });
+    expect(today.usd).toBeGreaterThan(0);
+    const clients = await read("by=hour&steps=24&split=client");
+    expect(clients.totals).toContainEqual(expect.objectContaining({ key: "accountant", requests: 1, errors: 0 }));
+    expect(clients.totals.map(({ key }: { key: string }) => key)).toContain("zeph page");
+    const csv = await send("/page/api/usage.csv?by=day&steps=7&split=client", { headers });
+    expect(csv.headers["content-disposition"]).toBe('attachment; filename="zeph-use-by-day.csv"');
+    expect(csv.text).toMatch(/^day,.*client/);
+    expect(csv.text).toContain("accountant");
+    for (const query of ["by=week", "steps=0", "steps=100000", "split=key"]) {
+      expect([query, (await send(`/page/api/usage?${query}`, { headers })).status]).toEqual([query, 400]);
+    }
+  });
+});

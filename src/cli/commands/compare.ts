@@ -4,7 +4,8 @@ import { type Contestant, compare } from "../../chat/compare.ts";
 import type { ChatSession } from "../../chat/session.ts";
 import { zephFolders } from "../../config/files.ts";
 import { EXIT, ZephError } from "../../errors.ts";
-import { openBudget, spendingPath } from "../../journal/journal.ts";
+import { openBudget } from "../../journal/budget.ts";
+import { spendingPath } from "../../journal/ledger.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { formatGnk } from "../../wire/documents.ts";
 import { formatSeconds, formatUsd } from "../amounts.ts";
@@ -46,7 +47,7 @@ export const runCompare: RunCommand<CompareFlags> = async (
   const { clock, signal } = context;
   const { enabled, maxDailyCents } = setup.loaded.config.cost;
   const file = stateFile(spendingPath(zephFolders(context).state), clock);
-  const budget = openBudget({ maxDailyCents: enabled ? maxDailyCents : 0, file, clock });
+  const budget = openBudget({ maxDailyCents: enabled ? maxDailyCents : 0, file, clock, client: "zeph compare" });
   await budget.check();
   const names = sessions.map(({ providerName, modelId }) => `${providerName}/${modelId}`);
   const results: (Contestant | ZephError | undefined)[] = sessions.map(() => undefined);

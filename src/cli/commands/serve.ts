@@ -89,7 +89,7 @@ async function serve(
   await untilInterrupted(context.signal);
   await page?.close();
   await stop(context, gateway, listening).finally(() => log.flush());
-  await upstream.flush();
+  await upstream.close();
   return EXIT.ok;
 }
 

@@ -19,7 +19,7 @@ import type {
   PageSources,
   PageTokens,
 } from "../../gateway/page/sources.ts";
-import type { Budget } from "../../journal/journal.ts";
+import type { Budget } from "../../journal/budget.ts";
 import { toGnk } from "../amounts.ts";
 
 interface PageChatOptions {

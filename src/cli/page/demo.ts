@@ -7,7 +7,7 @@ import type { CliContext } from "../../base/world.ts";
 import { conversationStore, conversationsFolder } from "../../chat/conversations.ts";
 import { zephFolders } from "../../config/files.ts";
 import { GONKA_PRIVATE_KEY, secretNameFor } from "../../config/secrets.ts";
-import { addSpending, spendingPath } from "../../journal/journal.ts";
+import { renderSpending, type SpendingLine, spendingPath, timeOf, tookOf } from "../../journal/ledger.ts";
 import { type Sandbox, startSandbox } from "../../sandbox/sandbox.ts";
 import { runDevshardOpen } from "../commands/devshard.ts";
 
@@ -130,32 +130,21 @@ async function openEscrow(context: CliContext): Promise<void> {
 
 const MODELS = ["sandbox/echo-1", "sandbox/thinker-1", "sandbox/muser-1"];
 const PAST_DAYS = 30;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** A month in the ledger, and a few conversations. */
 async function writePast(context: CliContext): Promise<void> {
   const { clock, random } = context;
   const state = zephFolders(context).state;
-  const file = stateFile(spendingPath(state), clock);
-  for (let ago = PAST_DAYS; ago >= 1; ago -= 1) {
-    const nowMs = clock.nowMs() - ago * DAY_MS;
-    const isWeekend = [0, 6].includes(new Date(nowMs).getDay());
-    const count = Math.round((isWeekend ? 4 : 18) * (0.6 + random()));
-    const spent = Array.from({ length: count }, () => {
-      const isFar = random() < 0.3;
-      const inputTokens = Math.round(400 + 6_000 * random() ** 2);
-      const outputTokens = Math.round(80 + 900 * random());
-      return {
-        provider: isFar ? "faraway" : "nearby",
-        model: MODELS[Math.floor(random() * MODELS.length)] ?? "sandbox/echo-1",
-        inputTokens,
-        outputTokens,
-        usd: (inputTokens * 0.2 + outputTokens * 0.6) / 1_000_000,
-        answersOfUnknownCost: 0,
-      };
-    });
-    await addSpending(file, nowMs, spent);
-  }
+  const days = Array.from({ length: PAST_DAYS }, (_, index) => clock.nowMs() - (PAST_DAYS - index) * DAY_MS);
+  const lines = days.flatMap((nowMs) => {
+    const midnight = new Date(nowMs).setHours(0, 0, 0, 0);
+    const isWeekend = [0, 6].includes(new Date(midnight).getDay());
+    const count = Math.round((isWeekend ? 8 : 50) * (0.6 + random()));
+    return Array.from({ length: count }, () => pastRequest(random, midnight));
+  });
+  await stateFile(spendingPath(state), clock).replace(renderSpending(lines));
   for (const [index, { question, answer, reasoning = "", model }] of CONVERSATIONS.entries()) {
     const nowMs = clock.nowMs() - (CONVERSATIONS.length - index) * 7 * 3_600_000;
     const past = { ...clock, nowMs: () => nowMs };
@@ -169,6 +158,32 @@ async function writePast(context: CliContext): Promise<void> {
       session: names,
     });
   }
+}
+
+/** One request of an earlier day, within its working hours. */
+function pastRequest(random: () => number, midnight: number): SpendingLine {
+  const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)];
+  const isFar = random() < 0.3;
+  const model = pick(MODELS);
+  const client = pick(CLIENTS)
+    ?.split(/\/\d| /, 1)[0]
+    ?.toLowerCase();
+  const hour = 8 + Math.floor(12 * random());
+  const names = { ...timeOf(midnight + hour * HOUR_MS), provider: isFar ? "faraway" : "nearby", model, client };
+  if (random() < 0.04) return { ...names, answers: 0, errors: 1, answersOfUnknownCost: 0 };
+  const inputTokens = Math.round(900 + 60_000 * random() ** 3);
+  const outputTokens = Math.round(80 + 1_400 * random());
+  const paceMs = (isFar ? 40 : 11) * (model === "sandbox/thinker-1" ? 1.9 : 1);
+  return {
+    ...names,
+    inputTokens,
+    outputTokens,
+    usd: (inputTokens * 0.2 + outputTokens * 0.6) / 1_000_000,
+    answers: 1,
+    errors: 0,
+    answersOfUnknownCost: 0,
+    took: tookOf(300 + outputTokens * paceMs * (0.7 + 0.6 * random())),
+  };
 }
 
 const CONVERSATIONS: readonly {

@@ -18,7 +18,9 @@ import type {
   PageState,
   StoryPart,
 } from "../../gateway/page/sources.ts";
-import { explainCode, openBudget, spendingPath } from "../../journal/journal.ts";
+import { openBudget } from "../../journal/budget.ts";
+import { explainCode } from "../../journal/journal.ts";
+import { spendingPath } from "../../journal/ledger.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { maskOf } from "../../provider/without-secrets.ts";
 import { VERSION } from "../../version.ts";
@@ -27,6 +29,7 @@ import type { Upstream } from "../local-endpoint.ts";
 import { openSession } from "../session.ts";
 import { pageChat, unkept } from "./chat.ts";
 import { pageNetwork } from "./network.ts";
+import { pageUsage } from "./usage.ts";
 
 type Compared = Contestant & { readonly index: number };
 
@@ -49,7 +52,12 @@ export async function pageSources(
   const provider = opened.config.name;
   const runnable = config.providers.filter((each) => each.type !== "other");
   const maxDailyCents = config.cost.enabled ? config.cost.maxDailyCents : 0;
-  const budget = openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder), clock), clock });
+  const budget = openBudget({
+    maxDailyCents,
+    file: stateFile(spendingPath(stateFolder), clock),
+    clock,
+    client: "zeph page",
+  });
   const kept = conversationStore({ folder: conversationsFolder(stateFolder), clock, random });
   const store = config.keepConversations ? kept : unkept(kept, { clock, random });
   const mask = maskOf(await setup.knownSecrets());
@@ -99,8 +107,7 @@ export async function pageSources(
     ...pageChat({ store, budget, clock, openSession: choose }),
     mask,
     story: async (record, changes) => storyOf(record, changes),
-    usage: async () => ({ starts: [], buckets: [], totals: [], limit: await limit() }),
-    usageCsv: async () => "",
+    ...pageUsage({ stateFolder, clock, limit, flush: upstream.flush }),
     ...pageNetwork({ context, setup, listOf: lists.known, labelOf: (each) => labelOf(each, setup) }),
     compare: (asked, signal) => compareFor(asked, signal),
   };

@@ -1,4 +1,3 @@
-import { scrub } from "../../base/secret.ts";
 import type { Clock } from "../../base/time.ts";
 import { CATALOGUE, isZephErrorCode } from "../../errors.ts";
 import type { ExchangeRecord, GatewayRequest } from "../exchange.ts";
@@ -9,7 +8,7 @@ interface PageRequest {
   readonly id: string;
   /** When it came, milliseconds since the epoch. */
   readonly atMs: number;
-  /** Who asks, as its `User-Agent` begins. */
+  /** The program behind the user agent; `unnamed` where it names none. */
   readonly client: string;
   readonly dialect: string;
   readonly model: string | null;
@@ -54,7 +53,6 @@ const UNSHOWN: ReadonlySet<string> = new Set(["health", "ready", "metrics", "pre
 interface Entry {
   readonly record: ExchangeRecord;
   readonly atMs: number;
-  readonly userAgent: string | null;
   settled: Settled | undefined;
   told: PageRequest["phase"] | undefined;
   prompt: Buffer[] | undefined;
@@ -86,11 +84,9 @@ export function requestLog({ provider, clock }: { readonly provider: string; rea
   return {
     opened(record, request) {
       if (UNSHOWN.has(record.route)) return undefined;
-      const userAgent = request.headers.get("user-agent");
       const entry: Entry = {
         record,
         atMs: clock.nowMs(),
-        userAgent,
         settled: undefined,
         told: undefined,
         prompt: undefined,
@@ -169,14 +165,14 @@ function phaseOf({ settled, record }: Entry): PageRequest["phase"] {
 }
 
 function toShown(entry: Entry, provider: string): PageRequest {
-  const { record, atMs, userAgent, settled } = entry;
+  const { record, atMs, settled } = entry;
   const phase = phaseOf(entry);
   const { requestId: id, route: dialect, model, usage, errorCode, removed, changed } = record;
   const isKnown = isZephErrorCode(errorCode);
   return {
     id,
     atMs,
-    client: clientName(userAgent),
+    client: record.client ?? "unnamed",
     dialect,
     model: model ?? null,
     provider: settled?.provider ?? record.fallbackProvider ?? provider,
@@ -193,16 +189,6 @@ function toShown(entry: Entry, provider: string): PageRequest {
       ? { code: errorCode, message: CATALOGUE[errorCode].summary, hint: CATALOGUE[errorCode].hint }
       : undefined,
   };
-}
-
-const MAX_CLIENT_CHARS = 48;
-
-/** `OpenAI/Python 1.30.1` of `OpenAI/Python 1.30.1 …`: the product, and its version where it stands apart. */
-function clientName(userAgent: string | null): string {
-  const [product = "", version = ""] = (userAgent ?? "").slice(0, 256).trim().split(/\s+/);
-  const name = /^\d[\w.]*$/.test(version) ? `${product} ${version}` : product;
-  const shown = scrub(name.slice(0, MAX_CLIENT_CHARS)).replace(/[^\x20-\x7e]/g, "?");
-  return shown === "" ? "unnamed" : shown;
 }
 
 /** The same request, whose body is noted while it is read. */

@@ -169,7 +169,7 @@ interface UsageBucket extends UsageNumbers {
   readonly key: string;
 }
 
-interface PageUsage {
+export interface PageUsage {
   /** Every step, also empty ones, oldest first. */
   readonly starts: readonly number[];
   readonly buckets: readonly UsageBucket[];
