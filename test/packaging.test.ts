@@ -50,6 +50,12 @@ describe("the tarball", () => {
     expect(strangers).toEqual([]);
     expect(paths.filter((path) => /\.(?:test|test-d|bench)\.|__fixtures__|\.map$/.test(path))).toEqual([]);
     expect(paths).toEqual(expect.arrayContaining(["README.md", "LICENSE", "CHANGELOG.md", "vectors/signing.json"]));
+    // The page, and what its import map names.
+    const html = readFileSync(join(packed.folder, "page/index.html"), "utf8");
+    const imported = [...html.matchAll(/"\/(page\/[\w./-]+\.js)"/g)].map(([, path = ""]) => path);
+    expect(imported).not.toEqual([]);
+    expect(imported.filter((path) => !paths.includes(path))).toEqual([]);
+    expect(paths).toEqual(expect.arrayContaining(["page/lib/LICENSES.txt"]));
   });
 
   it("holds everything that package.json points at", () => {

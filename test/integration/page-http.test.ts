@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/base/time.ts";
 import type { CliContext } from "../../src/base/world.ts";
+import { type CompareFlags, runCompare } from "../../src/cli/commands/compare.ts";
 import { runOpen } from "../../src/cli/commands/open.ts";
 import { runServe, type ServeFlags } from "../../src/cli/commands/serve.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
@@ -575,5 +576,72 @@ describe("the use of the page", () => {
     for (const query of ["by=week", "steps=0", "steps=100000", "split=key"]) {
       expect([query, (await send(`/page/api/usage?${query}`, { headers })).status]).toEqual([query, 400]);
     }
+  });
+});
+
+describe("zeph compare", () => {
+  const compareWith = async (flags: CompareFlags, json = false) => {
+    const env = { ZEPH_COMPATIBLE_BOX_API_KEY: sandbox.broker.keys.good };
+    const cli = testCli({ homeDir: home, env, json, paths: { vaultBackend: "env" } });
+    const exitCode = await runCompare(contextOf(cli, new AbortController().signal), flags);
+    return { ...cli, exitCode };
+  };
+
+  it("asks the same of several, by model and by PROVIDER/MODEL, and shows a table", async () => {
+    const cli = await compareWith({ question: "Say hello", targets: [`box/${CHAT}`], model: [CHAT], answers: true });
+    expect(cli.exitCode).toBe(0);
+    const [head = "", ...rows] = cli.stdout().trimEnd().split("\n");
+    expect(head).toMatch(/first word +tokens\/s +tokens +time +cost +tools +JSON/);
+    expect(rows.filter((row) => row.startsWith(`box/${CHAT} `))).toHaveLength(2);
+    expect(cli.stdout().toLowerCase()).toContain("hello");
+    expect(cli.stderr()).toContain(`box/${CHAT} began after`);
+  });
+
+  it("tells of one that failed, and all of it as data", async () => {
+    const cli = await compareWith({ question: "Say hello", model: [CHAT, "no/such-model"] }, true);
+    const { results } = JSON.parse(cli.stdout()).data;
+    expect(results).toMatchObject([
+      { provider: "box", model: CHAT, toolCall: "yes", jsonMode: "yes", costUsd: expect.any(Number) },
+      { provider: "box", model: "no/such-model", error: { code: "model_not_found" } },
+    ]);
+    expect(cli.exitCode).toBe(0);
+  });
+
+  it("needs two or three", async () => {
+    for (const model of [[], ["a"], ["a", "b", "c", "d"]]) {
+      await expect(compareWith({ question: "Hello?", model })).rejects.toMatchObject({ code: "usage" });
+    }
+  });
+});
+
+describe("with keep_conversations = false", () => {
+  it("the page remembers what was said, and the disk does not", async () => {
+    const own = await mkdtemp(join(tmpdir(), "zeph-unkept-"));
+    await mkdir(join(own, ".config/zeph"), { recursive: true });
+    const record = await readFile(join(home, ".config/zeph/config.toml"), "utf8");
+    await writeFile(join(own, ".config/zeph/config.toml"), `${record}\n[session]\nkeep_conversations = false\n`);
+    const unkept = await serve({}, own);
+    const { port } = unkept;
+    const session = await send("/page/api/session", {
+      port,
+      method: "POST",
+      headers: OWN,
+      body: { token: unkept.token },
+    });
+    const headers = { ...OWN, cookie: String(session.headers["set-cookie"]).split(";")[0] ?? "" };
+    const body = { parts: [{ type: "text", text: "Just between us" }] };
+    const events = eventsIn((await send("/page/api/chat", { port, method: "POST", headers, body })).text);
+    expect(events.at(-1)).toMatchObject({ type: "end" });
+    const path = `/page/api/chats/${events[0]?.conversationId}`;
+    const kept = JSON.parse((await send(path, { port, headers })).text);
+    expect(kept).toMatchObject({ title: "Just between us", exchangeCount: 1 });
+    const found = JSON.parse((await send("/page/api/chats?query=between", { port, headers })).text).chats;
+    expect(found).toMatchObject([{ title: "Just between us" }]);
+    const onDisk = await readdir(join(own, ".local/state/zeph"), { recursive: true });
+    expect(onDisk.filter((name) => name.includes("conversations"))).toEqual([]);
+    expect((await send(path, { port, method: "DELETE", headers })).status).toBe(204);
+    expect((await send(path, { port, headers })).status).toBe(400);
+    await unkept.stop();
+    await rm(own, { recursive: true });
   });
 });

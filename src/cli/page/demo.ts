@@ -173,7 +173,7 @@ function pastRequest(random: () => number, midnight: number): SpendingLine {
   if (random() < 0.04) return { ...names, answers: 0, errors: 1, answersOfUnknownCost: 0 };
   const inputTokens = Math.round(900 + 60_000 * random() ** 3);
   const outputTokens = Math.round(80 + 1_400 * random());
-  const paceMs = (isFar ? 40 : 11) * (model === "sandbox/thinker-1" ? 1.9 : 1);
+  const paceMs = (isFar ? 14 : 6) * (model === "sandbox/thinker-1" ? 1.9 : 1);
   return {
     ...names,
     inputTokens,
