@@ -20,7 +20,7 @@ import { Dialog, Problem } from "./parts.js";
 const chosen = new Map();
 
 /** Conversations at the left, the open one beside them; on a narrow screen the list is a window of its own. */
-export function ChatPage({ route, state, refresh }) {
+export function ChatPage({ route, state }) {
   const isWide = useMedia("(min-width: 880px)");
   const [isListOpen, setListOpen] = useState(false);
   useEffect(() => setListOpen(false), [route.id]);
@@ -31,7 +31,6 @@ export function ChatPage({ route, state, refresh }) {
     <${Conversation}
       id=${route.id}
       state=${state}
-      refresh=${refresh}
       listButton=${
         !isWide &&
         html`<button type="button" class="plain" aria-haspopup="dialog" onClick=${() => setListOpen(true)}>Conversations</button>`

@@ -52,7 +52,8 @@ function Prices({ models }) {
                 of: (model) => {
                   const offer = offerOf(model, name);
                   if (!offer) return html`<span class="quiet">–</span>`;
-                  if (sum(offer) === undefined) return html`<span class="quiet">offered</span>`;
+                  if (sum(offer) === undefined)
+                    return html`<span class="quiet">${offer.ngonkaPerToken === undefined ? "offered" : gnk(offer.ngonkaPerToken / 1000)}</span>`;
                   const isCheapest = model.offers.length > 1 && sum(offer) === cheapest(model);
                   return html`<span class=${isCheapest ? "best" : ""} title=${offer.asOf ? `as of ${offer.asOf}` : undefined}>${usd(offer.inputUsdPerMillion)} · ${usd(offer.outputUsdPerMillion)}${isCheapest && html`<span class="unseen"> (lowest)</span>`}</span>`;
                 },
@@ -105,7 +106,7 @@ function Nodes({ known }) {
       nodes.length === 0
         ? html`<p class="quiet">No node is known. Nodes belong to the native path: <code>zeph init --path native</code>.</p>`
         : html`<${Table}
-            caption="Nodes"
+            caption="Nodes and their state"
             rows=${nodes}
             keyOf=${({ address, host }) => `${address} ${host}`}
             sortedBy=${{ name: "latency", down: false }}
@@ -155,11 +156,12 @@ function Escrows({ escrows }) {
       escrows.length === 0
         ? html`<p class="quiet">No escrow is open on this computer. <code>zeph devshard</code> opens one.</p>`
         : html`<${Table}
-            caption="Escrows"
+            caption="Escrows and their state"
             rows=${escrows}
             keyOf=${({ id }) => id}
             columns=${[
               { name: "id", title: "Escrow", of: ({ id }) => id },
+              { name: "model", title: "Model", of: ({ model }) => (model ? shortName(model) : "–") },
               { name: "balance", title: "Balance", isNumber: true, of: ({ balanceGnk }) => gnk(balanceGnk) },
               {
                 name: "nonce",
