@@ -1,4 +1,4 @@
-import { render } from "preact";
+import { Component, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { call, openSession } from "./api.js";
 import { ChatPage } from "./chat.js";
@@ -49,7 +49,7 @@ function App() {
     <${Top} page=${route.page} state=${state} />
     <main id="main" tabindex="-1" class=${`page-${route.page}`}>
       ${error && html`<${Problem} error=${error}><button type="button" onClick=${() => location.reload()}>Try again</button><//>`}
-      ${state && html`<${Page} route=${route} state=${state} />`}
+      ${state && html`<${Guarded} key=${route.page}><${Page} route=${route} state=${state} /><//>`}
     </main>
     <div id="said" class="unseen" role="status" aria-live="polite"></div>
   `;
@@ -94,6 +94,23 @@ function Locked({ error }) {
     <p>and this page opens again.</p>
     <p class="quiet">${error.message}</p>
   </main>`;
+}
+
+/** A fault of one page leaves the others where they are. */
+class Guarded extends Component {
+  static getDerivedStateFromError(error) {
+    return { error };
+  }
+  render({ children }, { error }) {
+    if (!error) return children;
+    const told = {
+      message: "This page cannot be drawn. That is a fault of zeph.",
+      hint: "Reload it; zeph serve goes on.",
+    };
+    return html`<${Problem} error=${{ ...told, code: error.message }}>
+      <button type="button" class="button" onClick=${() => location.reload()}>Reload</button>
+    <//>`;
+  }
 }
 
 function Page({ route, state }) {

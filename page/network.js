@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { call } from "./api.js";
-import { count, duration, gnk, short, usd } from "./format.js";
+import { count, duration, gnk, moment, short, usd } from "./format.js";
 import { html, useLoaded } from "./html.js";
 import { shortName } from "./model-choice.js";
 import { Loading, Problem, Table } from "./parts.js";
@@ -12,9 +12,9 @@ export function NetworkPage() {
   const { models, brokers, nodes, escrows } = loaded.value;
   return html`<h1 class="unseen">Network</h1>
     <${Prices} models=${models} />
-    <${Brokers} brokers=${brokers} />
     <${Nodes} known=${nodes} />
-    <${Escrows} escrows=${escrows} />`;
+    <${Escrows} escrows=${escrows} />
+    <${Brokers} brokers=${brokers} />`;
 }
 
 function Prices({ models }) {
@@ -29,7 +29,7 @@ function Prices({ models }) {
   const cheapest = (model) => Math.min(...model.offers.map((offer) => sum(offer) ?? Number.POSITIVE_INFINITY));
   return html`<section class="panel" aria-labelledby="prices">
     <h2 id="prices">Prices, side by side</h2>
-    <p class="quiet">USD per million tokens, in and out. The lowest of a row is marked.</p>
+    <p class="quiet">Per million tokens, in and out, in USD; the network's own price in GNK. The lowest of a row is marked.</p>
     ${
       models.length === 0
         ? html`<p class="quiet">No price list is known yet.</p>`
@@ -68,18 +68,20 @@ function Brokers({ brokers }) {
   return html`<section class="panel" aria-labelledby="brokers">
     <h2 id="brokers">Brokers</h2>
     <div class="brokers">
-      ${brokers.map(
-        ({ name, label, baseUrl, keyStored, facts }) => html`<article key=${name} class="broker">
+      ${[...brokers]
+        .sort((a, b) => Number(b.keyStored) - Number(a.keyStored))
+        .map(
+          ({ name, label, baseUrl, keyStored, facts }) => html`<article key=${name} class="broker">
           <h3>${label} ${keyStored && html`<span class="badge good">key stored</span>`}</h3>
           <p class="quiet address">${baseUrl}</p>
           ${
             facts.length > 0 &&
             html`<details><summary>${count(facts.length)} ${facts.length === 1 ? "fact" : "facts"}</summary>
-              <ul>${facts.map(({ text, asOf }) => html`<li>${text} ${asOf && html`<time class="quiet" datetime=${asOf}>${asOf}</time>`}</li>`)}</ul>
+              <ul>${facts.map(({ text, asOf }) => html`<li>${text} ${asOf && html`<time class="quiet nowrap" datetime=${asOf}>${asOf}</time>`}</li>`)}</ul>
             </details>`
           }
         </article>`,
-      )}
+        )}
     </div>
   </section>`;
 }
@@ -115,7 +117,7 @@ function Nodes({ known }) {
                 name: "host",
                 title: "Node",
                 of: ({ host, address }) =>
-                  html`<span class="address">${host}</span><span class="quiet address" title=${address}>${inShort(address)}</span>`,
+                  html`<span class="address">${host}</span><span class="quiet nowrap" title=${address}>${inShort(address)}</span>`,
               },
               {
                 name: "latency",
@@ -131,7 +133,7 @@ function Nodes({ known }) {
                 name: "proof",
                 title: "Proof",
                 sort: ({ proof }) => proof,
-                of: ({ proof }) => html`<span class=${`state ${PROOF_CLASS[proof] ?? ""}`}>${proof}</span>`,
+                of: ({ proof }) => html`<${Proof} proof=${proof} />`,
               },
               { name: "models", title: "Models", of: ({ models }) => models?.map(shortName).join(", ") || "–" },
               {
@@ -145,9 +147,14 @@ function Nodes({ known }) {
   </section>`;
 }
 /** An address by its ends; the whole one stands in the tip. */
-const inShort = (address) => (address.length > 20 ? `${address.slice(0, 11)}…${address.slice(-5)}` : address);
+const inShort = (address) => ((address?.length ?? 0) > 20 ? `${address.slice(0, 11)}…${address.slice(-5)}` : address);
 
-const PROOF_CLASS = { verified: "good", proven: "good", ok: "good", failed: "bad", wrong: "bad" };
+/** A verdict, and after a comma what it rests on. */
+function Proof({ proof }) {
+  const [verdict, ...rest] = proof.split(", ");
+  const kind = { verified: "good", failed: "bad" }[verdict] ?? "";
+  return html`<span class=${`state ${kind}`}>${verdict}</span> <span class="quiet">${rest.join(", ")}</span>`;
+}
 
 function Escrows({ escrows }) {
   return html`<section class="panel" aria-labelledby="escrows">
@@ -170,7 +177,11 @@ function Escrows({ escrows }) {
                 of: ({ nonce, nonceLimit }) =>
                   nonceLimit === undefined ? count(nonce) : `${count(nonce)} of ${count(nonceLimit)}`,
               },
-              { name: "deadline", title: "Deadline", of: ({ deadline }) => deadline ?? "–" },
+              {
+                name: "deadline",
+                title: "Deadline",
+                of: ({ deadline }) => (typeof deadline === "number" ? moment(deadline) : (deadline ?? "–")),
+              },
               { name: "state", title: "State", of: ({ state }) => state },
             ]}
           />`
