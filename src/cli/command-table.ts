@@ -139,9 +139,10 @@ export function addChatCommands(program: Command, { bind }: Binding): void {
   bind<UsageFlags>(
     program
       .command("usage")
-      .description("tokens and cost by day, provider and model, from this computer's own ledger")
-      .option("--days <number>", "how many days, today included; default 30")
-      .option("--csv", "a line for each day, provider and model, for a spreadsheet"),
+      .description("tokens, cost, errors and times by day, provider, model and client, from this computer's own ledger")
+      .option("--by <step>", "hour, day or month; default day")
+      .option("--days <number>", "how many days, today included; default 30, by hour 2, by month 400")
+      .option("--csv", "a line for each day, provider, model and client, for a spreadsheet"),
     [],
     async (context, flags) => (await import("./commands/usage.ts")).runUsage(context, flags),
   );

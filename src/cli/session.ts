@@ -37,14 +37,17 @@ export async function chatDependencies(
   choice: Pick<AskFlags, "provider" | "model" | "debugDump" | "continue" | "load" | "private">,
   kind: "conversation" | "question",
 ): Promise<ReplDependencies> {
-  const { loaded } = await setupOf(context, { provider: choice.provider, model: choice.model });
-  const { config } = loaded;
+  const { provider, model } = choice;
+  const setup = await setupOf(context, { provider, model });
+  const { config } = setup.loaded;
   const stateFolder = zephFolders(context).state;
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
   const { debugDump } = choice;
   const remarks = kind === "conversation" && context.interactive;
-  const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
+  const setupFor = async (wanted: Parameters<OpenChatSession>[0]) =>
+    wanted.provider === provider && wanted.model === model ? setup : setupOf(context, wanted);
+  const open = sessionOpener(context, setupFor, { remarks, debugDump });
   const isResumed = choice.continue === true || choice.load !== undefined;
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
   const last = follows ? await readName(lastProvider) : undefined;
@@ -75,18 +78,21 @@ async function readName(path: string): Promise<string | undefined> {
   }
 }
 
-interface SessionOptions {
-  /** Folder for the requests, one file each. */
-  readonly debugDump?: string;
-  /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
-  readonly remarks?: boolean;
-}
-
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-function sessionOpener(context: CliContext, { debugDump, remarks = false }: SessionOptions = {}): OpenChatSession {
+function sessionOpener(
+  context: CliContext,
+  setupFor: (choice: Parameters<OpenChatSession>[0]) => Promise<Setup>,
+  options: {
+    /** Folder for the requests, one file each. */
+    readonly debugDump: string | undefined;
+    /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
+    readonly remarks: boolean;
+  },
+): OpenChatSession {
+  const { debugDump, remarks } = options;
   const told = new Set<string>();
   return async ({ provider, model }) => {
-    const setup = await setupOf(context, { provider, model });
+    const setup = await setupFor({ provider, model });
     const toJournal = failureListener(context, setup, provider);
     const listeners = new Set<OnSessionEvent>();
     const tell: OnSessionEvent = (event) => {

@@ -1,4 +1,4 @@
-import { readTextFile } from "../base/files.ts";
+import { type ReadTextFile, readTextFile } from "../base/files.ts";
 import { Secret } from "../base/secret.ts";
 import { type Clock, once } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
@@ -75,8 +75,11 @@ export interface Setup {
 /**
  * Reads config and vault location of this user, by the rules every command shares. Throws `config_invalid`,
  * `config_not_found`, `vault_backend_unknown`. The vault itself is opened on first use.
+ *
+ * @param read what was read for this command already, for one who asks again with other flags
  */
-export async function loadSetup(world: SetupWorld): Promise<Setup> {
+export async function loadSetup(given: SetupWorld, read: AlreadyRead = nothingRead(given)): Promise<Setup> {
+  const world: SetupWorld & PathContext = { ...given, readFile: read.file };
   const { env, homeDir, platform, cwd, flags = {} } = world;
   const loaded = await loadConfig({
     env,
@@ -84,10 +87,10 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     platform,
     cwd,
     flags: { config: flags.config, provider: flags.provider, model: flags.model, vaultBackend: flags.vaultBackend },
-    readFile: readTextFile,
+    readFile: read.file,
     checks: { isAddress: (text, prefix) => isAddress(text, { prefix }), isLoopback },
   });
-  const paths = vaultPaths({ env, homeDir, platform, flags: vaultFlags(flags) });
+  const paths = vaultPathsIn(world);
   const vaultFileCount = (await existingVaultFiles(paths)).length;
   const vaultIsHalf = vaultFileCount === 1;
   const backend = decideVaultBackend({
@@ -97,7 +100,7 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     vaultFilesExist: vaultFileCount === 2,
     vaultIsHalf,
   });
-  const vault = vaultReader(paths, world);
+  const { vault } = read;
   const resolved: Secret[] = [];
   const known = <Found extends { readonly secret: Secret } | undefined>(found: Found): Found => {
     if (found !== undefined) resolved.push(found.secret);
@@ -136,11 +139,30 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
   };
 }
 
-function vaultFlags({ vaultKey, vaultFile }: NonNullable<SetupWorld["flags"]>) {
+/** Texts of config files, and the opened vault: neither is read twice by one command. */
+export interface AlreadyRead {
+  readonly file: ReadTextFile;
+  readonly vault: ReturnType<typeof vaultReader>;
+}
+
+export function nothingRead(world: SetupWorld): AlreadyRead {
+  const texts = new Map<string, Promise<string | undefined>>();
   return {
+    file(path) {
+      const text = texts.get(path) ?? readTextFile(path);
+      texts.set(path, text);
+      return text;
+    },
+    vault: vaultReader(vaultPathsIn(world), world),
+  };
+}
+
+function vaultPathsIn({ env, homeDir, platform, flags: { vaultKey, vaultFile } = {} }: SetupWorld): VaultPaths {
+  const flags = {
     ...(vaultKey === undefined ? {} : { vaultKey }),
     ...(vaultFile === undefined ? {} : { vaultFile }),
   };
+  return vaultPaths({ env, homeDir, platform, flags });
 }
 
 /** Variables that hold keys, ours and those of brokers' own tools. `ZEPH_VAULT_KEY` is a path. */
