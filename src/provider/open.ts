@@ -179,12 +179,11 @@ export function nodeSource(
   const { sourceUrl, chainPrefix, model, trust } = config;
   if (sourceUrl === undefined) return {};
   const { fetch, clock, random } = world;
-  const wanted = model === undefined ? {} : { model };
   const cache = fileCache(
     cachePath(world, "nodes", JSON.stringify([sourceUrl, chainPrefix, model, trust])),
     chainPrefix,
   );
-  const discover = () => discoverEndpoints({ sourceUrl, prefix: chainPrefix, trust, fetch, clock, random, ...wanted });
+  const discover = () => discoverEndpoints({ sourceUrl, prefix: chainPrefix, trust, fetch, clock, random, model });
   return { discover: endpointSource({ discover, cache, clock }) };
 }
 
