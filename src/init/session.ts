@@ -87,10 +87,10 @@ export interface InitWorld {
   /** May questions be asked? */
   readonly interactive: boolean;
   readonly paths: {
-    readonly config?: string;
-    readonly vaultKey?: string;
-    readonly vaultFile?: string;
-    readonly vaultBackend?: string;
+    readonly config?: string | undefined;
+    readonly vaultKey?: string | undefined;
+    readonly vaultFile?: string | undefined;
+    readonly vaultBackend?: string | undefined;
   };
   readonly vaultPaths: VaultPaths;
   /** Asked when the vault that is there has a passphrase. */

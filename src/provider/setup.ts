@@ -90,7 +90,7 @@ export async function loadSetup(given: SetupWorld, read: AlreadyRead = nothingRe
     readFile: read.file,
     checks: { isAddress: (text, prefix) => isAddress(text, { prefix }), isLoopback },
   });
-  const paths = vaultPathsIn(world);
+  const paths = vaultPaths(world);
   const vaultFileCount = (await existingVaultFiles(paths)).length;
   const vaultIsHalf = vaultFileCount === 1;
   const backend = decideVaultBackend({
@@ -153,16 +153,8 @@ export function nothingRead(world: SetupWorld): AlreadyRead {
       texts.set(path, text);
       return text;
     },
-    vault: vaultReader(vaultPathsIn(world), world),
+    vault: vaultReader(vaultPaths(world), world),
   };
-}
-
-function vaultPathsIn({ env, homeDir, platform, flags: { vaultKey, vaultFile } = {} }: SetupWorld): VaultPaths {
-  const flags = {
-    ...(vaultKey === undefined ? {} : { vaultKey }),
-    ...(vaultFile === undefined ? {} : { vaultFile }),
-  };
-  return vaultPaths({ env, homeDir, platform, flags });
 }
 
 /** Variables that hold keys, ours and those of brokers' own tools. `ZEPH_VAULT_KEY` is a path. */

@@ -1,5 +1,5 @@
 import { UnusableFile } from "../../base/files.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
 import { ZephError } from "../../errors.ts";
 import {
@@ -13,13 +13,8 @@ import {
 } from "../../journal/journal.ts";
 import { formatGnk } from "../../wire/documents.ts";
 import { formatCount, formatUsd } from "../amounts.ts";
+import type { Run } from "../command-table.ts";
 import { displayWidth, foldFor, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
-
-export interface UsageFlags {
-  /** `--days N`, today included. Default 30. */
-  readonly days?: string;
-  readonly csv?: boolean;
-}
 
 const DEFAULT_DAYS = 30;
 const MOST_DAYS = 400;
@@ -28,7 +23,7 @@ const MOST_DAYS = 400;
  * `zeph usage`: tokens, money and GNK by day, provider and model, of chats, questions and `zeph serve` on this computer.
  * Reads the ledger; asks nobody.
  */
-export const runUsage: RunCommand<UsageFlags> = async (context, flags) => {
+export const runUsage: Run<"usage"> = async (context, flags) => {
   if (flags.csv === true && context.json)
     throw new ZephError("usage", { detail: "--csv and --json exclude each other" });
   const days = toDays(flags.days);
