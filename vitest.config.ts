@@ -7,8 +7,8 @@ const ALONE = ["src/wire/without-wasm.test.ts", "test/integration/peers-*.test.t
 
 export default defineConfig({
   test: {
-    // Vitest leaves one core to itself, which on two cores would halve the speed.
-    maxWorkers: "100%",
+    // A third of the time is spent waiting for processes and servers; Vitest alone would leave one core to itself.
+    maxWorkers: "150%",
     // The summary line that CI reads; see test/support/summary-reporter.ts.
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [

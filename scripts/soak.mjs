@@ -1,4 +1,5 @@
-// `npm run soak -- vault` kills changes of a vault instead, `-- devshard` the life of an escrow: see soak-vault.mjs, soak-devshard.mjs.
+// `npm run soak -- vault` kills changes of a vault instead, `-- devshard` the life of an escrow, `-- serve` counts 10,000
+// requests through `zeph serve`: see soak-vault.mjs, soak-devshard.mjs, soak-serve.mjs.
 //
 // Runs the local endpoint and both kinds of connection for a long time against a sandbox that misbehaves, and fails when
 // memory grows. `SOAK_SECONDS=3600 npm run soak`; default 120. Loopback only.
@@ -11,6 +12,10 @@ import { gonkaFetch, RequestSigner } from "../dist/index.js";
 
 if (process.argv[2] === "devshard") {
   await import("./soak-devshard.mjs");
+  process.exit();
+}
+if (process.argv[2] === "serve") {
+  await import("./soak-serve.mjs");
   process.exit();
 }
 if (process.argv[2] === "vault") {

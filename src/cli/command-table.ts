@@ -158,10 +158,11 @@ export const COMMANDS = {
     },
   },
   usage: {
-    about: "tokens and cost by day, provider and model, from this computer's own ledger",
+    about: "tokens, cost, errors and times by day, provider, model and client, from this computer's own ledger",
     options: {
-      "--days <number>": "how many days, today included; default 30",
-      "--csv": "a line for each day, provider and model, for a spreadsheet",
+      "--by <step>": "hour, day or month; default day",
+      "--days <number>": "how many days, today included; default 30, by hour 2, by month 400",
+      "--csv": "a line for each day, provider, model and client, for a spreadsheet",
     },
   },
   models: {

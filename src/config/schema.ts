@@ -106,7 +106,6 @@ const sharedFields = {
   api_key_env: optional(secretName),
   max_tokens: optional(count),
   embedding_model: optionalText,
-  embed: optional(flag),
   default: optional(flag),
   max_concurrent: optional(count),
   reasoning_effort: optionalText,
@@ -116,11 +115,7 @@ const sharedFields = {
   context_length: optional(count),
 };
 
-export const compatibleRecord = table({
-  ...sharedFields,
-  base_url: optional(httpUrl),
-  vision: optional(flag),
-});
+export const compatibleRecord = table({ ...sharedFields, base_url: optional(httpUrl) });
 
 /** The part of an address before its `1`. */
 export const CHAIN_PREFIX = /^[a-z][a-z0-9]{0,82}$/;
@@ -150,42 +145,19 @@ export function recordKind(type: unknown): RecordKind {
   return type === "compatible" || type === "gonka" ? type : "other";
 }
 
-/** Fields that mean something for the other kind, or for Zeph only. They are kept and named in a warning. */
-const ZEPH_ONLY_FIELDS: readonly string[] = [
-  "instruction_file",
-  "vision_model",
-  "stt_model",
-  "thinking",
-  "thinking_level",
-  "thinking_budget",
-  "include_thoughts",
-  "server_compaction",
-  "enable_extended_context",
-  "prompt_cache_ttl",
-  "candle",
-];
+/** Fields of Zeph's that zeph does not use, and what zeph itself used before. */
+const ZEPH_FIELD =
+  /^(?:embed|vision|instruction_file|vision_model|stt_model|thinking|thinking_level|thinking_budget|include_thoughts|server_compaction|enable_extended_context|prompt_cache_ttl|candle|gonka_signing_phase|cocoon_.*)$/;
 
-const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
-  compatible: new Set([
-    "gonka_nodes",
-    "gonka_chain_prefix",
-    "gonka_signing_phase",
-    "gonka_source_url",
-    "gonka_verify_proof",
-    "gonka_chain_id",
-    "gonka_trusted_header_hash",
-    "gonka_trusted_validators_hash",
-    "access",
-    "devshard_amount",
-    "devshard_auto_open",
-    ...ZEPH_ONLY_FIELDS,
-  ]),
-  gonka: new Set(["base_url", "vision", "api_key", ...ZEPH_ONLY_FIELDS]),
-  other: new Set(),
-};
-
-export function isIrrelevantField(kind: RecordKind, field: string): boolean {
-  return IRRELEVANT_FIELDS[kind].has(field) || (kind !== "other" && field.startsWith("cocoon_"));
+/** The fields of a record that are kept for other programs: Zeph's, and those that only the other kind has a use for. */
+export function unusedFields(values: Table): readonly string[] {
+  const kind = recordKind(values.type);
+  if (kind === "other") return [];
+  const isForeign = (field: string) =>
+    kind === "gonka"
+      ? field === "base_url" || field === "api_key"
+      : field in gonkaRecord.fields && !(field in compatibleRecord.fields);
+  return Object.keys(values).filter((field) => ZEPH_FIELD.test(field) || isForeign(field));
 }
 
 const dialect = oneOf(

@@ -7,7 +7,7 @@ import type { Secret } from "../base/secret.ts";
 import { writeFileAtomic } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { type ConfigFile, configPaths, type PathContext, zephFolders } from "./files.ts";
-import { describeFault, isTable, type Layer, type Table, tablesAt } from "./layer.ts";
+import { describeFault, isSecretField, isTable, type Layer, type Table, tablesAt } from "./layer.ts";
 import { checkLayer, effectiveName, PROVIDERS, RECORD_SCHEMAS, recordKind, sectionsSchema } from "./schema.ts";
 import { secretNameFor } from "./secrets.ts";
 import { isFault, readFileLayer } from "./toml.ts";
@@ -134,7 +134,7 @@ function ignoredSections(values: Table, own: Table): IgnoredField[] {
 const LLM_FIELDS: ReadonlySet<string> = new Set(["fallback"]);
 
 function shown(field: string, value: unknown): string {
-  if (/(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i.test(field)) return "[redacted]";
+  if (isSecretField(field)) return "[redacted]";
   const text = typeof value === "string" ? value : JSON.stringify(value, (_key, each) => toPlain(each));
   return clean((text ?? "").replace(/[?#].*$/, ""));
 }

@@ -127,8 +127,13 @@ export function readFields(bytes: Uint8Array): RawField[] {
 
 /** Writes fields into one growing buffer; the caller keeps their order. */
 export class ProtobufWriter {
-  #buffer = Buffer.allocUnsafe(256);
+  #buffer: Buffer;
   #length = 0;
+
+  constructor() {
+    // What a finished message wrote into is taken by the next.
+    this.#buffer = spares.pop() ?? Buffer.allocUnsafe(SPARE_BYTES);
+  }
 
   varint(value: bigint | number): this {
     this.#reserve(10);
@@ -160,6 +165,16 @@ export class ProtobufWriter {
       .raw(message);
   }
 
+  /** Left out when empty. */
+  stringField(number: number, text: string): this {
+    if (text === "") return this;
+    const bytes = Buffer.byteLength(text, "utf8");
+    this.varint(number * 8 + DELIMITED).varint(bytes);
+    this.#reserve(bytes);
+    this.#length += this.#buffer.write(text, this.#length, "utf8");
+    return this;
+  }
+
   raw(bytes: Uint8Array): this {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#length);
@@ -167,8 +182,11 @@ export class ProtobufWriter {
     return this;
   }
 
+  /** The bytes; nothing is written after that. */
   finish(): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length);
+    const bytes = Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length);
+    if (spares.length < MAX_SPARES && this.#buffer.length === SPARE_BYTES) spares.push(this.#buffer);
+    return bytes;
   }
 
   #reserve(bytes: number): void {
@@ -179,9 +197,14 @@ export class ProtobufWriter {
   }
 }
 
+const SPARE_BYTES = 4096;
+const MAX_SPARES = 8;
+const spares: Buffer[] = [];
+
 /** The value as a number where it has one and is not negative; −1 otherwise. */
 function smallNumber(value: bigint): number {
-  return value >= 0n && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : -1;
+  const number = Number(value);
+  return number >= 0 && number <= Number.MAX_SAFE_INTEGER ? number : -1;
 }
 
 interface Entry {
@@ -213,7 +236,7 @@ function toEntry(name: string, [number, kind, of]: Field): Entry {
 
 function writeEntry(writer: ProtobufWriter, { kind, number, of }: Entry, value: unknown): void {
   if (kind === "bytes") writer.bytesField(number, value as Uint8Array);
-  else if (kind === "string") writer.bytesField(number, Buffer.from(value as string, "utf8"));
+  else if (kind === "string") writer.stringField(number, value as string);
   else if (kind === "bool") writer.integerField(number, value === true ? 1 : 0);
   else if (kind === "message") {
     if (value !== undefined && of !== undefined) writer.messageField(number, of.encode(value));

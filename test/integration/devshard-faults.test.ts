@@ -134,7 +134,7 @@ describe("a chat over a devshard", () => {
     const body = { max_tokens: 50, messages: [{ role: "user", content: "again" }], model };
     const prompt = canonicalJson(JSON.stringify(body));
     const { id, payload } = await session.start({ prompt, promptHash: promptHash(prompt), maxTokens: 50 }, model);
-    for await (const _part of session.deliver(id, payload)) {
+    for await (const _part of session.courier.deliver(id, payload)) {
       // The host finishes; this process ends before it told anybody.
     }
     await session.persistPending();

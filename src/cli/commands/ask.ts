@@ -10,7 +10,8 @@ import {
   type OutcomeEvent,
 } from "../../chat/session.ts";
 import { EXIT, ZephError } from "../../errors.ts";
-import { type Budget, openBudget, spendingPath } from "../../journal/journal.ts";
+import { type Budget, openBudget } from "../../journal/budget.ts";
+import { spendingPath } from "../../journal/ledger.ts";
 import { showAnswer, waitLine } from "../answer.ts";
 import type { Flags } from "../command-table.ts";
 import { isPutTogether, type QuestionFlags, readWholeQuestion } from "../question.ts";
@@ -39,7 +40,7 @@ export async function runAsk(context: CliContext, flags: AskFlags, dependencies:
   const question = await readWholeQuestion(context, flags);
   const { session, kept } = await openChat(context, flags, dependencies);
   if (question.images.length > 0) await requireImages(session, context.signal);
-  const budget = dailyBudget(context, dependencies);
+  const budget = dailyBudget(context, dependencies, "zeph ask");
   const conversation = startConversation({
     session,
     clock: context.clock,
@@ -131,8 +132,13 @@ async function* keptAfterwards(
   }
 }
 
-export function dailyBudget({ clock }: CliContext, { stateFolder, maxDailyCents = 0 }: ChatDependencies): Budget {
-  return openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder), clock), clock });
+/** @param client the command, as the ledger names who asked */
+export function dailyBudget(
+  { clock }: CliContext,
+  { stateFolder, maxDailyCents = 0 }: ChatDependencies,
+  client: string,
+): Budget {
+  return openBudget({ maxDailyCents, file: stateFile(spendingPath(stateFolder), clock), clock, client });
 }
 
 /** Settings of the conversation that come from flags. Throws `usage` for numbers that are none. */

@@ -36,7 +36,7 @@ export const runLaunch: Run<"launch"> = async (context, flags) => {
   const notices = new Set<string>();
   let hasTerminal = false;
   const tell = (line: string) => (hasTerminal ? notices.add(line) : show(context.stderr, line));
-  const upstream = await openUpstream(context, choice, tell);
+  const upstream = await openUpstream(context, choice, { tell });
   const model = await launchModel(context, upstream);
   const key = makeLocalKey();
   let total: UsageTotal = EMPTY_TOTAL;
