@@ -24,9 +24,22 @@ import type { Setup } from "../provider/setup.ts";
 import { maskOf, withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import type { Model } from "../wire/models.ts";
-import type { AskFlags, ReplDependencies } from "./commands/ask.ts";
+import type { Run } from "./command-table.ts";
+import { type AskFlags, isConversation, type ReplDependencies, runAsk, runChat, setUpFirst } from "./commands/ask.ts";
 import { setupOf } from "./setup.ts";
 import { foldFor, show } from "./terminal.ts";
+
+/** `zeph ask`, on what is configured. */
+export const runAskCommand: Run<"ask"> = async (context, flags) =>
+  runAsk(context, flags, await chatDependencies(context, flags, "question"));
+
+/** `zeph` and `zeph chat`. Who has no configuration is set up first. */
+export const runChatCommand: Run<"chat"> = async (context, flags) => {
+  const ended = await setUpFirst(context, flags);
+  if (ended !== undefined) return ended;
+  const kind = isConversation(context, flags) ? "conversation" : "question";
+  return runChat(context, flags, await chatDependencies(context, flags, kind));
+};
 
 /**
  * What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. Only
