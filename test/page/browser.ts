@@ -35,7 +35,8 @@ export function openBrowser(): Promise<Browser> {
 /** A profile whose pages share what the browser keeps; reduced motion, so that nothing moves under the pointer. */
 export async function openContext(browser: Browser, options: BrowserContextOptions = {}): Promise<BrowserContext> {
   const context = await browser.newContext({ locale: "en-US", reducedMotion: "reduce", ...options });
-  context.setDefaultTimeout(PATIENT.timeout);
+  // Less than a test has, so that it says which wait it was.
+  context.setDefaultTimeout(PATIENT.timeout / 2);
   // Each page of a test begins without what another test chose.
   await context.addInitScript("if (!sessionStorage.begun) { localStorage.clear(); sessionStorage.begun = 1; }");
   return context;
