@@ -36,6 +36,7 @@ export function pageNetwork(options: PageNetworkOptions): Pick<PageSources, "net
   const providers = setup.loaded.config.providers.filter((each) => each.type !== "other");
   const native = providers.filter((each) => each.type === "gonka");
   let measured: readonly PageNode[] | undefined;
+  let measuring: Promise<unknown> | undefined;
 
   async function probe(signal: AbortSignal): Promise<readonly PageNode[]> {
     const { fetch, clock } = context;
@@ -46,6 +47,12 @@ export function pageNetwork(options: PageNetworkOptions): Pick<PageSources, "net
 
   return {
     async network(): Promise<PageNetwork> {
+      // Once, by itself; after that when somebody asks for it. What takes longer is there the next time.
+      measuring ??= probe(context.signal).catch(() => {});
+      const done = new AbortController();
+      const wait = context.clock.sleep(FIRST_WAIT_MS, done.signal).catch(() => {});
+      await Promise.race([measuring, wait]);
+      done.abort();
       const [models, brokers, escrows] = await Promise.all([
         offers(options, providers),
         knownBrokers(setup),
@@ -56,6 +63,9 @@ export function pageNetwork(options: PageNetworkOptions): Pick<PageSources, "net
     probe,
   };
 }
+
+/** A page is not held up by a node that does not answer. */
+const FIRST_WAIT_MS = 1_500;
 
 /** Brokers spell the same model differently, as far as capitals go. */
 async function offers(
