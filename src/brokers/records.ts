@@ -1,3 +1,4 @@
+import type { HeaderList } from "../base/header-fields.ts";
 import { plausibleUsd } from "../base/json.ts";
 
 /** Wire formats an endpoint speaks, by the path under its base: `/chat/completions`, `/messages` and so on. */
@@ -103,7 +104,7 @@ export const KNOWN_COST_RULES: readonly CostRule[] = [
  */
 export function extractCostUsd(
   body: unknown,
-  headers: Headers | undefined,
+  headers: HeaderList | undefined,
   rules: readonly CostRule[] = KNOWN_COST_RULES,
 ): number | undefined {
   const whole = isRecord(body) ? body : {};
@@ -131,7 +132,7 @@ function sumOf(source: Readonly<Record<string, unknown>>, fields: readonly strin
   return sum;
 }
 
-function headerAmount(headers: Headers | undefined, name: string): number | undefined {
+function headerAmount(headers: HeaderList | undefined, name: string): number | undefined {
   if (headers === undefined) return undefined;
   const [before = "", after] = name.toLowerCase().split("*", 2);
   if (after === undefined) return parseAmount(headers.get(name) ?? undefined);

@@ -2,7 +2,15 @@ import { ZephError } from "../errors.ts";
 import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
-import { type Exchange, findRoute, type GatewayRequest, joinNames, openExchange, type Route } from "./exchange.ts";
+import {
+  type Exchange,
+  findRoute,
+  type GatewayRequest,
+  gatewayRequest,
+  joinNames,
+  openExchange,
+  type Route,
+} from "./exchange.ts";
 import { chatRoute, embeddingsRoute, healthRoute, modelRoute, modelsRoute, readyRoute } from "./routes.ts";
 import {
   type GatewayState,
@@ -45,7 +53,7 @@ export interface LocalGateway {
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
   const answer = (request: GatewayRequest) => answerRequest(state, request);
-  const handler = async (request: Request) => toResponse(await answer(request), state.clock);
+  const handler = async (request: Request) => toResponse(await answer(gatewayRequest(request)), state.clock);
   Object.defineProperties(handler, {
     keyWeakness: { value: localKeyWeakness(options.key) },
     draining: { get: () => state.draining },
@@ -61,11 +69,10 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
 }
 
 async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
-  const { pathname, host: urlHost } = new URL(request.url);
-  const { method } = request;
-  const route = findRoute(method, pathname);
+  const { method, target, host } = request;
+  const queryAt = target.indexOf("?");
+  const route = findRoute(method, queryAt === -1 ? target : target.slice(0, queryAt));
   const exchange = openExchange({ method, route: route.kind }, state);
-  const host = request.headers.get("host") ?? urlHost;
   const origin = request.headers.get("origin");
   state.inFlight += 1;
   let cors: Readonly<Record<string, string>> = {};
@@ -78,7 +85,7 @@ async function answerRequest(state: GatewayState, request: GatewayRequest): Prom
         : await runRoute(route, { state, exchange, request });
     return finish(exchange, answer, cors);
   } catch (thrown) {
-    if (request.signal.aborted) {
+    if (request.hasLeft) {
       exchange.end("caller-left");
       return { status: 499, headers: {}, body: null };
     }

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { HeaderFields } from "../base/header-fields.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import { isLoopback } from "../wire/endpoint.ts";
 import { type Answer, type ByteSource, fillSilence, isByteSource } from "./answer.ts";
-import type { GatewayRequest, HeaderView } from "./exchange.ts";
+import type { GatewayRequest } from "./exchange.ts";
 import type { LocalGateway } from "./gateway.ts";
 import { LOCAL_KEY_NAME } from "./state.ts";
 
@@ -253,73 +254,106 @@ function idleConnections(server: Server, maxConnections: number): IdleConnection
 
 /** `undefined` when the request line or the `Host` header name no address that could be meant. */
 function incomingRequest(incoming: IncomingMessage, outgoing: ServerResponse): GatewayRequest | undefined {
-  const url = urlOf(incoming);
-  if (url === undefined) return undefined;
-  const left = new AbortController();
-  const leave = () => left.abort(new DOMException("the caller closed the connection", "AbortError"));
-  outgoing.once("close", () => {
-    if (incoming.errored !== null || !outgoing.writableFinished) leave();
-  });
-  const { method = "GET" } = incoming;
-  const hasBody = method !== "GET" && method !== "HEAD";
+  const address = addressOf(incoming);
+  return address === undefined ? undefined : new SocketRequest(incoming, outgoing, address);
+}
+
+class SocketRequest implements GatewayRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly host: string;
+  readonly headers: HeaderFields;
+  readonly #incoming: IncomingMessage;
+  #leave: ((reason: unknown) => void)[] = [];
+  #reason: DOMException | undefined;
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, { host, target }: Address) {
+    const { method = "GET", headers } = incoming;
+    this.method = method;
+    this.target = target;
+    this.host = host;
+    // Node has put names in lower case and joined what came several times.
+    this.headers = new HeaderFields(headers);
+    this.#incoming = incoming;
+    outgoing.once("close", () => {
+      if (incoming.errored !== null || !outgoing.writableFinished) this.#left();
+    });
+  }
+
+  get hasLeft(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  /** Made when somebody wants one: most requests go their way without. */
+  get signal(): AbortSignal {
+    const controller = new AbortController();
+    this.onLeave((reason) => controller.abort(reason));
+    return controller.signal;
+  }
+
+  onLeave(leave: (reason: unknown) => void): void {
+    if (this.#reason !== undefined) leave(this.#reason);
+    else this.#leave.push(leave);
+  }
+
+  #left(): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = leftReason();
+    for (const leave of this.#leave) leave(this.#reason);
+    this.#leave = [];
+  }
+
   /** A body that breaks off is a caller that left, whichever of the two is noticed first. */
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece;
-    } catch (error) {
-      leave();
-      throw error;
-    }
+  read(take: (piece: Uint8Array) => void): Promise<void> {
+    const incoming = this.#incoming;
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void) => {
+        incoming.off("data", onData).off("end", onEnd).off("error", onBreak).off("close", onBreak);
+        end();
+      };
+      const onData = (piece: Uint8Array) => {
+        try {
+          take(piece);
+        } catch (thrown) {
+          incoming.pause();
+          settle(() => reject(thrown));
+        }
+      };
+      const onEnd = () => settle(resolve);
+      const onBreak = () => {
+        this.#left();
+        settle(() => reject(this.#reason));
+      };
+      incoming.on("data", onData).on("end", onEnd).on("error", onBreak).on("close", onBreak);
+    });
   }
-  return {
-    method,
-    url,
-    headers: headerView(incoming),
-    signal: left.signal,
-    body: hasBody ? { [Symbol.asyncIterator]: pieces } : null,
-    async arrayBuffer() {
-      if (!hasBody) return new ArrayBuffer(0);
-      const chunks: Uint8Array[] = [];
-      for await (const piece of pieces()) chunks.push(piece);
-      return joined(chunks);
-    },
-  };
 }
 
-function joined(chunks: readonly Uint8Array[]): ArrayBuffer {
-  const all = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all.buffer;
-}
-
-/** Node has put names in lower case and joined what came several times. */
-function headerView({ headers }: IncomingMessage): HeaderView {
-  const get = (name: string) => {
-    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
-    return Array.isArray(value) ? value.join(", ") : (value ?? null);
-  };
-  return { get, has: (name) => get(name) !== null };
+interface Address {
+  readonly host: string;
+  /** Path and query. */
+  readonly target: string;
 }
 
 const PLAIN_HOST = /^[a-z0-9._-]+(?::\d{1,5})?$/;
 const PLAIN_TARGET = /^\/[\w\-./~:@!$&'()*+,;=%?]*$/;
 const DOT_SEGMENT = /\/\.{1,2}(?:[/?]|$)|%2e/i;
 
-/** The whole address. What `Host` holds must be a host and nothing else: it is checked against a list. */
-function urlOf({ url: target = "", headers }: IncomingMessage): string | undefined {
+/** What was asked, and of whom. What `Host` holds must be a host and nothing else: it is checked against a list. */
+function addressOf({ url: target = "", headers }: IncomingMessage): Address | undefined {
   const host = headers.host || "localhost";
-  if (/^https?:\/\//.test(target)) return URL.canParse(target) ? new URL(target).href : undefined;
+  if (/^https?:\/\//.test(target)) return URL.canParse(target) ? { ...partsOf(new URL(target)), host } : undefined;
   if (!target.startsWith("/")) return undefined;
+  if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(target) && !DOT_SEGMENT.test(target)) return { host, target };
   const url = `http://${host}${target}`;
-  if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(target) && !DOT_SEGMENT.test(target)) return url;
   if (!URL.canParse(url)) return undefined;
   const parsed = new URL(url);
   const isHost = parsed.hostname === host.replace(/:\d+$/, "").toLowerCase();
-  return isHost && parsed.username === "" && parsed.password === "" ? parsed.href : undefined;
+  return isHost && parsed.username === "" && parsed.password === "" ? { ...partsOf(parsed), host } : undefined;
+}
+
+function partsOf({ pathname, search }: URL): Pick<Address, "target"> {
+  return { target: pathname + search };
 }
 
 const MAX_DRAINED_BYTES = 64 * 1024 * 1024;

@@ -1,14 +1,16 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
+import type { HeaderView } from "../base/header-fields.ts";
 import { Secret } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors.ts";
 import { type SecretMask, secretMask } from "../provider/without-secrets.ts";
 import { NETWORK_LIMITS } from "../rules/parameters.ts";
+import { exchangeByFetch, type Exchange as UpstreamExchange } from "../transport/exchange.ts";
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Answer } from "./answer.ts";
 import { type ResponsesOptions, responseMemory } from "./dialects/responses.ts";
-import type { Exchange, ExchangeRecord, GatewayRequest, HeaderView } from "./exchange.ts";
+import type { Exchange, ExchangeRecord, GatewayRequest } from "./exchange.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 
 /** What all requests of one gateway share. */
@@ -25,6 +27,8 @@ export interface GatewayState {
   readonly keepToolType: (type: string) => boolean;
   /** What the other APIs share: kept responses, time and ids, tools of the broker. */
   readonly dialects: ResponsesOptions;
+  /** The way to the upstream. */
+  readonly exchange: UpstreamExchange;
   /** Takes the user's own secrets out of what is sent. */
   readonly mask: SecretMask;
   readonly metrics: GatewayMetrics;
@@ -45,8 +49,9 @@ const DEFAULT_HEARTBEAT_MS = 10_000;
 
 export function gatewayState(options: LocalGatewayOptions): GatewayState {
   const metrics = gatewayMetrics(options.providerName ?? "gonka", configuredModels(options));
+  const { upstream } = options;
   const clock = options.clock ?? systemClock;
-  const keepToolType = toolTypesOf(options.upstream.baseURL);
+  const keepToolType = toolTypesOf(upstream.baseURL);
   const state: GatewayState = {
     options,
     clock,
@@ -55,13 +60,14 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     checkKey: keyCheck(options.key),
     checkHost: hostCheck(options.allowedHosts),
     origins: originCheck(options.allowedOrigins),
-    checkEmbeddings: embeddingCheck(options.upstream, clock),
+    checkEmbeddings: embeddingCheck(upstream, clock),
     keepToolType,
     dialects: {
       memory: responseMemory(),
       stamps: { nowMs: () => clock.nowMs(), newId: () => randomBytes(18).toString("hex") },
       keepsToolType: keepToolType,
     },
+    exchange: upstream.core?.exchange ?? exchangeByFetch(upstream, upstream.baseURL),
     mask: secretMask(options.secrets ?? []),
     metrics,
     onEnd(record) {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { readRegularText } from "../base/files.ts";
 import { redactUrl, type Secret } from "../base/secret.ts";
-import { type Clock, deadlineSignal } from "../base/time.ts";
+import { type Clock, deadlineSignal, timeoutError } from "../base/time.ts";
 import { writeFileAtomic } from "../base/write.ts";
 import { topUpPage } from "../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers, recognizeKey } from "../brokers/registry.ts";
@@ -10,10 +10,9 @@ import { zephFolders } from "../config/files.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/providers.ts";
 import type { ResolvedSecret } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
-import { discoverEndpoints } from "../network/discovery.ts";
-import { RequestSigner } from "../signer/signer.ts";
 import type { Connection, ConnectionOptions } from "../transport/connection.ts";
-import { type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gonka-fetch.ts";
+import type { Exchange } from "../transport/exchange.ts";
+import { type ConnectionCore, type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gonka-fetch.ts";
 import { type CachedEndpoints, type EndpointCache, endpointSource } from "../transport/native.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import { isAddress, normalizeBaseURL } from "../wire/endpoint.ts";
@@ -112,6 +111,7 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   const purpose = `provider "${config.name}"`;
   const resolved = await setup.privateKey(config);
   const { secret: key, ...secret } = resolved;
+  const { RequestSigner } = await import("../signer/signer.ts");
   const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix });
   const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();
   if (stored !== undefined && stored !== signer.address) {
@@ -197,8 +197,8 @@ export function nodeSource(
     .slice(0, 16);
   return {
     discover: endpointSource({
-      discover: () =>
-        discoverEndpoints({
+      discover: async () =>
+        (await import("../network/discovery.ts")).discoverEndpoints({
           sourceUrl,
           prefix: chainPrefix,
           trust,
@@ -262,7 +262,28 @@ function withEmbeddingDeadline(gonka: GonkaFetch, clock: Clock, limitMs: number)
       deadline.disarm();
     }
   };
-  return Object.assign(ask, { baseURL: gonka.baseURL, endpoints: gonka.endpoints });
+  const { baseURL, endpoints, core } = gonka;
+  return Object.assign(ask, { baseURL, endpoints, core: core && { ...core, exchange: embeddingExchange(core) } });
+
+  function embeddingExchange({ exchange }: ConnectionCore): Exchange {
+    return (request, sink) => {
+      if (!request.path.startsWith("/embeddings")) return exchange(request, sink);
+      const cancel = clock.schedule(limitMs, () => underway.abort(timeoutError("timeout_total", limitMs)));
+      const underway = exchange(request, {
+        head(head) {
+          cancel();
+          sink.head(head);
+        },
+        data: (bytes) => sink.data(bytes),
+        end: () => sink.end(),
+        fail(error) {
+          cancel();
+          sink.fail(error);
+        },
+      });
+      return underway;
+    };
+  }
 }
 
 interface DumpOptions {

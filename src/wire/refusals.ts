@@ -541,7 +541,7 @@ const REQUEST_ID_HEADERS = [
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** The id to quote when reporting a problem to the operator. */
-export function requestIdOf(headers: Headers): string | undefined {
+export function requestIdOf(headers: Pick<Headers, "get">): string | undefined {
   for (const name of REQUEST_ID_HEADERS) {
     const value = headers.get(name);
     if (value !== null && REQUEST_ID.test(value)) return value;
