@@ -6,12 +6,13 @@ import { zephFolders } from "../config/files.ts";
 import type { ExchangeRecord } from "../gateway/exchange.ts";
 import { type LocalGateway, localGateway } from "../gateway/gateway.ts";
 import type { LocalGatewayOptions } from "../gateway/state.ts";
-import { openBudget, queueSpending, type Spent, spendingPath } from "../journal/journal.ts";
+import { type Spent, spendingPath } from "../journal/journal.ts";
 import { fallbackProvider } from "../provider/fallback.ts";
 import { findListed, rememberedModels } from "../provider/models.ts";
 import { type OpenedProvider, openProvider } from "../provider/open.ts";
 import type { Setup } from "../provider/setup.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
+import { dailyLimit } from "./daily-limit.ts";
 import { setupOf } from "./setup.ts";
 import { show, toSafeJson } from "./terminal.ts";
 
@@ -66,7 +67,7 @@ export async function openUpstream(
       : await openProvider(setup, { name: choice.provider, onEvent });
   for (const notice of [...opened.notices, ...opened.remarks]) tell(`${notice}\n`);
   const { name, type, model, embeddingModel } = opened.config;
-  const limit = await dailyLimit(context, { setup, opened, tell });
+  const limit = await spendingOf(context, { setup, opened, tell });
   return {
     setup,
     opened,
@@ -82,7 +83,7 @@ export async function openUpstream(
         ...options,
         key,
         secrets: [...(await setup.knownSecrets()), ...(key === "none" ? [] : [key])],
-        checkBudget: limit.check,
+        ...(limit.check === undefined ? {} : { checkBudget: limit.check }),
         onRequest: (record) => onRequest(record, limit.count(record)),
       });
       observe = (event) => {
@@ -95,7 +96,7 @@ export async function openUpstream(
 }
 
 /** The ledger that all zephs of this user share: `zeph usage` reads it, and `[cost] max_daily_cents` holds for all of them. */
-async function dailyLimit(
+async function spendingOf(
   context: CliContext,
   { setup, opened, tell }: Pick<Upstream, "setup" | "opened"> & { readonly tell: (line: string) => void },
 ) {
@@ -103,8 +104,7 @@ async function dailyLimit(
   const { clock } = context;
   const { enabled, maxDailyCents } = loaded.config.cost;
   const file = stateFile(spendingPath(zephFolders(world).state), clock);
-  const budget = openBudget({ maxDailyCents: enabled ? maxDailyCents : 0, file, clock });
-  const ledger = queueSpending({ file, clock });
+  const limit = dailyLimit({ maxDailyCents: enabled ? maxDailyCents : 0, file, clock });
   const models = await rememberedModels(opened, world);
   let isToldUnknown = false;
 
@@ -121,13 +121,8 @@ async function dailyLimit(
     };
   }
   return {
-    flush: () => ledger.flush(),
-    /** What has just been spent counts already. */
-    async check(): Promise<void> {
-      if (!budget.isLimited) return;
-      await ledger.flush();
-      return budget.check();
-    },
+    flush: limit.flush,
+    check: limit.isLimited ? limit.check : undefined,
     /** Writes down what a request took, where a model was asked and began to answer; gives back what it cost. */
     count(record: ExchangeRecord): Cost | undefined {
       const { status, model, usage, fallbackProvider: standIn } = record;
@@ -136,9 +131,9 @@ async function dailyLimit(
       const answersOfUnknownCost = cost.usd === undefined && cost.ngonka === undefined ? 1 : 0;
       const { promptTokens: inputTokens, completionTokens: outputTokens } = usage ?? {};
       const provider = standIn ?? opened.config.name;
-      ledger.add({ provider, model, inputTokens, outputTokens, ...cost, answersOfUnknownCost });
+      limit.add({ provider, model, inputTokens, outputTokens, ...cost, answersOfUnknownCost });
       const isPaid = usage !== undefined || record.route === "chat";
-      if (budget.isLimited && isPaid && cost.usd === undefined && !isToldUnknown) {
+      if (limit.isLimited && isPaid && cost.usd === undefined && !isToldUnknown) {
         isToldUnknown = true;
         tell("The cost of an answer is unknown, so the daily limit cannot count it; set pricing in the config\n");
       }

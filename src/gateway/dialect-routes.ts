@@ -54,7 +54,7 @@ export async function dialectRoute(context: RouteContext, name: DialectName): Pr
   const { value } = await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve });
   const spoken = DIALECTS[name]({ ...value, model: value.model ?? state.options.defaultModel }, state);
   const chat = { text: JSON.stringify(spoken.chat), value: spoken.chat };
-  const prepared = await prepareChat(chat, state.options, state.keepToolType);
+  const prepared = await prepareChat(chat, state.options, state);
   exchange.setModel(prepared.model);
   exchange.record.stream = prepared.stream;
   exchange.record.removed = shownNames([...spoken.dropped, ...prepared.removed]);

@@ -408,6 +408,8 @@ export interface JsonBody {
   readonly value: JsonObject;
   /** The same as bytes, where they are at hand. */
   readonly bytes?: Uint8Array | undefined;
+  /** The bytes of its `tools`, where it is certain which they are. */
+  readonly toolBytes?: Uint8Array | undefined;
 }
 
 /** What reading a body may cost. */
@@ -441,7 +443,7 @@ export async function takeTurns(text: string): Promise<void> {
 
 /** Reads a JSON object. Throws `request_too_large`, `invalid_request`, and what `reserve` throws. */
 export async function readJsonBody(request: GatewayRequest, limits: BodyLimits): Promise<JsonBody> {
-  const bytes = await readBytes(request, limits);
+  const { bytes, toolBytes } = await readBytes(request, limits);
   const text = decode(bytes);
   await takeTurns(text);
   let value: unknown;
@@ -454,10 +456,10 @@ export async function readJsonBody(request: GatewayRequest, limits: BodyLimits):
   const object = asObject(value);
   if (object === undefined) throw new ZephError("invalid_request", { detail: "the body must be a JSON object" });
   await takeTurns(text);
-  return { text, value: object, bytes };
+  return { text, value: object, bytes, toolBytes };
 }
 
-async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLimits): Promise<Buffer> {
+async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLimits) {
   const scanner = jsonScanner(REQUEST_LIMITS);
   const announced = request.headers.get("content-length");
   if (announced !== null) {
@@ -474,7 +476,9 @@ async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLim
     pieces.push(piece);
   });
   const [only] = pieces;
-  return pieces.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(pieces, length);
+  const bytes = pieces.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(pieces, length);
+  const place = scanner.placeOf("tools");
+  return { bytes, toolBytes: place && bytes.subarray(place.start, place.end) };
 }
 
 function refuseExcess(excess: JsonExcess | undefined): void {

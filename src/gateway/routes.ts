@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { asObject, type JsonObject, parseForeignJson } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
 import { cleanChatSteps } from "../rules/clean.ts";
@@ -29,7 +30,7 @@ export async function chatRoute(context: RouteContext): Promise<Answer> {
   const prepared = await prepareChat(
     await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve }),
     state.options,
-    state.keepToolType,
+    state,
   );
   record(context, prepared);
   if (prepared.stream) return streamAnswer(context, prepared);
@@ -68,19 +69,19 @@ export interface PreparedChat {
 
 /**
  * Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`.
- * @param keepToolType kinds of tools that the broker itself serves
  */
 export async function prepareChat(
-  { text, value, bytes }: JsonBody,
+  { text, value, bytes, toolBytes }: JsonBody,
   options: LocalGatewayOptions,
-  keepToolType: (type: string) => boolean,
+  { keepToolType, toolsMemory: memory }: Pick<GatewayState, "keepToolType" | "toolsMemory">,
 ): Promise<PreparedChat> {
   const model = chooseModel(value.model, options);
   const named = model === value.model ? value : { ...value, model };
+  const tools = toolBytes === undefined ? undefined : { key: hash("sha256", toolBytes), memory };
   const { request, removed, changed } =
     options.cleanUp === "none"
       ? { request: named, removed: [], changed: [] }
-      : await inTurns(cleanChatSteps(named, { access: options.access ?? "broker", keepToolType }), text);
+      : await inTurns(cleanChatSteps(named, { access: options.access ?? "broker", keepToolType, tools }), text);
   await takeTurns(text);
   return {
     text: request === value ? text : JSON.stringify(request),

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "../base/time.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors.ts";
 import { type SecretMask, secretMask } from "../provider/without-secrets.ts";
+import { type ToolsMemory, toolsMemory } from "../rules/clean.ts";
 import { NETWORK_LIMITS } from "../rules/parameters.ts";
 import { exchangeByFetch, type Exchange as UpstreamExchange } from "../transport/exchange.ts";
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
@@ -25,6 +26,8 @@ export interface GatewayState {
   readonly checkEmbeddings: EmbeddingCheck;
   /** Kinds of tools besides functions that the broker serves before the network sees the request. */
   readonly keepToolType: (type: string) => boolean;
+  /** What became of tools that callers bring again and again. */
+  readonly toolsMemory: ToolsMemory;
   /** What the other APIs share: kept responses, time and ids, tools of the broker. */
   readonly dialects: ResponsesOptions;
   /** The way to the upstream. */
@@ -45,6 +48,9 @@ export interface RouteContext {
   readonly request: GatewayRequest;
 }
 
+/** Lists of tools: one for each agent that is at work. */
+const MAX_REMEMBERED_TOOLS = 64;
+
 const DEFAULT_HEARTBEAT_MS = 10_000;
 
 export function gatewayState(options: LocalGatewayOptions): GatewayState {
@@ -62,6 +68,7 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     origins: originCheck(options.allowedOrigins),
     checkEmbeddings: embeddingCheck(upstream, clock),
     keepToolType,
+    toolsMemory: toolsMemory(MAX_REMEMBERED_TOOLS),
     dialects: {
       memory: responseMemory(),
       stamps: { nowMs: () => clock.nowMs(), newId: () => randomBytes(18).toString("hex") },

@@ -125,7 +125,8 @@ async function wholeAnswer(
     if (chunk === undefined) {
       const [only] = chunks;
       const body = chunks.length === 1 && only !== undefined ? asBuffer(only) : Buffer.concat(chunks, length);
-      const value = parseWhole(body);
+      // What was read on its way is known to be an answer.
+      const value = begun.usageIn === undefined ? parseWhole(body) : begun.usageIn();
       if (value !== undefined) context.exchange.record.usage = readUsage(value, begun.headers);
       return { status, headers, body };
     }
@@ -195,10 +196,18 @@ function passStream(begun: BegunAnswer, { onPiece, onUsage, onEnd }: PassStreamO
   /** The beginning of a line whose end has not come. */
   let tail: Uint8Array | undefined;
   let ended = false;
+  let toldIn: unknown;
 
   function end(how: StreamEnd): void {
     if (!ended) onEnd(how);
     ended = true;
+  }
+  function usageBy(lines: Buffer): Usage | undefined {
+    if (begun.usageIn === undefined) return usageInLines(lines);
+    const told = begun.usageIn();
+    if (told === undefined || told === toldIn) return undefined;
+    toldIn = told;
+    return readUsage(told);
   }
   function wholeLines(chunk: Uint8Array): Buffer | undefined {
     const joined = tail === undefined ? asBuffer(chunk) : Buffer.concat([tail, chunk]);
@@ -222,7 +231,7 @@ function passStream(begun: BegunAnswer, { onPiece, onUsage, onEnd }: PassStreamO
           }
           const lines = wholeLines(piece);
           if (lines === undefined) continue;
-          const usage = usageInLines(lines);
+          const usage = usageBy(lines);
           if (usage !== undefined) onUsage(usage);
           onPiece();
           return lines;
@@ -326,7 +335,8 @@ export async function forward(
 ): Promise<BegunAnswer> {
   const masked = state.mask(text);
   if (masked !== text) exchange.record.changed = [...exchange.record.changed, MASKED];
-  await state.options.checkBudget?.();
+  const { checkBudget } = state.options;
+  if (checkBudget !== undefined) await checkBudget();
   const body = masked === text && bytes !== undefined ? bytes : Buffer.from(masked);
   const headers = requestHeaders(request.headers);
   return begin(state, request, { method: "POST", path, headers, body, chat });

@@ -159,6 +159,7 @@ interface BodyWatch {
   readonly error: ZephError | undefined;
   end(isBroken: boolean): { readonly bytes?: Uint8Array | undefined; readonly error?: ZephError | undefined };
   readonly notices: readonly string[];
+  readonly usageIn?: AnswerHead["usageIn"];
 }
 
 /**
@@ -217,7 +218,7 @@ export function guardBody(head: AnswerHead, options: GuardOptions): BodyGuard {
     }
   }
   const idle = idleAlarm(options, breakOff);
-  sink.head({ ...head, headers: shownHeaders(head.headers, chat) });
+  sink.head({ ...head, headers: shownHeaders(head.headers, chat), usageIn: watch.usageIn });
   return {
     data(bytes) {
       if (ended) return false;
@@ -287,6 +288,7 @@ function chatWatch(reader: ChatBodyReader): BodyWatch {
     get notices() {
       return reader.notices;
     },
+    usageIn: () => reader.usageIn,
     push: (bytes) => reader.push(bytes),
     end(isBroken) {
       const { bytes, end } = reader.end(isBroken);

@@ -22,6 +22,8 @@ export interface AnswerHead {
   readonly headers: HeaderFields;
   /** The whole error, attempts included, where this is a refusal that was given up on. */
   readonly error?: ZephError | undefined;
+  /** Present where the answer was read on its way, as chats are: what tells so far of what was used. */
+  readonly usageIn?: (() => Readonly<Record<string, unknown>> | undefined) | undefined;
 }
 
 /**
