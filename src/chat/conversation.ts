@@ -1,7 +1,7 @@
 import type { ModelMessage } from "ai";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
-import type { Budget } from "../journal/journal.ts";
+import type { Budget } from "../journal/budget.ts";
 import { type AnswerPart, type AnswerRequest, streamAnswer } from "./answer.ts";
 import {
   type AnswerSettings,
@@ -136,24 +136,30 @@ export function startConversation(options: ConversationOptions): Conversation {
   }
 
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
-    const { question, images, draft } = turn;
+    const { question, images, draft, startMs } = turn;
     const { text, reasoning, usage, costUsd, costNgonka, toolMessages } = draft;
     const { providerName, modelId } = answererOf(draft, session);
-    const facts = { providerName, modelId, usage, costUsd, costNgonka, atMs: clock.nowMs(), images };
+    const atMs = clock.nowMs();
+    const times = { atMs, firstByteMs: draft.firstByteMs, elapsedMs: atMs - startMs };
+    const facts = { providerName, modelId, usage, costUsd, costNgonka, ...times, images };
     const exchange = { question, answer: text, reasoning, state, ...facts };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
+    const hasFailed = state === "failed";
+    const hasBegun = draft.firstByteMs !== undefined || draft.steps > 0;
     // What came from the cache was asked of nobody.
-    if (draft.firstByteMs === undefined && draft.steps === 0) return;
+    if (!hasBegun && !hasFailed) return;
+    const isPriced = costUsd !== undefined || costNgonka !== undefined;
     const spent = {
       provider: providerName,
       model: modelId,
       inputTokens: usage.input,
       outputTokens: usage.output,
-      usd:
-        costUsd ?? (costNgonka === undefined ? estimateCostUsd(turn.promptTokensEstimate, draft, session) : undefined),
+      usd: costUsd ?? (isPriced || !hasBegun ? undefined : estimateCostUsd(turn.promptTokensEstimate, draft, session)),
       ngonka: costNgonka,
-      answersOfUnknownCost: costUsd === undefined && costNgonka === undefined ? 1 : 0,
+      answersOfUnknownCost: isPriced || !hasBegun ? 0 : 1,
+      hasFailed,
+      elapsedMs: state === "finished" ? clock.nowMs() - turn.startMs : undefined,
     };
     // A ledger that cannot be written must not take away an answer that is there and paid for.
     await budget?.add(spent).catch(() => {});
@@ -414,6 +420,9 @@ export interface Exchange {
   readonly costNgonka?: bigint | undefined;
   /** When the answer ended. */
   readonly atMs?: number | undefined;
+  /** From the request until the first piece of the answer, and until its end. Absent in what zephs before December 2026 kept. */
+  readonly firstByteMs?: number | undefined;
+  readonly elapsedMs?: number | undefined;
   /** What the question was asked about, besides its words. */
   readonly images?: readonly ImageAttachment[] | undefined;
   /** The answer as the model's own messages; present when tools were used. */

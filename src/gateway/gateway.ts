@@ -68,11 +68,15 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   }) as LocalGateway;
 }
 
-async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
-  const { method, target, host } = request;
+async function answerRequest(state: GatewayState, given: GatewayRequest): Promise<Answer> {
+  const { method, target, host } = given;
   const queryAt = target.indexOf("?");
   const route = findRoute(method, queryAt === -1 ? target : target.slice(0, queryAt));
-  const exchange = openExchange({ method, route: route.kind }, state);
+  const exchange = openExchange(
+    { method, route: route.kind, client: state.clientFamily(given.headers.get("user-agent")) },
+    state,
+  );
+  const request = state.options.onOpen?.(exchange.record, given) ?? given;
   const origin = request.headers.get("origin");
   state.inFlight += 1;
   let cors: Readonly<Record<string, string>> = {};
@@ -137,11 +141,13 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
     case "model":
       return modelRoute(context, route.id);
     case "metrics":
-      return context.state.metrics.render({
-        inFlight: context.state.inFlight,
-        upstream: context.state.options.upstream,
-      });
+      return metricsRoute(context.state);
   }
+}
+
+async function metricsRoute({ metrics, inFlight, options: { upstream, sumMetrics } }: GatewayState): Promise<Answer> {
+  const own = metrics.render({ inFlight, upstream });
+  return sumMetrics === undefined ? own : { ...own, body: await sumMetrics(String(own.body)) };
 }
 
 function noRoute({ error, allow }: Extract<Route, { readonly kind: "none" }>, context: RouteContext): Answer {

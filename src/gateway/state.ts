@@ -1,5 +1,6 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { HeaderView } from "../base/header-fields.ts";
+import type { KeptTexts } from "../base/kept-texts.ts";
 import { Secret } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
@@ -11,7 +12,7 @@ import { exchangeByFetch, type Exchange as UpstreamExchange } from "../transport
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Answer } from "./answer.ts";
 import { type ResponsesOptions, responseMemory } from "./dialects/responses.ts";
-import type { Exchange, ExchangeRecord, GatewayRequest } from "./exchange.ts";
+import { clientFamily, type Exchange, type ExchangeRecord, type GatewayRequest } from "./exchange.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 
 /** What all requests of one gateway share. */
@@ -34,6 +35,8 @@ export interface GatewayState {
   readonly exchange: UpstreamExchange;
   /** Takes the user's own secrets out of what is sent. */
   readonly mask: SecretMask;
+  /** The program behind a user agent. */
+  readonly clientFamily: (userAgent: string | null) => string | undefined;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
   readonly held: { bytes: number };
@@ -76,6 +79,7 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     },
     exchange: upstream.core?.exchange ?? exchangeByFetch(upstream, upstream.baseURL),
     mask: secretMask(options.secrets ?? []),
+    clientFamily: rememberedFamily(),
     metrics,
     onEnd(record) {
       state.inFlight -= 1;
@@ -88,6 +92,20 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
   };
   return state;
 }
+
+/** Callers are few, and send the same name with every request. */
+function rememberedFamily(): GatewayState["clientFamily"] {
+  const families = new Map<string | null, string | undefined>();
+  return (userAgent) => {
+    if (families.has(userAgent)) return families.get(userAgent);
+    if (families.size >= MAX_FAMILIES) families.clear();
+    const family = clientFamily(userAgent);
+    families.set(userAgent, family);
+    return family;
+  };
+}
+
+const MAX_FAMILIES = 256;
 
 function configuredModels({
   defaultModel,
@@ -135,11 +153,29 @@ export interface LocalGatewayOptions {
   readonly maxBodyBytes?: number;
   /** Never sent on: where one of these stands in a request, `[redacted]` goes out in its place. */
   readonly secrets?: readonly Secret[];
-  /** Called before anything leaves that may cost money. What it throws is the answer: `budget_reached`, as a rule. */
-  readonly checkBudget?: () => Promise<void>;
+  /**
+   * Called before anything leaves that may cost money, at most a few times for one request. What it throws is the answer:
+   * `budget_reached`, as a rule.
+   */
+  readonly checkBudget?: (asked: AskedUpstream) => Promise<void>;
+  /** Where answers of the Responses API are kept for those that refer to them. Default the memory of this process. */
+  readonly responses?: KeptTexts;
+  /** Adds the numbers of other processes to those of `/metrics`, in Prometheus' text form. */
+  readonly sumMetrics?: (own: string) => Promise<string>;
+  /** Called with every request; the record fills up while it is worked on. What it gives is answered in its place. */
+  readonly onOpen?: (record: ExchangeRecord, request: GatewayRequest) => GatewayRequest | undefined;
   /** Called when a request has ended: for a log. The record holds no body and no secret. */
   readonly onRequest?: (record: ExchangeRecord) => void;
   readonly clock?: Clock;
+}
+
+/** What is about to be sent, as far as its cost depends on it. */
+export interface AskedUpstream {
+  /** The same as in the record that follows when the request has ended. */
+  readonly requestId: string;
+  readonly model: string | undefined;
+  /** JSON, as it is sent. */
+  readonly body: string;
 }
 
 /** Throws `unsupported_capability` unless the upstream lists the model as one for embeddings. */

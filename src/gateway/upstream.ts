@@ -336,7 +336,8 @@ export async function forward(
   const masked = state.mask(text);
   if (masked !== text) exchange.record.changed = [...exchange.record.changed, MASKED];
   const { checkBudget } = state.options;
-  if (checkBudget !== undefined) await checkBudget();
+  const { requestId, model } = exchange.record;
+  if (checkBudget !== undefined) await checkBudget({ requestId, model, body: masked });
   const body = masked === text && bytes !== undefined ? bytes : Buffer.from(masked);
   const headers = requestHeaders(request.headers);
   return begin(state, request, { method: "POST", path, headers, body, chat });

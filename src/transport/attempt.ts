@@ -260,15 +260,14 @@ function refusedAttempt(
     ...(location === null ? {} : { location }),
   };
   const refusal = status < 300 && status >= 200 ? webPage(options.path) : options.readRefusal(refused);
-  const requestId = requestIdOf(headers);
   const record: AttemptRecord = {
     endpoint: endpointLabel(endpoint),
     status,
     code: refusal.code,
-    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
+    detail: refusal.detail,
     elapsedMs,
     charged: refusal.charged,
-    ...(requestId === undefined ? {} : { requestId }),
+    requestId: requestIdOf(headers),
   };
   return {
     kind: "over",

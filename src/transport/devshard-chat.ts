@@ -29,7 +29,7 @@ const MAX_POLLS = 60;
 
 /**
  * Answers one chat completion over a devshard: an ordinary response, as a stream where the body asks for one. Throws
- * `invalid_request`, `model_not_found`, `executor_failed` and what {@link DevshardSession.start} throws. Once a host has
+ * `invalid_request`, `model_not_found`, `executor_failed` and what `DevshardSession.start` throws. Once a host has
  * begun to answer, its order is carried through to the end, whoever still listens: the answer is paid for.
  */
 export async function devshardChat(body: Uint8Array, options: DevshardChatOptions): Promise<Response> {
@@ -47,7 +47,7 @@ export async function devshardChat(body: Uint8Array, options: DevshardChatOption
       return await orLeave(whole(run, first.data, request), signal, () => {});
     }
     session.inFlight.delete(id);
-    session.rest(session.addressOfNonce(id));
+    session.courier.rest(session.addressOfNonce(id));
     failures.push(`${session.addressOfNonce(id)}: ${first.reason}`);
   }
   void session.persistPending().catch(() => undefined);
@@ -178,6 +178,7 @@ class InferenceRun {
       }
       await this.#session.options.clock.sleep(this.#reposts * (REPOST_WAIT_MS / 4));
     }
+    this.#session.courier.rest(this.#session.addressOfNonce(this.id));
     return undefined;
   }
 
@@ -213,7 +214,7 @@ class InferenceRun {
   async #until(): Promise<
     (First & { kind: "data" }) | { readonly kind: "done" | "executing" | "failed" | "refused"; readonly reason: string }
   > {
-    this.#parts ??= this.#session.deliver(this.id, this.#payload);
+    this.#parts ??= this.#session.courier.deliver(this.id, this.#payload);
     let hasReceipt = false;
     let isDone = false;
     let hasMeta = false;

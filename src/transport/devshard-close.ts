@@ -91,10 +91,10 @@ async function claim(
   const executor = ledger.addressOf(record.executorSlot);
   const votes: { voterSlot: number; accept: boolean; signature: Uint8Array }[] = [];
   let weight = 0;
-  for (const address of session.addresses) {
+  for (const address of session.courier.addresses) {
     if (address === executor) continue;
     const payload = reason === "refused" ? kept?.payload : undefined;
-    const vote = await session.askTimeout(address, { id, reason, payload }, signal).catch((error: unknown) => {
+    const vote = await session.courier.askTimeout(address, { id, reason, payload }, signal).catch((error: unknown) => {
       signal?.throwIfAborted();
       if (ZephError.is(error) && error.code === "devshard_diverged") throw error;
       return undefined;
@@ -107,7 +107,7 @@ async function claim(
       accept: true,
     });
     // One bad vote fails them all, so each is looked at before.
-    if (!(await session.signsFor(address, content, vote.signature))) continue;
+    if (!(await session.courier.signsFor(address, content, vote.signature))) continue;
     votes.push({ voterSlot: vote.slot, accept: true, signature: vote.signature });
     weight += ledger.slotsOf(address).length;
     if (weight > ledger.config.voteThreshold) break;
@@ -123,7 +123,7 @@ async function claim(
 async function tell(session: DevshardSession, signal: AbortSignal | undefined): Promise<void> {
   const limit = AbortSignal.timeout(VISIT_MS);
   try {
-    await session.visit(
+    await session.courier.visit(
       session.addressOfNonce(session.ledger.nonce),
       signal === undefined ? limit : AbortSignal.any([signal, limit]),
     );
@@ -141,13 +141,13 @@ async function collectSignatures(session: DevshardSession, { signal, onStep }: C
   const weight = () => settlementOf(ledger, signatures).signatures.size;
   for (let round = 0; ; round += 1) {
     await Promise.all(
-      session.addresses.map(async (address) => {
+      session.courier.addresses.map(async (address) => {
         const slot = ledger.slotsOf(address)[0];
         if (slot === undefined || signatures.has(slot) || weight() >= needed) return;
         const limit = AbortSignal.timeout(2 * VISIT_MS);
         try {
           const within = signal === undefined ? limit : AbortSignal.any([signal, limit]);
-          const signature = await session.signatureOf(address, within);
+          const signature = await session.courier.signatureOf(address, within);
           if (signature === undefined) missing.set(address, "it gives no signature that holds");
           else {
             signatures.set(slot, signature);

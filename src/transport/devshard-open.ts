@@ -188,11 +188,11 @@ export async function provePlace(
   waitMs: readonly number[] = [1_000, 3_000],
 ): Promise<boolean> {
   const initial = new Ledger(session.ledger.config).root().root;
-  for (const address of session.addresses) {
+  for (const address of session.courier.addresses) {
     for (const delayMs of [0, ...waitMs]) {
       try {
         await session.options.clock.sleep(delayMs);
-        const { nonce, stateHash } = await session.probe(address);
+        const { nonce, stateHash } = await session.courier.probe(address);
         if (nonce !== 0 || stateHash === undefined) return true;
         return Buffer.compare(stateHash, initial) === 0;
       } catch (error) {

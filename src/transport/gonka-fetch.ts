@@ -156,7 +156,7 @@ export function withNearestModels(gonka: GonkaFetch): GonkaFetch {
     async function explained({ head, error, body }: NonNullable<typeof refusal>): Promise<void> {
       const hint = await nearestHint(gonka, modelIn(request.body), leaving.signal);
       if (hint === undefined) return pour(sink, head, body);
-      const { bodyText, ...answer } = errorAnswer(withHint(error, hint), head.headers);
+      const { bodyText, ...answer } = errorAnswer(error.with({ hint }), head.headers);
       pour(sink, answer, bodyText);
     }
     const underway = core.exchange(request, {
@@ -205,17 +205,6 @@ async function nearestHint(
     if (ZephError.is(error)) return undefined;
     throw error;
   }
-}
-
-function withHint(error: ZephError, hint: string): ZephError {
-  const { detail, status, requestId, attempts } = error;
-  return new ZephError(error.code, {
-    hint,
-    attempts,
-    ...(detail === undefined ? {} : { detail }),
-    ...(status === undefined ? {} : { status }),
-    ...(requestId === undefined ? {} : { requestId }),
-  });
 }
 
 function modelIn(body: Uint8Array | undefined): string {

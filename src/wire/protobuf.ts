@@ -127,7 +127,9 @@ export function readFields(bytes: Uint8Array): RawField[] {
 
 /** Writes fields into one growing buffer; the caller keeps their order. */
 export class ProtobufWriter {
-  #buffer = Buffer.allocUnsafe(256);
+  /** At first one that finished messages were written into as well. */
+  #buffer = spares.pop() ?? Buffer.allocUnsafe(SPARE_BYTES);
+  #isLent = true;
   #length = 0;
 
   varint(value: bigint | number): this {
@@ -160,6 +162,16 @@ export class ProtobufWriter {
       .raw(message);
   }
 
+  /** Left out when empty. */
+  stringField(number: number, text: string): this {
+    if (text === "") return this;
+    const bytes = Buffer.byteLength(text, "utf8");
+    this.varint(number * 8 + DELIMITED).varint(bytes);
+    this.#reserve(bytes);
+    this.#length += this.#buffer.write(text, this.#length, "utf8");
+    return this;
+  }
+
   raw(bytes: Uint8Array): this {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#length);
@@ -168,7 +180,12 @@ export class ProtobufWriter {
   }
 
   finish(): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length);
+    // A copy of its own memory, and a Buffer as what it was cut from; whoever goes on writing goes on there.
+    const bytes = Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length) as Buffer;
+    if (this.#isLent && spares.length < MAX_SPARES) spares.push(this.#buffer);
+    this.#isLent = false;
+    this.#buffer = bytes;
+    return bytes;
   }
 
   #reserve(bytes: number): void {
@@ -176,12 +193,18 @@ export class ProtobufWriter {
     const grown = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#length + bytes));
     grown.set(this.#buffer.subarray(0, this.#length));
     this.#buffer = grown;
+    this.#isLent = false;
   }
 }
 
+const SPARE_BYTES = 4096;
+const MAX_SPARES = 8;
+const spares: Buffer[] = [];
+
 /** The value as a number where it has one and is not negative; −1 otherwise. */
 function smallNumber(value: bigint): number {
-  return value >= 0n && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : -1;
+  const number = Number(value);
+  return number >= 0 && number <= Number.MAX_SAFE_INTEGER ? number : -1;
 }
 
 interface Entry {
@@ -213,7 +236,7 @@ function toEntry(name: string, [number, kind, of]: Field): Entry {
 
 function writeEntry(writer: ProtobufWriter, { kind, number, of }: Entry, value: unknown): void {
   if (kind === "bytes") writer.bytesField(number, value as Uint8Array);
-  else if (kind === "string") writer.bytesField(number, Buffer.from(value as string, "utf8"));
+  else if (kind === "string") writer.stringField(number, value as string);
   else if (kind === "bool") writer.integerField(number, value === true ? 1 : 0);
   else if (kind === "message") {
     if (value !== undefined && of !== undefined) writer.messageField(number, of.encode(value));

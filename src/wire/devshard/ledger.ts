@@ -54,6 +54,8 @@ export class Ledger {
   readonly #versionHash: Uint8Array;
   readonly #live = new LiveSet();
   readonly #hostStats: HostStats[];
+  /** Each of them as it stands in HostStatsMapProto. */
+  readonly #statsEntries: Uint8Array[];
   readonly #warmKeys = new Map<number, string>();
   /** Nonce at which an id was sealed, by id; 0 for ids that were not. Four bytes per nonce, however long it runs. */
   #sealedAt = new Uint32Array(256);
@@ -81,6 +83,7 @@ export class Ledger {
     this.#slotsOf = slotsByAddress(group);
     this.#versionHash = sha256(Buffer.from(version, "utf8"));
     this.#hostStats = group.map((_, slotId) => idle(slotId));
+    this.#statsEntries = this.#hostStats.map(encodeStats);
     this.#totals = {
       nonce: 0,
       phase: PHASE.active,
@@ -191,12 +194,8 @@ export class Ledger {
   putHostStats(stats: HostStats): void {
     const before = this.#hostStats[stats.slotId];
     if (before === undefined) return;
-    this.#hostStats[stats.slotId] = stats;
-    this.#hostStatsHash = undefined;
-    this.#undo.push(() => {
-      this.#hostStats[stats.slotId] = before;
-      this.#hostStatsHash = undefined;
-    });
+    this.#setStats(stats);
+    this.#undo.push(() => this.#setStats(before));
   }
 
   bindWarmKey(slot: number, address: string): void {
@@ -225,7 +224,7 @@ export class Ledger {
   /** The state root and what it is made of. Source: gonka-ai/gonka `devshard/state/hash.go`, v2 to v4. */
   root(): RootParts {
     const { balance, sealedAcc, fees, phase } = this.#totals;
-    this.#hostStatsHash ??= hostStatsHash(this.#hostStats);
+    this.#hostStatsHash ??= sha256(Buffer.concat(this.#statsEntries));
     const inferences = sha256(Buffer.concat([sealedAcc, this.#live.digest()]));
     const restHash = sha256(Buffer.concat([be8(balance), inferences, this.#warmKeysHash()]));
     const root = rootOf({ hostStatsHash: this.#hostStatsHash, fees, restHash, phase, versionHash: this.#versionHash });
@@ -268,6 +267,12 @@ export class Ledger {
     }
     ledger.begin();
     return ledger;
+  }
+
+  #setStats(stats: HostStats): void {
+    this.#hostStats[stats.slotId] = stats;
+    this.#statsEntries[stats.slotId] = encodeStats(stats);
+    this.#hostStatsHash = undefined;
   }
 
   #growSealed(id: number): void {
@@ -328,9 +333,11 @@ export function rootOf(parts: {
 
 /** SHA-256 of HostStatsMapProto: every slot, ascending. */
 export function hostStatsHash(stats: readonly HostStats[]): Uint8Array {
-  const writer = new ProtobufWriter();
-  for (const entry of stats) writer.messageField(1, HOST_STATS.encode(entry));
-  return sha256(writer.finish());
+  return sha256(Buffer.concat(stats.map(encodeStats)));
+}
+
+function encodeStats(stats: HostStats): Uint8Array {
+  return new ProtobufWriter().messageField(1, HOST_STATS.encode(stats)).finish();
 }
 
 /** The bytes that every host signs after a diff. */
@@ -372,14 +379,14 @@ function hex(bytes: Uint8Array): string {
  * The inferences that are not sealed, in the order of their ids, and the hash over them.
  *
  * The protocol hashes all of them after every diff, which for a long session is megabytes. Changes fall on young ids, so
- * the state of the hash is kept at every sixty-fourth record, and only what follows the first change is hashed again.
+ * the state of the hash is kept at every sixteenth record, and only what follows the first change is hashed again.
  */
 export class LiveSet {
   readonly #ids: bigint[] = [];
   readonly #records: InferenceRecord[] = [];
   /** Each record as it stands in InferencesMapProto: tag, length, record. */
   readonly #entries: Uint8Array[] = [];
-  /** Hash states over the first 0, 64, 128 … records; those after a change are dropped. */
+  /** Hash states over the first 0, 16, 32 … records; those after a change are dropped. */
   readonly #checkpoints: Hash[] = [createHash("sha256")];
   #digest: Uint8Array | undefined;
 
@@ -455,7 +462,7 @@ export class LiveSet {
   }
 }
 
-const CHECKPOINT_RECORDS = 64;
+const CHECKPOINT_RECORDS = 16;
 
 function encodeEntry(record: InferenceRecord): Uint8Array {
   return new ProtobufWriter().messageField(1, INFERENCE_RECORD.encode(record)).finish();

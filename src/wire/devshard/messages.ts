@@ -136,7 +136,7 @@ interface DiffContent {
 
 /** The bytes that the user signs. */
 export function encodeDiffContent({ nonce, txs, escrowId, postStateRoot }: DiffContent): Uint8Array {
-  return withTxs(nonce, txs).bytesField(3, Buffer.from(escrowId, "utf8")).bytesField(4, postStateRoot).finish();
+  return withTxs(nonce, txs).stringField(3, escrowId).bytesField(4, postStateRoot).finish();
 }
 
 /** The member `txs` of a diff in JSON: nonce and transactions only. */
