@@ -65,14 +65,17 @@ async function confirmReplacement(context: CliContext, flags: VaultInitFlags, ex
   throw new ZephError("cancelled", { detail: "the vault was left as it is" });
 }
 
+async function typedTwice(context: CliContext, passphrase: Secret): Promise<Secret> {
+  return promptHidden(context, "The same passphrase again", (again) =>
+    again.reveal() === passphrase.reveal() ? undefined : "This is not the same.",
+  );
+}
+
 async function newPassphrase(context: CliContext): Promise<Secret> {
   const passphrase = await passphraseSource(context)();
   if (passphrase === undefined) throw new ZephError("vault_locked", { detail: "there is no terminal to ask for one" });
   if (!asksOnTerminal(context)) return passphrase;
-  await promptHidden(context, "The same passphrase again", {
-    validate: (again) => (again.reveal() === passphrase.reveal() ? undefined : "This is not the same."),
-  });
-  return passphrase;
+  return typedTwice(context, passphrase);
 }
 
 interface VaultSetFlags {
@@ -214,10 +217,7 @@ async function givenPassphrase(context: CliContext, fromStdin: boolean): Promise
     throw new ZephError("not_interactive", { hint });
   }
   const passphrase = await promptHidden(context, "New passphrase");
-  await promptHidden(context, "The same passphrase again", {
-    validate: (again) => (again.reveal() === passphrase.reveal() ? undefined : "This is not the same."),
-  });
-  return passphrase;
+  return typedTwice(context, passphrase);
 }
 
 interface Change {
