@@ -13,31 +13,13 @@ import { EXIT, ZephError } from "../../errors.ts";
 import { type Budget, openBudget } from "../../journal/budget.ts";
 import { spendingPath } from "../../journal/ledger.ts";
 import { showAnswer, waitLine } from "../answer.ts";
+import type { Flags } from "../command-table.ts";
 import { isPutTogether, type QuestionFlags, readWholeQuestion } from "../question.ts";
 import { forgetSetup, setupOf } from "../setup.ts";
 import { noticesTold, renderJson, show, toTerminalLine } from "../terminal.ts";
 
-/** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
-export interface AskFlags extends QuestionFlags {
-  readonly model?: string;
-  readonly provider?: string;
-  readonly system?: string;
-  readonly maxTokens?: string;
-  readonly temperature?: string;
-  readonly topP?: string;
-  readonly frequencyPenalty?: string;
-  readonly presencePenalty?: string;
-  /** `--no-stream` makes it false. */
-  readonly stream?: boolean;
-  readonly hideReasoning?: boolean;
-  readonly debugDump?: string;
-  /** `-c`: go on with the conversation that was kept last. */
-  readonly continue?: boolean;
-  /** `--load ID`: go on with this one. */
-  readonly load?: string;
-  /** `--private`: this conversation is not kept. */
-  readonly private?: boolean;
-}
+/** Flags of `zeph ask` and `zeph chat`. */
+export type AskFlags = Flags<"ask">;
 
 /** What the two commands need and do not make themselves. */
 interface ChatDependencies {
