@@ -10,6 +10,7 @@ import { zephFolders } from "../config/files.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/providers.ts";
 import type { ResolvedSecret } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
+import { chainUrls } from "../network/chain.ts";
 import { discoverEndpoints } from "../network/discovery.ts";
 import { RequestSigner } from "../signer/signer.ts";
 import type { Connection, ConnectionOptions } from "../transport/connection.ts";
@@ -149,8 +150,8 @@ function devshardConnection(
   common: ConnectionOptions,
   privateKey: Secret,
 ): Connection {
-  const sourceUrl = config.sourceUrl ?? config.nodes[0]?.url;
-  if (sourceUrl === undefined) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
+  const sourceUrl = chainUrls(config);
+  if (sourceUrl.length === 0) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
   const { model, devshardAmount: amount, devshardAutoOpen: maxPerDay } = config;
   const mayOpen = model !== undefined && amount !== undefined && maxPerDay !== undefined;
   return {
@@ -158,6 +159,7 @@ function devshardConnection(
     kind: "devshard",
     privateKey,
     sourceUrl,
+    prefix: config.chainPrefix,
     stateFolder: zephFolders(world).state,
     maxTokens: config.maxTokens,
     autoOpen: mayOpen ? { model, amount, maxPerDay } : undefined,
