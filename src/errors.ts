@@ -490,27 +490,27 @@ export type Charged = "no" | "maybe" | "yes";
 /** One try at one endpoint, as it ended. Times are milliseconds. Holds no prompt, header or key. */
 export interface AttemptRecord {
   readonly endpoint: string;
-  readonly status?: number;
+  readonly status?: number | undefined;
   readonly code: ZephErrorCode | "ok";
-  readonly detail?: string;
+  readonly detail?: string | undefined;
   readonly elapsedMs: number;
   readonly charged: Charged;
-  readonly requestId?: string;
+  readonly requestId?: string | undefined;
 }
 
 export interface ZephErrorOptions {
   /** What exactly happened here: the server's own words (scrubbed), a path, a name. Never a secret. */
-  readonly detail?: string;
+  readonly detail?: string | undefined;
   /** Replaces the catalogue's hint where the place knows better, such as a top-up page or the nearest model ids. */
   readonly hint?: string | undefined;
   /** HTTP status received, where there was one. */
-  readonly status?: number;
-  readonly requestId?: string;
+  readonly status?: number | undefined;
+  readonly requestId?: string | undefined;
   /** Every try that was made, in order. */
-  readonly attempts?: readonly AttemptRecord[];
-  readonly charged?: Charged;
+  readonly attempts?: readonly AttemptRecord[] | undefined;
+  readonly charged?: Charged | undefined;
   /** How long the server asked to wait. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 
@@ -563,6 +563,13 @@ export class ZephError extends Error {
   /** True for any ZephError, also one made by another copy of this package. */
   static is(value: unknown): value is ZephError {
     return value instanceof Error && value.name === "ZephError" && "code" in value && isZephErrorCode(value.code);
+  }
+
+  /** A copy with some fields replaced; a field given as `undefined` is taken away. Whatever is not named stays. */
+  with(changes: ZephErrorOptions): ZephError {
+    const copy = new ZephError(this.code, { ...this, cause: this.cause, ...changes });
+    if (this.stack !== undefined) copy.stack = this.stack.replace(this.message, () => copy.message);
+    return copy;
   }
 
   /** The page that explains this code. */

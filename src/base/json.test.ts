@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { thrownBy } from "../../test/support/thrown-by.ts";
 import { pricedCostUsd, toldCostUsd, toTokenUsage } from "../chat/session.ts";
-import { parseSpending } from "../journal/journal.ts";
+import { parseSpending } from "../journal/ledger.ts";
 import {
   decodeBase64,
   excessWords,

@@ -17,7 +17,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ZephError } from "../errors.ts";
-import { openBudget } from "../journal/journal.ts";
+import { openBudget } from "../journal/budget.ts";
 import { listLockLeftovers, lockState, stateFile, withLockFile as withLock } from "./lock.ts";
 import { manualClock } from "./time.ts";
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { lstat, mkdir, readlink, rename, rmdir, unlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readlink, rename, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
@@ -369,6 +369,8 @@ const LOCK_WAIT_MS = 1_000;
 export interface StateFile {
   /** Its text, or `undefined` when there is none. */
   read(): Promise<string | undefined>;
+  /** Changes whenever the text does. */
+  stamp(): Promise<string>;
   append(text: string): Promise<void>;
   replace(text: string): Promise<void>;
   /**
@@ -390,6 +392,14 @@ export function stateFile(path: string, clock: Clock = systemClock): StateFile {
       } catch {
         // History and ledger are conveniences: a chat goes on without them.
         return undefined;
+      }
+    },
+    async stamp() {
+      try {
+        const { ino, size, mtimeMs } = await stat(path);
+        return `${ino} ${size} ${mtimeMs}`;
+      } catch {
+        return "none";
       }
     },
     async append(text) {

@@ -32,10 +32,10 @@ export interface CliContext extends World {
   readonly color: boolean;
   /** Global flags that choose config and vault files, as given. */
   readonly paths: {
-    readonly config?: string;
-    readonly vaultKey?: string;
-    readonly vaultFile?: string;
-    readonly vaultBackend?: string;
+    readonly config?: string | undefined;
+    readonly vaultKey?: string | undefined;
+    readonly vaultFile?: string | undefined;
+    readonly vaultBackend?: string | undefined;
   };
 }
 

@@ -3,9 +3,6 @@ import { plausibleUsd } from "../base/json.ts";
 /** Wire formats an endpoint speaks, by the path under its base: `/chat/completions`, `/messages` and so on. */
 type Dialect = "chat" | "completions" | "messages" | "responses";
 
-/** How a broker spells model ids. For hints only: the exact id always comes from its live list. */
-type ModelIdStyle = "hugging-face" | "lower-case" | "short" | "gonka-prefixed" | "network" | "unknown";
-
 /** A free request that tells what is left on the account. */
 interface BalanceProbe {
   /** Path from the origin, asked with the key. */
@@ -40,14 +37,9 @@ export interface Broker {
   readonly topUpUrl?: string;
   /** What it is paid with and what is free, in words. */
   readonly money: string;
-  readonly modelIdStyle: ModelIdStyle;
-  /** Whether embeddings were seen: `yes`, `no` or unclear. The live model list decides. */
-  readonly embeddings?: "yes" | "no" | "unclear";
   readonly balanceProbe?: BalanceProbe;
   /** Path from the origin of a public price list. */
   readonly pricingPath?: string;
-  /** Where the cost of a request is found, first match wins. */
-  readonly costRules: readonly CostRule[];
   /** What surprises people, one sentence each. */
   readonly quirks: readonly string[];
   /** Listed in the network's own directory (gonka-ai/gonka-docs docs/developer/quickstart.md, 2026-08-21). */
@@ -62,6 +54,210 @@ export interface Broker {
 export function topUpPage(broker: Broker): string | undefined {
   return broker.topUpUrl ?? broker.signupUrl;
 }
+
+const DIRECTORY = "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21)";
+const WITH_GMETER = `${DIRECTORY}; gonkalabs/gmeter backend/brokers.json`;
+
+/** What most records of the directory have in common. */
+const LISTED = {
+  dialects: ["chat"],
+  quirks: [],
+  inDirectory: true,
+  checkedOn: "2026-09-21",
+  source: WITH_GMETER,
+} as const;
+
+/** All known brokers in the order a picker shows them: GonkaGate first, then the directory's, the rest, and `custom`. */
+export const BROKERS: readonly Broker[] = [
+  {
+    ...LISTED,
+    id: "gonkagate",
+    name: "GonkaGate",
+    baseURL: "https://api.gonkagate.com/v1",
+    keyPrefixes: ["gp-"],
+    managementKeyPrefixes: ["gpm-"],
+    keyEnv: "GONKAGATE_API_KEY",
+    dialects: ["chat", "messages"],
+    signupUrl: "https://gonkagate.com/en/register",
+    topUpUrl: "https://gonkagate.com",
+    money: "USD by card; $10 start credit (May 2026); network price plus 10 % platform fee",
+    balanceProbe: { path: "/api/v1/whoami", amountPath: ["data", "balance", "usd"] },
+    pricingPath: "/api/v1/public/pricing",
+    quirks: [
+      "429 with code insufficient_quota means no money, not too many requests.",
+      "Limits on concurrent requests apply to the whole account.",
+      "Messages is documented for Claude Code only; whether Responses works must be tried.",
+      "The e-mail address must be verified before keys work.",
+    ],
+    checkedOn: "2026-07-07",
+    source: "gonkagate.com documentation (2026); GonkaGate/gonkagate-doctor 0.2.2; GonkaGate *-setup repositories",
+  },
+  {
+    ...LISTED,
+    id: "gonka-proxy",
+    name: "Gonka Labs proxy",
+    baseURL: "https://proxy.gonka.gg/v1",
+    otherBaseURLs: ["https://api.proxy.gonka.gg/v1"],
+    keyPrefixes: ["sk-"],
+    signupUrl: "https://proxy.gonka.gg",
+    money: "GNK, WGNK or crypto; 1 M tokens free",
+  },
+  {
+    ...LISTED,
+    id: "joingonka",
+    name: "JoinGonka",
+    baseURL: "https://gate.joingonka.ai/v1",
+    keyPrefixes: ["jg-"],
+    dialects: ["chat", "messages"],
+    signupUrl: "https://gate.joingonka.ai",
+    money: "GNK or USDT; 3 M tokens free",
+    quirks: [
+      "An empty account answers 402.",
+      "The base for Messages has no /v1.",
+      "The model list tells the longest answer in top_provider.max_completion_tokens.",
+    ],
+    source: `${DIRECTORY}; unameisfine/joingonka-setup 0.4.1`,
+  },
+  {
+    ...LISTED,
+    id: "gonkarouter",
+    name: "Gonka Router (6Block)",
+    baseURL: "https://api.gonkarouter.io/v1",
+    otherBaseURLs: ["https://api.gonkascan.com/v1"],
+    keyPrefixes: ["sk-"],
+    dialects: ["chat", "messages"],
+    signupUrl: "https://router.gonkascan.com",
+    money: "USDT; $20 start credit",
+    quirks: ["The first byte must arrive within 100 s.", "Sign-in is by wallet."],
+  },
+  {
+    ...LISTED,
+    id: "gonka24",
+    name: "Gonka24",
+    baseURL: "https://api.gonka24.com/v1",
+    keyEnv: "GONKA24_API_KEY",
+    signupUrl: "https://gonka24.com",
+    money: "not published",
+    quirks: [
+      "30 requests a minute and 600 an hour per key; 5 a second and 60 a minute per IP address.",
+      "No vision, no n above 1, no logprobs; of the thinking settings only the thinking switch counts.",
+    ],
+    source: `${DIRECTORY}; public provider records of LiteLLM, llmgateway`,
+  },
+  {
+    ...LISTED,
+    id: "gonkabroker",
+    name: "Gonka Broker",
+    baseURL: "https://proxy.gonkabroker.com/v1",
+    dialects: ["chat", "completions", "messages"],
+    signupUrl: "https://app.gonkabroker.com",
+    money: "card; 1 M tokens a month free",
+    quirks: [
+      "The model list tells prices and needs no key, so it does not prove that a key is good.",
+      "No JSON mode, no vision.",
+    ],
+    source: `${DIRECTORY}; gonkabroker.com documentation`,
+  },
+  {
+    ...LISTED,
+    id: "mingles",
+    name: "Mingles Router",
+    baseURL: "https://router.mingles.ai/v1",
+    otherBaseURLs: ["https://gonka-gateway.mingles.ai/v1"],
+    keyPrefixes: ["sk-"],
+    signupUrl: "https://router.mingles.ai",
+    money: "card, USDT or USDC; 3.9 M tokens a week free",
+    balanceProbe: { path: "/api/user/balance" },
+    quirks: ["An empty account answers 402."],
+  },
+  {
+    ...LISTED,
+    id: "gonka-api",
+    name: "gonka-api.org",
+    baseURL: "https://api.gonka-api.org/v1",
+    keyPrefixes: ["sk-"],
+    signupUrl: "https://gonka-api.org",
+    money: "not published",
+    quirks: ["The plugins field is dropped without a word."],
+  },
+  {
+    ...LISTED,
+    id: "hyperfusion",
+    name: "Hyperfusion",
+    baseURL: "https://api.hyperfusion.io/v1",
+    signupUrl: "https://console.hyperfusion.io",
+    money: "not published",
+    quirks: ["Several networks behind one address: Gonka models are those whose id starts with gonka/."],
+  },
+  {
+    ...LISTED,
+    id: "dahl",
+    name: "Dahl Inference",
+    baseURL: "https://inference.dahl.global/v1",
+    signupUrl: "https://inference.dahl.global",
+    money: "100 M tokens per access token",
+    quirks: [
+      "Access tokens come from POST /tokens.",
+      "The model list is public, so it does not prove that a key is good.",
+    ],
+    source: DIRECTORY,
+  },
+  {
+    ...LISTED,
+    id: "openbroker",
+    name: "OpenBroker (Gonka Labs)",
+    baseURL: "https://api.openbroker.gonka.gg/v1",
+    keyPrefixes: ["obk-"],
+    signupUrl: "https://openbroker.gonka.gg",
+    money: "GNK at network price, no mark-up; needs a deposit",
+    quirks: ["The way the network's documentation advises for paying in GNK."],
+    inDirectory: false,
+    checkedOn: "2026-08-21",
+    source: "gonka-ai/gonka-docs docs/developer/quickstart.md section 3 (2026-08-21)",
+  },
+  {
+    ...LISTED,
+    id: "opengonka",
+    name: "OpenGonka",
+    baseURL: "https://api.opengonka.com/v1",
+    keyPrefixes: ["gnk-sk-"],
+    signupUrl: "https://opengonka.com",
+    money: "not published",
+    quirks: ["Announced to pass on requests signed by the client; not verified since."],
+    inDirectory: false,
+    checkedOn: "2026-05-23",
+    source: "gonka-ai/gonka issue #1237 (2026-05-23)",
+  },
+  // The user's own network gateway. Not a third party, but the same wire and the same kind of key.
+  {
+    ...LISTED,
+    id: "devshardctl",
+    name: "Own devshard gateway",
+    baseURL: "http://127.0.0.1:18080/v1",
+    keyPrefixes: ["sk-"],
+    signupUrl: "https://github.com/gonka-ai/gonka-docs/blob/main/docs/developer/quickstart.md",
+    money: "GNK from your own escrow",
+    quirks: [
+      "Needs a creator address on the network's allow-list, which takes a governance vote.",
+      "Keys are those of its DEVSHARD_API_KEYS setting.",
+      "Default answer length 3072 tokens, cap 4096, unless its operator changed them.",
+    ],
+    inDirectory: false,
+    checkedOn: "2026-08-21",
+    source:
+      "gonka-ai/gonka-docs docs/developer/quickstart.md section 2 (2026-08-21); gonka-ai/gonka devshard/cmd/devshardctl",
+  },
+  // Any OpenAI-compatible endpoint the user names.
+  {
+    ...LISTED,
+    id: "custom",
+    name: "Another endpoint",
+    money: "depends on the endpoint",
+    inDirectory: false,
+    checkedOn: "2026-11-22",
+    source: "zeph",
+  },
+];
 
 /** One place where a broker may state what a request cost. */
 type CostRule =
@@ -79,7 +275,7 @@ type CostUnit = "usd" | "cents";
  * Every form seen in public material: gonkagate.com documentation (2026), and the names that gonkalabs/gmeter
  * backend/app/services/pricing.py (2026-06) looks for. Totals come before parts, the body before headers.
  */
-export const KNOWN_COST_RULES: readonly CostRule[] = [
+const COST_RULES: readonly CostRule[] = [
   { from: "usage", fields: ["total_cost_usd"] },
   { from: "usage", fields: ["cost_usd"] },
   { from: "usage", fields: ["base_cost_usd", "platform_fee_usd"] },
@@ -101,15 +297,11 @@ export const KNOWN_COST_RULES: readonly CostRule[] = [
  * @param body the response body (`{ usage, billing? }`) or just its `usage` object
  * @example extractCostUsd({ total_cost_usd: "0.00012" }, new Headers()) // 0.00012
  */
-export function extractCostUsd(
-  body: unknown,
-  headers: Headers | undefined,
-  rules: readonly CostRule[] = KNOWN_COST_RULES,
-): number | undefined {
+export function extractCostUsd(body: unknown, headers: Headers | undefined): number | undefined {
   const whole = isRecord(body) ? body : {};
   const usage = isRecord(whole.usage) ? whole.usage : whole;
   const billing = [whole.billing, usage.billing].find(isRecord) ?? {};
-  for (const rule of rules) {
+  for (const rule of COST_RULES) {
     const amount =
       rule.from === "header"
         ? headerAmount(headers, rule.name)
@@ -153,262 +345,3 @@ function parseAmount(value: unknown): number | undefined {
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
-
-export const gonkagate: Broker = {
-  id: "gonkagate",
-  name: "GonkaGate",
-  baseURL: "https://api.gonkagate.com/v1",
-  keyPrefixes: ["gp-"],
-  managementKeyPrefixes: ["gpm-"],
-  keyEnv: "GONKAGATE_API_KEY",
-  dialects: ["chat", "messages"],
-  signupUrl: "https://gonkagate.com/en/register",
-  topUpUrl: "https://gonkagate.com",
-  money: "USD by card; $10 start credit (May 2026); network price plus 10 % platform fee",
-  modelIdStyle: "lower-case",
-  embeddings: "no",
-  balanceProbe: { path: "/api/v1/whoami", amountPath: ["data", "balance", "usd"] },
-  pricingPath: "/api/v1/public/pricing",
-  costRules: [
-    { from: "usage", fields: ["total_cost_usd"] },
-    { from: "usage", fields: ["base_cost_usd", "platform_fee_usd"] },
-    ...KNOWN_COST_RULES,
-  ],
-  quirks: [
-    "429 with code insufficient_quota means no money, not too many requests.",
-    "Limits on concurrent requests apply to the whole account.",
-    "Messages is documented for Claude Code only; whether Responses works must be tried.",
-    "The e-mail address must be verified before keys work.",
-  ],
-  inDirectory: true,
-  checkedOn: "2026-07-07",
-  source: "gonkagate.com documentation (2026); GonkaGate/gonkagate-doctor 0.2.2; GonkaGate *-setup repositories",
-};
-
-export const joingonka: Broker = {
-  id: "joingonka",
-  name: "JoinGonka",
-  baseURL: "https://gate.joingonka.ai/v1",
-  keyPrefixes: ["jg-"],
-  dialects: ["chat", "messages"],
-  signupUrl: "https://gate.joingonka.ai",
-  money: "GNK or USDT; 3 M tokens free",
-  modelIdStyle: "hugging-face",
-  costRules: KNOWN_COST_RULES,
-  quirks: [
-    "An empty account answers 402.",
-    "The base for Messages has no /v1.",
-    "The model list tells the longest answer in top_provider.max_completion_tokens.",
-  ],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); unameisfine/joingonka-setup 0.4.1",
-};
-
-export const gonkarouter: Broker = {
-  id: "gonkarouter",
-  name: "Gonka Router (6Block)",
-  baseURL: "https://api.gonkarouter.io/v1",
-  otherBaseURLs: ["https://api.gonkascan.com/v1"],
-  keyPrefixes: ["sk-"],
-  dialects: ["chat", "messages"],
-  signupUrl: "https://router.gonkascan.com",
-  money: "USDT; $20 start credit",
-  modelIdStyle: "hugging-face",
-  costRules: KNOWN_COST_RULES,
-  quirks: ["The first byte must arrive within 100 s.", "Sign-in is by wallet."],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); gonkalabs/gmeter backend/brokers.json",
-};
-
-export const gonkabroker: Broker = {
-  id: "gonkabroker",
-  name: "Gonka Broker",
-  baseURL: "https://proxy.gonkabroker.com/v1",
-  dialects: ["chat", "completions", "messages"],
-  signupUrl: "https://app.gonkabroker.com",
-  money: "card; 1 M tokens a month free",
-  modelIdStyle: "hugging-face",
-  embeddings: "unclear",
-  costRules: KNOWN_COST_RULES,
-  quirks: [
-    "The model list tells prices and needs no key, so it does not prove that a key is good.",
-    "No JSON mode, no vision.",
-  ],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); gonkabroker.com documentation",
-};
-
-export const gonkaProxy: Broker = {
-  id: "gonka-proxy",
-  name: "Gonka Labs proxy",
-  baseURL: "https://proxy.gonka.gg/v1",
-  otherBaseURLs: ["https://api.proxy.gonka.gg/v1"],
-  keyPrefixes: ["sk-"],
-  dialects: ["chat"],
-  signupUrl: "https://proxy.gonka.gg",
-  money: "GNK, WGNK or crypto; 1 M tokens free",
-  modelIdStyle: "hugging-face",
-  costRules: KNOWN_COST_RULES,
-  quirks: [],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); gonkalabs/gmeter backend/brokers.json",
-};
-
-export const gonkaApi: Broker = {
-  id: "gonka-api",
-  name: "gonka-api.org",
-  baseURL: "https://api.gonka-api.org/v1",
-  keyPrefixes: ["sk-"],
-  dialects: ["chat"],
-  signupUrl: "https://gonka-api.org",
-  money: "not published",
-  modelIdStyle: "hugging-face",
-  costRules: KNOWN_COST_RULES,
-  quirks: ["The plugins field is dropped without a word."],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); gonkalabs/gmeter backend/brokers.json",
-};
-
-export const hyperfusion: Broker = {
-  id: "hyperfusion",
-  name: "Hyperfusion",
-  baseURL: "https://api.hyperfusion.io/v1",
-  dialects: ["chat"],
-  signupUrl: "https://console.hyperfusion.io",
-  money: "not published",
-  modelIdStyle: "gonka-prefixed",
-  costRules: KNOWN_COST_RULES,
-  quirks: ["Several networks behind one address: Gonka models are those whose id starts with gonka/."],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); gonkalabs/gmeter backend/brokers.json",
-};
-
-export const mingles: Broker = {
-  id: "mingles",
-  name: "Mingles Router",
-  baseURL: "https://router.mingles.ai/v1",
-  otherBaseURLs: ["https://gonka-gateway.mingles.ai/v1"],
-  keyPrefixes: ["sk-"],
-  dialects: ["chat"],
-  signupUrl: "https://router.mingles.ai",
-  money: "card, USDT or USDC; 3.9 M tokens a week free",
-  modelIdStyle: "hugging-face",
-  balanceProbe: { path: "/api/user/balance" },
-  costRules: KNOWN_COST_RULES,
-  quirks: ["An empty account answers 402."],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); gonkalabs/gmeter backend/brokers.json",
-};
-
-export const gonka24: Broker = {
-  id: "gonka24",
-  name: "Gonka24",
-  baseURL: "https://api.gonka24.com/v1",
-  keyEnv: "GONKA24_API_KEY",
-  dialects: ["chat"],
-  signupUrl: "https://gonka24.com",
-  money: "not published",
-  modelIdStyle: "short",
-  costRules: KNOWN_COST_RULES,
-  quirks: [
-    "30 requests a minute and 600 an hour per key; 5 a second and 60 a minute per IP address.",
-    "No vision, no n above 1, no logprobs; of the thinking settings only the thinking switch counts.",
-  ],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source:
-    "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21); public provider records of LiteLLM, llmgateway",
-};
-
-export const dahl: Broker = {
-  id: "dahl",
-  name: "Dahl Inference",
-  baseURL: "https://inference.dahl.global/v1",
-  dialects: ["chat"],
-  signupUrl: "https://inference.dahl.global",
-  money: "100 M tokens per access token",
-  modelIdStyle: "unknown",
-  costRules: KNOWN_COST_RULES,
-  quirks: [
-    "Access tokens come from POST /tokens.",
-    "The model list is public, so it does not prove that a key is good.",
-  ],
-  inDirectory: true,
-  checkedOn: "2026-09-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md (2026-08-21)",
-};
-
-export const openbroker: Broker = {
-  id: "openbroker",
-  name: "OpenBroker (Gonka Labs)",
-  baseURL: "https://api.openbroker.gonka.gg/v1",
-  keyPrefixes: ["obk-"],
-  dialects: ["chat"],
-  signupUrl: "https://openbroker.gonka.gg",
-  money: "GNK at network price, no mark-up; needs a deposit",
-  modelIdStyle: "hugging-face",
-  costRules: KNOWN_COST_RULES,
-  quirks: ["The way the network's documentation advises for paying in GNK."],
-  inDirectory: false,
-  checkedOn: "2026-08-21",
-  source: "gonka-ai/gonka-docs docs/developer/quickstart.md section 3 (2026-08-21)",
-};
-
-export const opengonka: Broker = {
-  id: "opengonka",
-  name: "OpenGonka",
-  baseURL: "https://api.opengonka.com/v1",
-  keyPrefixes: ["gnk-sk-"],
-  dialects: ["chat"],
-  signupUrl: "https://opengonka.com",
-  money: "not published",
-  modelIdStyle: "unknown",
-  costRules: KNOWN_COST_RULES,
-  quirks: ["Announced to pass on requests signed by the client; not verified since."],
-  inDirectory: false,
-  checkedOn: "2026-05-23",
-  source: "gonka-ai/gonka issue #1237 (2026-05-23)",
-};
-
-/** The user's own network gateway. Not a third party, but the same wire and the same kind of key. */
-export const devshardctl: Broker = {
-  id: "devshardctl",
-  name: "Own devshard gateway",
-  baseURL: "http://127.0.0.1:18080/v1",
-  keyPrefixes: ["sk-"],
-  dialects: ["chat"],
-  signupUrl: "https://github.com/gonka-ai/gonka-docs/blob/main/docs/developer/quickstart.md",
-  money: "GNK from your own escrow",
-  modelIdStyle: "network",
-  costRules: KNOWN_COST_RULES,
-  quirks: [
-    "Needs a creator address on the network's allow-list, which takes a governance vote.",
-    "Keys are those of its DEVSHARD_API_KEYS setting.",
-    "Default answer length 3072 tokens, cap 4096, unless its operator changed them.",
-  ],
-  inDirectory: false,
-  checkedOn: "2026-08-21",
-  source:
-    "gonka-ai/gonka-docs docs/developer/quickstart.md section 2 (2026-08-21); gonka-ai/gonka devshard/cmd/devshardctl",
-};
-
-/** Any OpenAI-compatible endpoint the user names. */
-export const custom: Broker = {
-  id: "custom",
-  name: "Another endpoint",
-  dialects: ["chat"],
-  money: "depends on the endpoint",
-  modelIdStyle: "unknown",
-  costRules: KNOWN_COST_RULES,
-  quirks: [],
-  inDirectory: false,
-  checkedOn: "2026-11-22",
-  source: "zeph",
-};

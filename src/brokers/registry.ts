@@ -1,41 +1,8 @@
 import { Secret } from "../base/secret.ts";
 import { ZephError } from "../errors.ts";
-import {
-  type Broker,
-  custom,
-  dahl,
-  devshardctl,
-  gonka24,
-  gonkaApi,
-  gonkabroker,
-  gonkagate,
-  gonkaProxy,
-  gonkarouter,
-  hyperfusion,
-  joingonka,
-  KNOWN_COST_RULES,
-  mingles,
-  openbroker,
-  opengonka,
-} from "./records.ts";
+import { BROKERS, type Broker } from "./records.ts";
 
-/** All known brokers in the order a picker shows them: GonkaGate first, then the directory's, the rest, and `custom`. */
-export const BROKERS: readonly Broker[] = [
-  gonkagate,
-  gonkaProxy,
-  joingonka,
-  gonkarouter,
-  gonka24,
-  gonkabroker,
-  mingles,
-  gonkaApi,
-  hyperfusion,
-  dahl,
-  openbroker,
-  opengonka,
-  devshardctl,
-  custom,
-];
+export { BROKERS };
 
 /** The broker of this id, letter case aside. */
 export function findBroker(id: string, brokers: readonly Broker[] = BROKERS): Broker | undefined {
@@ -177,14 +144,10 @@ export function mergeBrokers(known: readonly Broker[], overrides: readonly Broke
     const index = merged.findIndex((broker) => broker.id === override.id);
     const base = merged[index];
     if (base !== undefined) merged[index] = { ...base, ...override };
-    else merged.splice(placeBeforeCustom(merged), 0, toBroker(override));
+    // `custom` stays the last.
+    else merged.splice(merged.at(-1)?.id === "custom" ? -1 : merged.length, 0, toBroker(override));
   }
   return merged;
-}
-
-function placeBeforeCustom(brokers: readonly Broker[]): number {
-  const index = brokers.findIndex((broker) => broker.id === "custom");
-  return index === -1 ? brokers.length : index;
 }
 
 function toBroker(override: BrokerOverride): Broker {
@@ -198,8 +161,6 @@ function toBroker(override: BrokerOverride): Broker {
     name: override.id,
     dialects: ["chat"],
     money: "not stated",
-    modelIdStyle: "unknown",
-    costRules: KNOWN_COST_RULES,
     quirks: [],
     inDirectory: false,
     source: "your config",

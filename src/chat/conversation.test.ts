@@ -13,7 +13,7 @@ import {
 } from "../../test/support/mock-chat-session.ts";
 import { manualClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
-import type { Spent } from "../journal/journal.ts";
+import type { Spent } from "../journal/budget.ts";
 import { type ConversationOptions, type Exchange, startConversation, toTranscript } from "./conversation.ts";
 import { type ConversationEvent, UNKNOWN_USAGE } from "./session.ts";
 

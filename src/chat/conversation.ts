@@ -1,7 +1,7 @@
 import type { ModelMessage } from "ai";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
-import type { Budget } from "../journal/journal.ts";
+import type { Budget } from "../journal/budget.ts";
 import { type AnswerPart, type AnswerRequest, streamAnswer } from "./answer.ts";
 import {
   type AnswerSettings,
@@ -143,17 +143,21 @@ export function startConversation(options: ConversationOptions): Conversation {
     const exchange = { question, answer: text, reasoning, state, ...facts };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
+    const hasFailed = state === "failed";
+    const hasBegun = draft.firstByteMs !== undefined || draft.steps > 0;
     // What came from the cache was asked of nobody.
-    if (draft.firstByteMs === undefined && draft.steps === 0) return;
+    if (!hasBegun && !hasFailed) return;
+    const isPriced = costUsd !== undefined || costNgonka !== undefined;
     const spent = {
       provider: providerName,
       model: modelId,
       inputTokens: usage.input,
       outputTokens: usage.output,
-      usd:
-        costUsd ?? (costNgonka === undefined ? estimateCostUsd(turn.promptTokensEstimate, draft, session) : undefined),
+      usd: costUsd ?? (isPriced || !hasBegun ? undefined : estimateCostUsd(turn.promptTokensEstimate, draft, session)),
       ngonka: costNgonka,
-      answersOfUnknownCost: costUsd === undefined && costNgonka === undefined ? 1 : 0,
+      answersOfUnknownCost: isPriced || !hasBegun ? 0 : 1,
+      hasFailed,
+      elapsedMs: state === "finished" ? clock.nowMs() - turn.startMs : undefined,
     };
     // A ledger that cannot be written must not take away an answer that is there and paid for.
     await budget?.add(spent).catch(() => {});

@@ -71,7 +71,10 @@ export interface ChatSession {
 }
 
 /** Opens a session; what is left out comes from the config. Throws `ZephError` (config, vault, model missing). */
-export type OpenChatSession = (choice: { readonly provider?: string; readonly model?: string }) => Promise<ChatSession>;
+export type OpenChatSession = (choice: {
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+}) => Promise<ChatSession>;
 
 /** What happens while a question is answered, in order. The last one is `finished`, `failed` or `cancelled`. */
 export type ConversationEvent =

@@ -6,7 +6,7 @@ import type { ConversationKeeper, ConversationSummary, KeptConversation } from "
 import type { ChatModelListing } from "../chat/session.ts";
 import { ZephError } from "../errors.ts";
 import { findProgram, runProgram } from "../init/inferenced.ts";
-import type { Budget } from "../journal/journal.ts";
+import type { Budget } from "../journal/budget.ts";
 import { formatLocalTime } from "./amounts.ts";
 import type { ReplDependencies } from "./commands/ask.ts";
 import {

@@ -17,7 +17,7 @@ import { foldFor, renderError, show, style, toTerminalLine, toTerminalPage } fro
 export async function runRepl(context: CliContext, flags: AskFlags, dependencies: ReplDependencies): Promise<number> {
   const settings = conversationSettings(flags);
   const { session, kept } = await openChat(context, flags, dependencies);
-  const budget = dailyBudget(context, dependencies);
+  const budget = dailyBudget(context, dependencies, "zeph chat");
   const conversation = startConversation({
     session,
     clock: context.clock,

@@ -24,9 +24,22 @@ import type { Setup } from "../provider/setup.ts";
 import { maskOf, withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import type { Model } from "../wire/models.ts";
-import type { AskFlags, ReplDependencies } from "./commands/ask.ts";
+import type { Run } from "./command-table.ts";
+import { type AskFlags, isConversation, type ReplDependencies, runAsk, runChat, setUpFirst } from "./commands/ask.ts";
 import { setupOf } from "./setup.ts";
 import { foldFor, show } from "./terminal.ts";
+
+/** `zeph ask`, on what is configured. */
+export const runAskCommand: Run<"ask"> = async (context, flags) =>
+  runAsk(context, flags, await chatDependencies(context, flags, "question"));
+
+/** `zeph` and `zeph chat`. Who has no configuration is set up first. */
+export const runChatCommand: Run<"chat"> = async (context, flags) => {
+  const ended = await setUpFirst(context, flags);
+  if (ended !== undefined) return ended;
+  const kind = isConversation(context, flags) ? "conversation" : "question";
+  return runChat(context, flags, await chatDependencies(context, flags, kind));
+};
 
 /**
  * What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. Only
@@ -37,14 +50,17 @@ export async function chatDependencies(
   choice: Pick<AskFlags, "provider" | "model" | "debugDump" | "continue" | "load" | "private">,
   kind: "conversation" | "question",
 ): Promise<ReplDependencies> {
-  const { loaded } = await setupOf(context, { provider: choice.provider, model: choice.model });
-  const { config } = loaded;
+  const { provider, model } = choice;
+  const setup = await setupOf(context, { provider, model });
+  const { config } = setup.loaded;
   const stateFolder = zephFolders(context).state;
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
   const { debugDump } = choice;
   const remarks = kind === "conversation" && context.interactive;
-  const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
+  const setupFor = async (wanted: Parameters<OpenChatSession>[0]) =>
+    wanted.provider === provider && wanted.model === model ? setup : setupOf(context, wanted);
+  const open = sessionOpener(context, setupFor, { remarks, debugDump });
   const isResumed = choice.continue === true || choice.load !== undefined;
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
   const last = follows ? await readName(lastProvider) : undefined;
@@ -75,18 +91,21 @@ async function readName(path: string): Promise<string | undefined> {
   }
 }
 
-interface SessionOptions {
-  /** Folder for the requests, one file each. */
-  readonly debugDump?: string;
-  /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
-  readonly remarks?: boolean;
-}
-
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-function sessionOpener(context: CliContext, { debugDump, remarks = false }: SessionOptions = {}): OpenChatSession {
+function sessionOpener(
+  context: CliContext,
+  setupFor: (choice: Parameters<OpenChatSession>[0]) => Promise<Setup>,
+  options: {
+    /** Folder for the requests, one file each. */
+    readonly debugDump: string | undefined;
+    /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
+    readonly remarks: boolean;
+  },
+): OpenChatSession {
+  const { debugDump, remarks } = options;
   const told = new Set<string>();
   return async ({ provider, model }) => {
-    const setup = await setupOf(context, { provider, model });
+    const setup = await setupFor({ provider, model });
     const toJournal = failureListener(context, setup, provider);
     const listeners = new Set<OnSessionEvent>();
     const tell: OnSessionEvent = (event) => {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { parse as parseForPatch, patch } from "@decimalturn/toml-patch";
 import { Secret } from "../base/secret.ts";
 import { ZephError } from "../errors.ts";
-import { faultsError, isTable, type Table, tablesAt } from "./layer.ts";
+import { isTable, type Table } from "./layer.ts";
 import { effectiveName, PROVIDERS } from "./schema.ts";
 import { apiKeyNames } from "./secrets.ts";
 import {
@@ -15,7 +15,9 @@ import {
   newlineOf,
   type OutlineBlock,
   outlineToml,
+  parseConfigText,
   readFileLayer,
+  recordsOf,
   renderElement,
   renderField,
   renderValue,
@@ -122,7 +124,7 @@ function indexOf(records: readonly Table[], name: string): number {
 function edit(text: string, plan: (records: readonly Table[]) => readonly Change[]): string {
   const bom = text.startsWith("\ufeff") ? "\ufeff" : "";
   const source = text.slice(bom.length);
-  const values = parseOrThrow(source);
+  const values = parseConfigText(source);
   const changes = plan(recordsOf(values));
   const expected = applyChanges(values, changes);
   const spliced = attemptOrNothing(() => spliceText(source, values, changes));
@@ -133,16 +135,6 @@ function edit(text: string, plan: (records: readonly Table[]) => readonly Change
     detail: "the provider records are written in a way that cannot be edited safely; the file was left as it is",
     hint: "Change the file by hand, or move its records into [[llm.providers]] tables.",
   });
-}
-
-function parseOrThrow(text: string): Table {
-  const layer = readFileLayer("the config file", text);
-  if (isFault(layer)) throw faultsError([layer]);
-  return layer.values;
-}
-
-function recordsOf(values: Table): readonly Table[] {
-  return tablesAt({ values, originOf: () => ({ kind: "default" }) }, PROVIDERS).map((part) => part.values);
 }
 
 /** The same changes on parsed values, which is what the edited text must give. */

@@ -13,6 +13,11 @@ export function isTable(value: unknown): value is Table {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
+/** Whether a field's value is a secret by its name. */
+export function isSecretField(field: string): boolean {
+  return /(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i.test(field);
+}
+
 /** A table put together from several layers, field by field; the source of every field is remembered. */
 export interface LayeredTable {
   readonly values: Table;
@@ -121,7 +126,7 @@ export function describeFault({ origin, place, field, message }: Fault): string 
 export function faultsError(faults: readonly Fault[], hint?: string): ZephError {
   const lines = [...new Set([...faults].sort(byPlace).map(describeFault))];
   const detail = lines.length === 1 ? (lines[0] ?? "") : `${lines.length} faults\n  ${lines.join("\n  ")}`;
-  return new ZephError("config_invalid", { detail, ...(hint === undefined ? {} : { hint }) });
+  return new ZephError("config_invalid", { detail, hint });
 }
 
 function byPlace(a: Fault, b: Fault): number {

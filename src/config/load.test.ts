@@ -120,35 +120,23 @@ describe("loadConfig: a whole file of Zeph", () => {
     });
     expect((chooseProvider(config) as CompatibleProvider).requestTimeoutMs).toBe(90_000);
     expect(new Set(warnings.map((warning) => warning.kind))).toEqual(new Set(["irrelevant_field"]));
-    expect(warnings[0]?.message).toContain("stt_model");
-    expect(warnings.slice(1).map(({ message }) => message)).toEqual([
-      "[llm] embedding_model is kept and not used by zeph; a provider's own embedding_model is",
-      "[llm] response_cache_enabled is kept and not used by zeph; every question is asked",
-      "[llm] response_cache_ttl_secs is kept and not used by zeph; every question is asked",
-      "[llm] routing is kept and not used by zeph; providers are asked in the order of [llm] fallback",
+    expect(warnings.map(({ message }) => message)).toEqual([
+      'kept and not used by zeph: embedding_model, response_cache_enabled, response_cache_ttl_secs, routing of [llm]; stt_model of provider "gonkagate"',
     ]);
   });
 
-  it("says of a choice by speed that the listed order is what counts", async () => {
-    const { warnings } = await load({ [USER]: `[llm]\nrouting = "ema"\n${broker("b", "")}` });
-    expect(warnings.map(({ message }) => message)).toEqual([
-      "[llm] routing is kept and not used by zeph; providers are asked in the order of [llm] fallback",
-    ]);
-  });
-
-  it("says of the generation of the signed text that it is not chosen any more", async () => {
-    const record = '[[llm.providers]]\ntype = "gonka"\nname = "g"\ngonka_source_url = "https://n.example"\n';
-    const { warnings } = await load({ [USER]: `${record}gonka_signing_phase = 1\n` });
-    expect(warnings.map(({ message }) => message)).toEqual([
-      'provider "g", gonka_signing_phase is kept and not used by zeph; requests are signed as networks since v0.2.6 take them',
-    ]);
-  });
-
-  it("says of Zeph's roles that they are kept and not used", async () => {
-    const { warnings } = await load({ [USER]: broker("b", 'vision = true\nembed = true\nembedding_model = "e"') });
-    expect(warnings.map(({ message }) => message)).toEqual([
-      'provider "b", embed is kept and not used by zeph',
-      'provider "b", vision is kept and not used by zeph',
+  it("names in one line what is kept for other programs", async () => {
+    const record =
+      '[[llm.providers]]\ntype = "gonka"\nname = "g"\ngonka_source_url = "https://n.example"\nbase_url = "https://b.example"\ngonka_signing_phase = 1\n';
+    const other = broker("b", 'vision = true\nembed = true\nembedding_model = "e"\ngonka_chain_id = "c"');
+    const { warnings } = await load({ [USER]: `[llm]\nrouting = "ema"\n${record}${other}` });
+    expect(warnings).toEqual([
+      {
+        kind: "irrelevant_field",
+        message:
+          'kept and not used by zeph: routing of [llm]; base_url, gonka_signing_phase of provider "g"; vision, embed, gonka_chain_id of provider "b"',
+        origin: { kind: "file", path: USER, line: 2 },
+      },
     ]);
   });
 

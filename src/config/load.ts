@@ -7,6 +7,7 @@ import {
   describeFault,
   type Fault,
   faultsError,
+  isSecretField,
   isTable,
   type Layer,
   type LayeredTable,
@@ -34,6 +35,7 @@ import {
   schemaFaults,
   sectionPlace,
   sectionsSchema,
+  unusedFields,
 } from "./schema.ts";
 import { readShape } from "./shape.ts";
 import { isFault, readFileLayer } from "./toml.ts";
@@ -117,7 +119,7 @@ function readConfig(files: ConfigFiles, { env, flags = {}, checks }: LoadConfigO
     config: toConfig(sections, built.providers, flags, untrusted),
     settings,
     origins: new Map(settings.map(({ key, origin }) => [key, origin])),
-    warnings: [...built.warnings, ...warnings, ...unusedFields(layered("llm"))],
+    warnings: [...built.warnings, ...warnings, ...keptFields(records, layered("llm"))],
     files,
     untrusted,
   };
@@ -170,21 +172,20 @@ function fallbackFaults(
   }));
 }
 
-/** Fields of `[llm]` that Zeph has and zeph does not use, and what happens instead. */
-const UNUSED_FIELDS: Readonly<Record<string, string>> = {
-  // Zeph's memory and skills use it; no Gonka provider has that model (B31).
-  embedding_model: "a provider's own embedding_model is",
-  response_cache_enabled: "every question is asked",
-  response_cache_ttl_secs: "every question is asked",
-  routing: "providers are asked in the order of [llm] fallback",
-};
+/** Fields of `[llm]` that Zeph has and zeph does not use. No Gonka provider has the model of its memory and skills (B31). */
+const UNUSED_LLM_FIELDS = ["embedding_model", "response_cache_enabled", "response_cache_ttl_secs", "routing"];
 
-function unusedFields(llm: LayeredTable): readonly ConfigWarning[] {
-  return Object.entries(UNUSED_FIELDS).flatMap(([field, instead]): ConfigWarning[] => {
-    const origin = llm.originOf([field]);
-    const message = `[llm] ${field} is kept and not used by zeph; ${instead}`;
-    return origin === undefined ? [] : [{ kind: "irrelevant_field", message, origin }];
-  });
+/** One line for all that is kept for other programs: nobody has to do anything about it. */
+function keptFields(records: readonly MergedRecord[], llm: LayeredTable): readonly ConfigWarning[] {
+  const kept = [
+    { place: "[llm]", table: llm, fields: UNUSED_LLM_FIELDS.filter((field) => llm.originOf([field]) !== undefined) },
+    ...records.map(({ name, table }) => ({ place: `provider "${name}"`, table, fields: unusedFields(table.values) })),
+  ].filter(({ fields }) => fields.length > 0);
+  const [first] = kept;
+  const origin = first?.table.originOf([first.fields[0] ?? ""]);
+  if (origin === undefined) return [];
+  const places = kept.map(({ place, fields }) => `${fields.join(", ")} of ${place}`);
+  return [{ kind: "irrelevant_field", message: `kept and not used by zeph: ${places.join("; ")}`, origin }];
 }
 
 function toConfig(
@@ -254,20 +255,23 @@ interface Config {
 type ConfiguredBroker = ReturnType<typeof toConfiguredBroker>;
 
 /** A `[[brokers]]` table with the field names the program uses, without those that are not there. */
-function toConfiguredBroker(record: Sections["brokers"][number]) {
-  return {
-    id: record.id.trim().toLowerCase(),
-    ...(record.name === undefined ? {} : { name: record.name }),
-    ...(record.base_url === undefined ? {} : { baseURL: record.base_url }),
-    ...(record.key_prefixes === undefined ? {} : { keyPrefixes: record.key_prefixes }),
-    ...(record.key_env === undefined ? {} : { keyEnv: record.key_env }),
-    ...(record.dialects === undefined ? {} : { dialects: record.dialects }),
-    ...(record.signup_url === undefined ? {} : { signupUrl: record.signup_url }),
-    ...(record.top_up_url === undefined ? {} : { topUpUrl: record.top_up_url }),
-    ...(record.money === undefined ? {} : { money: record.money }),
-    ...(record.pricing_path === undefined ? {} : { pricingPath: record.pricing_path }),
+function toConfiguredBroker({ id, ...record }: Sections["brokers"][number]) {
+  const fields = {
+    name: record.name,
+    baseURL: record.base_url,
+    keyPrefixes: record.key_prefixes,
+    keyEnv: record.key_env,
+    dialects: record.dialects,
+    signupUrl: record.signup_url,
+    topUpUrl: record.top_up_url,
+    money: record.money,
+    pricingPath: record.pricing_path,
   };
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return { id: id.trim().toLowerCase(), ...(Object.fromEntries(given) as Given<typeof fields>) };
 }
+
+type Given<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> };
 
 /** One value of the configuration that is in force, for `config show`. */
 export interface Setting {
@@ -279,7 +283,6 @@ export interface Setting {
 }
 
 const MASK = "[redacted]";
-const SECRET_FIELD = /(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i;
 
 /** What a record has when it says nothing else; see `RunnableProvider`. */
 const RECORD_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -327,7 +330,7 @@ function sectionSettings(sections: Sections, layered: (section: string) => Layer
 }
 
 function mask(field: string, value: unknown): unknown {
-  if (SECRET_FIELD.test(field)) return MASK;
+  if (isSecretField(field)) return MASK;
   // Some endpoints take a key in the query.
   if (typeof value === "string" && /^https?:/i.test(value)) return value.replace(/[?#].*$/, `?${MASK}`);
   if (Array.isArray(value)) return value.map((item) => mask("", item));

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { thrownBy } from "../../test/support/thrown-by.ts";
 import { isAddress } from "../wire/endpoint.ts";
 import { loadConfig } from "./load.ts";
-import { maskSecrets, migrateConfig, parseConfigText } from "./migrate.ts";
+import { migrateConfig } from "./migrate.ts";
+import { maskSecrets, parseConfigText } from "./toml.ts";
 
 const SECTIONS = "\n[timeouts]\n[cost]\n[vault]\n[session]\n";
 

@@ -22,7 +22,6 @@ import {
   flagRecord,
   type GonkaRecord,
   gonkaRecord,
-  isIrrelevantField,
   KNOWN_TYPES,
   PROVIDERS,
   RECORD_SCHEMAS,
@@ -85,8 +84,6 @@ export interface CompatibleProvider extends RunnableProvider {
   readonly apiKeyNames: SecretNames;
   /** A key written into the config itself. */
   readonly inlineApiKey: Secret | undefined;
-  /** Override of what the model list says. */
-  readonly vision: boolean | undefined;
 }
 
 /** Requests signed with the user's own key. */
@@ -99,11 +96,11 @@ export interface GonkaProvider extends RunnableProvider {
   readonly chainPrefix: string;
   /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
   readonly trust: {
-    readonly chainId?: string;
-    readonly headerHash?: string;
-    readonly validatorsHash?: string;
+    readonly chainId?: string | undefined;
+    readonly headerHash?: string | undefined;
+    readonly validatorsHash?: string | undefined;
     /** `gonka_verify_proof`: true is `required`, false is `none`; absent, a proof that is offered must hold. */
-    readonly proof?: "required" | "none";
+    readonly proof?: "required" | "none" | undefined;
   };
   /** `signed`: signed requests, as networks before v0.2.14 take them. Default. `devshard`: paid from an escrow. */
   readonly access: "signed" | "devshard";
@@ -144,7 +141,6 @@ function toCompatibleProvider(record: CompatibleRecord, baseURL: string, context
     baseURL,
     apiKeyNames: apiKeyNames(context.name, { configured: record.api_key_env }),
     inlineApiKey: record.api_key === undefined ? undefined : new Secret(record.api_key),
-    vision: record.vision,
   };
 }
 
@@ -156,12 +152,10 @@ function toGonkaProvider(record: GonkaRecord, context: ProviderContext): GonkaPr
     sourceUrl: record.gonka_source_url,
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
     trust: {
-      ...(record.gonka_verify_proof === undefined ? {} : { proof: record.gonka_verify_proof ? "required" : "none" }),
-      ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),
-      ...(record.gonka_trusted_header_hash === undefined ? {} : { headerHash: record.gonka_trusted_header_hash }),
-      ...(record.gonka_trusted_validators_hash === undefined
-        ? {}
-        : { validatorsHash: record.gonka_trusted_validators_hash }),
+      chainId: record.gonka_chain_id,
+      headerHash: record.gonka_trusted_header_hash,
+      validatorsHash: record.gonka_trusted_validators_hash,
+      proof: record.gonka_verify_proof === undefined ? undefined : record.gonka_verify_proof ? "required" : "none",
     },
     access: record.access ?? "signed",
     devshardAmount: record.devshard_amount,
@@ -489,22 +483,8 @@ function recordWarnings(
     const words = `is none of ${REASONING_EFFORTS.join(", ")}; it is not sent`;
     if (effort.trim() !== "") warnings.push(warn("irrelevant_field", "reasoning_effort", words));
   }
-  for (const [field, more] of Object.entries(UNUSED_FIELDS)) {
-    if (kind === "other" || table.values[field] === undefined || isIrrelevantField(kind, field)) continue;
-    warnings.push(warn("irrelevant_field", field, `is kept and not used by zeph${more}`));
-  }
-  for (const field of Object.keys(table.values).filter((each) => isIrrelevantField(kind, each))) {
-    warnings.push(warn("irrelevant_field", field, `means nothing for type ${kind}; it is kept and not used`));
-  }
   return [...warnings, ...insecureFields.map((field) => warn("insecure_url", field, INSECURE_WORDS[kind]))];
 }
-
-/** Roles and overrides that Zeph knows, and what zeph knew before. */
-const UNUSED_FIELDS: Readonly<Record<string, string>> = {
-  embed: "",
-  vision: "",
-  gonka_signing_phase: "; requests are signed as networks since v0.2.6 take them",
-};
 
 const INSECURE_WORDS = {
   compatible: "is plain http to another computer: zeph does not send the key there; use https",

@@ -1,5 +1,14 @@
 import { ZephError } from "../errors.ts";
-import { type Fault, isTable, type Layer, type Origin, type Table, type TablePart, tablesAt } from "./layer.ts";
+import {
+  DEFAULT_ORIGIN,
+  type Fault,
+  isTable,
+  type Layer,
+  type Origin,
+  type Table,
+  type TablePart,
+  tablesAt,
+} from "./layer.ts";
 import {
   changed,
   checked,
@@ -37,36 +46,26 @@ const count = wholeNumber(1);
 const amount = number("must be a number", (value) => (value < 0 ? "must not be negative" : undefined));
 const seconds = number("must be a number of seconds", (value) => (value > 0 ? undefined : "must be more than 0"));
 
-const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+const TIME = 'must be a time such as "30s", or a number of seconds';
+const GNK = "must be an amount of GNK, such as 5 or 2.5";
+const isTextOrNumber = (value: unknown): value is number | string =>
+  typeof value === "string" || typeof value === "number";
 
 /** `"30s"`, `"500ms"`, `"2m"` or a number of seconds, as milliseconds. */
-const durationMs = changed(
-  valueShape(
-    (value): value is number | string => typeof value === "string" || typeof value === "number",
-    'must be a time such as "30s", or a number of seconds',
-  ),
-  (value, fault) => {
-    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim());
-    const milliseconds = Number(match?.[1] ?? Number.NaN) * (DURATION_UNITS_MS[match?.[2] ?? "s"] ?? 1);
-    if (!(milliseconds > 0)) fault('must be a time such as "30s", or a number of seconds');
-    return Math.round(milliseconds);
-  },
-);
+const durationMs = changed(valueShape(isTextOrNumber, TIME), (value, fault) => {
+  const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim()) ?? [];
+  const milliseconds = Number(count) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
+  if (!(milliseconds > 0)) fault(TIME);
+  return Math.round(milliseconds);
+});
 
 /** GNK as people write it, as ngonka: 9 decimals at most. */
-const gnk = changed(
-  valueShape(
-    (value): value is number | string => typeof value === "string" || typeof value === "number",
-    "must be an amount of GNK, such as 5 or 2.5",
-  ),
-  (value, fault) => {
-    const match = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim());
-    const ngonka =
-      match === null ? 0n : BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
-    if (ngonka <= 0n) fault("must be an amount of GNK, such as 5 or 2.5");
-    return ngonka;
-  },
-);
+const gnk = changed(valueShape(isTextOrNumber, GNK), (value, fault) => {
+  const [, whole = "0", decimals = ""] = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim()) ?? [];
+  const ngonka = BigInt(whole + decimals.padEnd(9, "0"));
+  if (ngonka <= 0n) fault(GNK);
+  return ngonka;
+});
 
 const httpUrl = checked(text, httpUrlFault);
 
@@ -106,7 +105,6 @@ const sharedFields = {
   api_key_env: optional(secretName),
   max_tokens: optional(count),
   embedding_model: optionalText,
-  embed: optional(flag),
   default: optional(flag),
   max_concurrent: optional(count),
   reasoning_effort: optionalText,
@@ -116,11 +114,7 @@ const sharedFields = {
   context_length: optional(count),
 };
 
-export const compatibleRecord = table({
-  ...sharedFields,
-  base_url: optional(httpUrl),
-  vision: optional(flag),
-});
+export const compatibleRecord = table({ ...sharedFields, base_url: optional(httpUrl) });
 
 /** The part of an address before its `1`. */
 export const CHAIN_PREFIX = /^[a-z][a-z0-9]{0,82}$/;
@@ -150,42 +144,19 @@ export function recordKind(type: unknown): RecordKind {
   return type === "compatible" || type === "gonka" ? type : "other";
 }
 
-/** Fields that mean something for the other kind, or for Zeph only. They are kept and named in a warning. */
-const ZEPH_ONLY_FIELDS: readonly string[] = [
-  "instruction_file",
-  "vision_model",
-  "stt_model",
-  "thinking",
-  "thinking_level",
-  "thinking_budget",
-  "include_thoughts",
-  "server_compaction",
-  "enable_extended_context",
-  "prompt_cache_ttl",
-  "candle",
-];
+/** Fields of Zeph's that zeph does not use, and what zeph itself used before. */
+const ZEPH_FIELD =
+  /^(?:embed|vision|instruction_file|vision_model|stt_model|thinking|thinking_level|thinking_budget|include_thoughts|server_compaction|enable_extended_context|prompt_cache_ttl|candle|gonka_signing_phase|cocoon_.*)$/;
 
-const IRRELEVANT_FIELDS: Readonly<Record<RecordKind, ReadonlySet<string>>> = {
-  compatible: new Set([
-    "gonka_nodes",
-    "gonka_chain_prefix",
-    "gonka_signing_phase",
-    "gonka_source_url",
-    "gonka_verify_proof",
-    "gonka_chain_id",
-    "gonka_trusted_header_hash",
-    "gonka_trusted_validators_hash",
-    "access",
-    "devshard_amount",
-    "devshard_auto_open",
-    ...ZEPH_ONLY_FIELDS,
-  ]),
-  gonka: new Set(["base_url", "vision", "api_key", ...ZEPH_ONLY_FIELDS]),
-  other: new Set(),
-};
-
-export function isIrrelevantField(kind: RecordKind, field: string): boolean {
-  return IRRELEVANT_FIELDS[kind].has(field) || (kind !== "other" && field.startsWith("cocoon_"));
+/** The fields of a record that are kept for other programs: Zeph's, and those that only the other kind has a use for. */
+export function unusedFields(values: Table): readonly string[] {
+  const kind = recordKind(values.type);
+  if (kind === "other") return [];
+  const isForeign = (field: string) =>
+    kind === "gonka"
+      ? field === "base_url" || field === "api_key"
+      : field in gonkaRecord.fields && !(field in compatibleRecord.fields);
+  return Object.keys(values).filter((field) => ZEPH_FIELD.test(field) || isForeign(field));
 }
 
 const dialect = oneOf(
@@ -243,7 +214,7 @@ export type GonkaRecord = Infer<typeof gonkaRecord>;
 const trimmed = changed(text, (value) => value.trim());
 const serveTexts = list(trimmed, "must be a list of texts");
 
-const shape = table({
+const gatewayShape = table({
   port: optional(wholeNumber(0, 65_535)),
   host: optional(trimmed),
   provider: optional(trimmed),
@@ -255,38 +226,19 @@ const shape = table({
   clean_up: optional(flag),
 });
 
-/** The table `[local_gateway]` of a config. Fields it does not know are nobody's fault. */
-export interface GatewaySettings {
-  readonly port?: number | undefined;
-  readonly host?: string | undefined;
-  readonly provider?: string | undefined;
-  readonly model?: string | undefined;
-  readonly aliases?: Readonly<Record<string, string>> | undefined;
-  readonly cors?: readonly string[] | undefined;
-  readonly allowHosts?: readonly string[] | undefined;
-  readonly alwaysStream?: boolean | undefined;
-  readonly cleanUp?: boolean | undefined;
-}
+/** The table `[local_gateway]` of a config. */
+export type GatewaySettings = Partial<ReturnType<typeof readGatewaySettings>>;
 
-/** Reads `[local_gateway]`. Throws `config_invalid` with every fault at once. */
-export function readGatewaySettings(given: Readonly<Record<string, unknown>>): GatewaySettings {
-  const { data, issues } = readShape(shape, given);
+/** Reads `[local_gateway]`; fields it does not know are nobody's fault. Throws `config_invalid` with every fault at once. */
+export function readGatewaySettings(given: Readonly<Record<string, unknown>>) {
+  const { data, issues } = readShape(gatewayShape, given);
   if (data === undefined) {
     const faults = issues.map(({ path, message }) => `${path.join(".")} ${message}`);
     throw new ZephError("config_invalid", { detail: `[local_gateway] ${faults.join("; ")}` });
   }
   const { port, host, provider, model, aliases, cors } = data;
-  return {
-    port,
-    host,
-    provider,
-    model,
-    aliases,
-    cors,
-    allowHosts: data.allow_hosts,
-    alwaysStream: data.always_stream,
-    cleanUp: data.clean_up,
-  };
+  const { allow_hosts: allowHosts, always_stream: alwaysStream, clean_up: cleanUp } = data;
+  return { port, host, provider, model, aliases, cors, allowHosts, alwaysStream, cleanUp };
 }
 
 /** Flags that change the configuration, as given on the command line. */
@@ -302,36 +254,46 @@ export interface ConfigFlags {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A single value from a flag or a variable, on its way to the same schema as a file's. */
-interface Override {
-  readonly address: readonly [string, string];
-  readonly value: unknown;
-  readonly origin: Origin;
-}
-
-const SECTION_VARIABLES: readonly (readonly [string, readonly [string, string], (text: string) => unknown])[] = [
-  ["ZEPH_VAULT_BACKEND", ["vault", "backend"], String],
-  ["ZEPH_LLM_EMBEDDING_MODEL", ["llm", "embedding_model"], String],
-  ["ZEPH_TIMEOUT_LLM", ["timeouts", "llm_seconds"], toNumber],
-  ["ZEPH_TIMEOUT_LLM_REQUEST", ["timeouts", "llm_request_timeout_secs"], toNumber],
-  ["ZEPH_TIMEOUT_EMBEDDING", ["timeouts", "embedding_seconds"], toNumber],
-];
+const SECTION_VARIABLES = [
+  ["ZEPH_VAULT_BACKEND", "vault", "backend"],
+  ["ZEPH_LLM_EMBEDDING_MODEL", "llm", "embedding_model"],
+  ["ZEPH_TIMEOUT_LLM", "timeouts", "llm_seconds"],
+  ["ZEPH_TIMEOUT_LLM_REQUEST", "timeouts", "llm_request_timeout_secs"],
+  ["ZEPH_TIMEOUT_EMBEDDING", "timeouts", "embedding_seconds"],
+] as const;
 
 /** The settings outside provider records that variables give. */
 export function environmentSections(env: Environment): Layer {
   return toLayer(
-    SECTION_VARIABLES.flatMap(([name, address, convert]) => {
+    SECTION_VARIABLES.map(([name, section, field]) => {
       const text = given(env[name]);
-      return text === undefined ? [] : [{ address, value: convert(text), origin: { kind: "env", name } as const }];
+      return { section, field, value: section === "timeouts" ? toNumber(text) : text, origin: { kind: "env", name } };
     }),
   );
 }
 
 /** The settings outside provider records that flags give. */
 export function flagSections(flags: ConfigFlags): Layer {
-  const backend = given(flags.vaultBackend);
-  if (backend === undefined) return toLayer([]);
-  return toLayer([{ address: ["vault", "backend"], value: backend, origin: { kind: "flag", name: "--vault" } }]);
+  const origin = { kind: "flag", name: "--vault" } as const;
+  return toLayer([{ section: "vault", field: "backend", value: given(flags.vaultBackend), origin }]);
+}
+
+function toLayer(
+  given: readonly {
+    readonly section: string;
+    readonly field: string;
+    readonly value: unknown;
+    readonly origin: Origin;
+  }[],
+): Layer {
+  const values: Record<string, Record<string, unknown>> = {};
+  const origins = new Map<string, Origin>();
+  for (const { section, field, value, origin } of given) {
+    if (value === undefined) continue;
+    values[section] = { ...values[section], [field]: value };
+    origins.set(`${section}.${field}`, origin);
+  }
+  return { values, originOf: (address) => origins.get(address.slice(0, 2).join(".")) ?? DEFAULT_ORIGIN };
 }
 
 /** Fields of one provider record from elsewhere than a file. */
@@ -390,17 +352,6 @@ function toNodes(text: string | undefined): readonly Table[] | undefined {
   });
 }
 
-function toLayer(overrides: readonly Override[]): Layer {
-  const values: Record<string, Record<string, unknown>> = {};
-  const origins = new Map<string, Origin>();
-  for (const { address, value, origin } of overrides) {
-    const [section, field] = address;
-    values[section] = { ...values[section], [field]: value };
-    origins.set(`${section}.${field}`, origin);
-  }
-  return { values, originOf: (address) => origins.get(address.slice(0, 2).join(".")) ?? { kind: "default" } };
-}
-
 /** What cannot be converted stays text, so that the schema complains about it like about any other value. */
 function toBoolean(text: string | undefined): unknown {
   if (text === undefined) return undefined;
@@ -408,9 +359,8 @@ function toBoolean(text: string | undefined): unknown {
   return /^(?:false|0|no|off)$/i.test(text) ? false : text;
 }
 
-function toNumber(text: string): unknown {
-  const value = Number(text);
-  return Number.isFinite(value) ? value : text;
+function toNumber(text: string | undefined): unknown {
+  return Number.isFinite(Number(text)) ? Number(text) : text;
 }
 
 function given(text: string | undefined): string | undefined {

@@ -1,6 +1,7 @@
 import { parseDocument } from "@decimalturn/toml-patch";
 import { parse, stringify, TomlError } from "smol-toml";
-import { type Fault, isTable, type Layer, type Origin, type Table } from "./layer.ts";
+import { maskSecretShapes } from "../base/secret.ts";
+import { type Fault, faultsError, isSecretField, isTable, type Layer, type Origin, type Table } from "./layer.ts";
 
 /** The values of one file, with the line of each. Nothing is checked but the syntax. */
 export function readFileLayer(path: string, text: string): Layer | Fault {
@@ -25,6 +26,27 @@ export function readFileLayer(path: string, text: string): Layer | Fault {
     return line === undefined ? { kind: "file", path } : { kind: "file", path, line };
   };
   return { values, originOf };
+}
+
+/** The values of a config text. Throws `config_invalid` when it is no TOML. */
+export function parseConfigText(text: string): Table {
+  const layer = readFileLayer("the config file", text);
+  if (isFault(layer)) throw faultsError([layer]);
+  return layer.values;
+}
+
+/** The provider records of a config, in their order; what is no table is left out. */
+export function recordsOf({ llm }: Table): readonly Table[] {
+  return isTable(llm) && Array.isArray(llm.providers) ? llm.providers.filter(isTable) : [];
+}
+
+/** A config text fit to show: the values of keys and tokens are masked. It is no config any more. */
+export function maskSecrets(text: string): string {
+  const splices = outlineToml(text)
+    .flatMap(({ entries }) => entries)
+    .filter(({ key }) => isSecretField(key.at(-1) ?? ""))
+    .map(({ value }) => ({ kind: "replace", span: value, text: '"[redacted]"' }) as const);
+  return maskSecretShapes(applySplices(text, splices));
 }
 
 /** Far more than any program's config has. */

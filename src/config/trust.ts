@@ -7,7 +7,7 @@ import type { Secret } from "../base/secret.ts";
 import { writeFileAtomic } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { type ConfigFile, configPaths, type PathContext, zephFolders } from "./files.ts";
-import { describeFault, isTable, type Layer, type Table, tablesAt } from "./layer.ts";
+import { describeFault, isSecretField, isTable, type Layer, type Table, tablesAt } from "./layer.ts";
 import { checkLayer, effectiveName, PROVIDERS, RECORD_SCHEMAS, recordKind, sectionsSchema } from "./schema.ts";
 import { secretNameFor } from "./secrets.ts";
 import { isFault, readFileLayer } from "./toml.ts";
@@ -134,7 +134,7 @@ function ignoredSections(values: Table, own: Table): IgnoredField[] {
 const LLM_FIELDS: ReadonlySet<string> = new Set(["fallback"]);
 
 function shown(field: string, value: unknown): string {
-  if (/(?:^|_)(?:api_key|key|token|secret|password|passphrase)$/i.test(field)) return "[redacted]";
+  if (isSecretField(field)) return "[redacted]";
   const text = typeof value === "string" ? value : JSON.stringify(value, (_key, each) => toPlain(each));
   return clean((text ?? "").replace(/[?#].*$/, ""));
 }
@@ -175,9 +175,10 @@ const NOTHING: OwnRecords = { providers: [], brokers: [] };
  * or the working folder bring, and whatever variables say. A file that cannot be read says nothing.
  */
 export async function ownRecords(context: PathContext): Promise<OwnRecords> {
+  const { readFile = readTextFile } = context;
   const { user } = configPaths({ ...context, cwd: context.homeDir });
   for (const path of user) {
-    const text = await readTextFile(path).catch(() => undefined);
+    const text = await readFile(path).catch(() => undefined);
     if (text !== undefined) return recordsIn(path, text);
   }
   return NOTHING;

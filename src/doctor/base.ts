@@ -1,22 +1,22 @@
 import { stat } from "node:fs/promises";
 import { UnusableFile } from "../base/files.ts";
 import { changeLeftovers, tidyChange } from "../base/lock.ts";
-import type { Clock } from "../base/time.ts";
+import { once } from "../base/time.ts";
 import { configPaths, trustedFilesPath, zephFolders } from "../config/files.ts";
 import { describeOrigin } from "../config/layer.ts";
 import { chooseProvider } from "../config/providers.ts";
 import { keyOriginsPath } from "../config/trust.ts";
 import { CATALOGUE, ZephError } from "../errors.ts";
-import { dailyLimitError, parseSpending, readSpending, spentOnDayUsd } from "../journal/journal.ts";
-import { loadSetup, type Setup, type SetupWorld } from "../provider/setup.ts";
-import { checkVault, type VaultFinding, type VaultReport } from "../vault/check.ts";
+import { dailyLimitError, spentOnDayUsd } from "../journal/budget.ts";
+import { parseSpending, readSpending } from "../journal/ledger.ts";
+import type { Setup, SetupWorld } from "../provider/setup.ts";
+import { checkVault, type VaultFinding } from "../vault/check.ts";
 import { existingVaultFiles, tidyVault, type VaultPaths, vaultLeftovers } from "../vault/files.ts";
 import { compareVersions, DEFAULT_CHAIN_PARAMS, parseVersion } from "../wire/documents.ts";
 import {
   type Check,
   type CheckResult,
   chmodFix,
-  type DoctorFacts,
   failed,
   passed,
   type ServerTime,
@@ -25,132 +25,93 @@ import {
   warned,
 } from "./check.ts";
 
-/** What the first checks find for the others. */
-export interface LoadedSetup {
-  setup?: Setup;
-}
-
-/** Reads the configuration by the rules of every command. All faults of it are named at once. */
-export function configParseCheck(world: SetupWorld, loaded: LoadedSetup): Check {
-  return {
-    name: "config.parse",
-    async run() {
-      loaded.setup = await loadSetup(world);
-      const { found } = loaded.setup.loaded.files;
-      const paths = found.map(({ path }) => path);
-      return passed(paths.length === 0 ? "no config file" : paths.join(", "), { data: { files: paths } });
-    },
-  };
-}
-
-/** What is odd about the configuration without keeping it from being used. */
-export function configWarningsCheck(state: LoadedSetup): Check {
-  return {
-    name: "config.warnings",
-    dependsOn: ["config.parse"],
-    async run() {
-      const { warnings } = setupIn(state).loaded;
-      if (warnings.length === 0) return passed("nothing odd");
-      const words = warnings.map(({ message, origin }) => `${message} (${describeOrigin(origin)})`);
-      return warned(words.join("; "), {
-        hint: HINTS[warnings[0]?.kind ?? ""] ?? "See `zeph config show --origin`.",
-        data: { warnings: words },
-      });
-    },
-  };
-}
-
 const HINTS: Readonly<Record<string, string>> = {
   untrusted_file: "Look at the file. If it is yours, run `zeph config trust`; otherwise nothing is to be done.",
   inline_key: "Move the key into the vault: `zeph vault import`.",
   legacy_form: "Delete the form that is out of date, or run `zeph config migrate --in-place` where it stands alone.",
 };
 
-/** A config with keys in it must be as private as the vault. */
-export function configModeCheck(state: LoadedSetup): Check {
-  return {
-    name: "config.file_mode",
-    dependsOn: ["config.parse"],
-    async run({ world }) {
-      const { loaded } = setupIn(state);
-      if (world.platform === "win32") return passed("modes are not checked on Windows");
-      const holdsKey = loaded.warnings.some(({ kind }) => kind === "inline_key");
-      if (!holdsKey) return passed("no key in it");
-      for (const { path } of loaded.files.found) {
-        const { mode } = await stat(path);
-        if ((mode & 0o077) === 0) continue;
-        return {
-          status: "fail",
-          code: "vault_permissions",
-          detail: `${path} holds a key and has mode ${(mode & 0o777).toString(8)}: other users of this computer can read it`,
-          hint: `Run: chmod 600 ${shellQuote(path)}`,
-          fix: chmodFix(path, 0o600),
-        };
-      }
-      return passed("only you can read it");
+/** What there is to say about a configuration that was read; without one the checks are skipped. */
+export async function configChecks(world: SetupWorld, setup: Setup | undefined): Promise<readonly Check[]> {
+  const { warnings = [], files } = setup?.loaded ?? {};
+  const dependsOn = ["config.parse"];
+  return [
+    {
+      // A config with keys in it must be as private as the vault.
+      name: "config.file_mode",
+      dependsOn,
+      async run() {
+        if (world.platform === "win32") return passed("modes are not checked on Windows");
+        if (!warnings.some(({ kind }) => kind === "inline_key")) return passed("no key in it");
+        for (const { path } of files?.found ?? []) {
+          const { mode } = await stat(path);
+          if ((mode & 0o077) === 0) continue;
+          return {
+            status: "fail",
+            code: "vault_permissions",
+            detail: `${path} holds a key and has mode ${(mode & 0o777).toString(8)}: other users of this computer can read it`,
+            hint: `Run: chmod 600 ${shellQuote(path)}`,
+            fix: chmodFix(path, 0o600),
+          };
+        }
+        return passed("only you can read it");
+      },
     },
-  };
+    {
+      // What is odd about it without keeping it from being used.
+      name: "config.warnings",
+      dependsOn,
+      async run() {
+        if (warnings.length === 0) return passed("nothing odd");
+        const words = warnings.map(({ message, origin }) => `${message} (${describeOrigin(origin)})`);
+        const hint = HINTS[warnings[0]?.kind ?? ""] ?? "See `zeph config show --origin`.";
+        return warned(words.join("; "), { hint, data: { warnings: words } });
+      },
+    },
+    ...(await leftoverChecks(world, files?.writePath)),
+  ];
 }
 
 /** What killed processes left beside the config; shown only where there is something: nothing hinders, and it can go. */
-export async function configLeftoverChecks(world: SetupWorld, { setup }: LoadedSetup): Promise<readonly Check[]> {
-  const files = [
-    setup?.loaded.files.writePath ?? configPaths(world, world.flags).user[0],
-    keyOriginsPath(world),
-    trustedFilesPath(world),
-  ];
+async function leftoverChecks(world: SetupWorld, configPath: string | undefined): Promise<readonly Check[]> {
+  const files = [configPath ?? configPaths(world, world.flags).user[0], keyOriginsPath(world), trustedFilesPath(world)];
   const found = await Promise.all(
     // What cannot even be looked at is told of when it is read.
     files.map(async (path) => ({ path, left: await changeLeftovers(path, world.clock.nowMs()).catch(() => []) })),
   );
   const left = found.flatMap((each) => each.left);
   if (left.length === 0) return [];
-  return [
-    {
-      name: "config.leftovers",
-      async run() {
-        const many =
-          left.length === 1 ? "was left by a change that was cut short" : "were left by changes that were cut short";
-        return warned(`${left.join(", ")} ${many}`, {
-          hint: "Run: zeph doctor --fix",
-          data: { files: left },
-          fix: {
-            question: `take away ${left.join(", ")}`,
-            async apply() {
-              for (const each of found) if (each.left.length > 0) await tidyChange(each.path);
-              return "The config folder is tidy now.";
-            },
-          },
-        });
-      },
+  const many =
+    left.length === 1 ? "was left by a change that was cut short" : "were left by changes that were cut short";
+  const fix = {
+    question: `take away ${left.join(", ")}`,
+    async apply() {
+      for (const each of found) if (each.left.length > 0) await tidyChange(each.path);
+      return "The config folder is tidy now.";
     },
-  ];
+  };
+  const extras = { hint: "Run: zeph doctor --fix", data: { files: left }, fix };
+  return [{ name: "config.leftovers", run: async () => warned(`${left.join(", ")} ${many}`, extras) }];
 }
 
 /** Which provider a chat would use. */
-export function defaultProviderCheck(state: LoadedSetup): Check {
+export function defaultProviderCheck(setup: Setup | undefined): Check {
   return {
     name: "llm.provider",
     dependsOn: ["config.parse"],
     async run() {
-      const { config } = setupIn(state).loaded;
+      if (setup === undefined) throw new ZephError("config_not_found");
+      const { config } = setup.loaded;
       const chosen = chooseProvider(config);
       const others = config.providers.length - 1;
       const isNamed = config.selectedProvider !== undefined;
       const fallback = isNamed ? [] : config.fallback.filter((name) => name !== chosen.name);
-      const more = [
-        ...(fallback.length === 0 ? [] : [`then ${fallback.join(", ")}`]),
-        ...(others === 0 ? [] : [`${others} more configured`]),
-      ];
-      const detail = [`${chosen.name} (${chosen.type})`, ...more].join("; ");
-      return passed(detail, { data: { provider: chosen.name, type: chosen.type, fallback } });
+      const then = fallback.length === 0 ? "" : `; then ${fallback.join(", ")}`;
+      const more = others === 0 ? "" : `; ${others} more configured`;
+      const data = { provider: chosen.name, type: chosen.type, fallback };
+      return passed(`${chosen.name} (${chosen.type})${then}${more}`, { data });
     },
   };
-}
-
-function setupIn({ setup }: LoadedSetup): Setup {
-  if (setup === undefined) throw new ZephError("internal", { detail: "the configuration was not kept" });
-  return setup;
 }
 
 /** The providers a chat would try. */
@@ -162,7 +123,7 @@ export interface ChatChain {
 }
 
 /** As `fallbackProvider` goes: who names a provider wants that one, and what is for another program is passed over. */
-export async function chatChain(setup: Setup | undefined): Promise<ChatChain> {
+export function chatChain(setup: Setup | undefined): ChatChain {
   const first = setup === undefined ? undefined : defaultName(setup);
   if (setup === undefined || first === undefined) return { first: undefined, names: [] };
   const { config } = setup.loaded;
@@ -180,19 +141,11 @@ function defaultName({ loaded }: Setup): string | undefined {
   }
 }
 
-interface VaultChecksOptions {
-  readonly paths: VaultPaths;
-  /** Undefined when the configuration cannot be read. */
-  readonly backend: Setup["vaultBackend"] | undefined;
-  /** Names of files that are there, from `existingVaultFiles`. */
-  readonly existing: readonly string[];
-}
-
 /** Is the vault there, does it open, and can nobody else read it? */
 export async function vaultChecks(
   paths: VaultPaths,
   backend: Setup["vaultBackend"] | undefined,
-  clock: Pick<Clock, "nowMs">,
+  { platform, askPassphrase, clock }: SetupWorld,
 ): Promise<readonly Check[]> {
   let existing: readonly string[];
   try {
@@ -200,151 +153,95 @@ export async function vaultChecks(
   } catch (error) {
     return [{ name: "vault.file_exists", isIndirect: true, run: async () => failed(error) }];
   }
-  const presence = fileExistsCheck({ paths, backend, existing });
-  let report: Promise<VaultReport> | undefined;
-  const look = ({ world }: DoctorFacts) => {
-    const { platform, askPassphrase } = world;
-    report ??= checkVault({
-      paths,
-      platform,
-      clock: world.clock,
-      ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }),
-    });
-    return report;
-  };
-  if (existing.length === 0) {
-    // A first `zeph vault init` may have been cut short.
-    const left = await vaultLeftovers(paths, clock.nowMs()).catch(() => []);
-    return left.length === 0 ? [presence] : [presence, leftoversCheck(paths, look)];
-  }
-  return [
-    presence,
-    modeCheck("vault.file_mode", paths.vaultFile, look),
-    modeCheck("vault.key_mode", paths.keyFile, look),
-    leftoversCheck(paths, look),
-    openCheck(look),
-    entriesCheck(look),
-  ];
-}
-
-function fileExistsCheck({ paths, backend, existing }: VaultChecksOptions): Check {
-  return {
+  const presence: Check = {
     name: "vault.file_exists",
     isIndirect: true,
     async run() {
       if (existing.length === 2) return passed(paths.vaultFile, { data: { ...paths } });
-      if (backend?.backend === "env" && backend.origin !== "default" && existing.length === 0) {
+      if (backend?.backend === "env" && backend.origin !== "default" && existing.length === 0)
         return passed(`not needed: secrets come from environment variables (${backend.origin})`);
-      }
-      if (existing.length === 0 && backend?.backend !== "age") {
+      if (existing.length === 0 && backend?.backend !== "age")
         return warned("no vault; secrets are read from environment variables", { hint: "Run `zeph vault init`." });
-      }
       const missing = [paths.keyFile, paths.vaultFile].filter((path) => !existing.includes(path));
-      return {
-        status: "fail",
-        code: "vault_not_found",
-        detail: `missing: ${missing.join(", ")}`,
-        hint:
-          existing.length === 0
-            ? "Run `zeph vault init`."
-            : "See what is kept with `zeph vault restore`; to begin anew: `zeph vault init --force`.",
-      };
+      const hint =
+        existing.length === 0
+          ? "Run `zeph vault init`."
+          : "See what is kept with `zeph vault restore`; to begin anew: `zeph vault init --force`.";
+      return { status: "fail", code: "vault_not_found", detail: `missing: ${missing.join(", ")}`, hint };
     },
   };
-}
-
-type Look = (facts: DoctorFacts) => Promise<VaultReport>;
-
-function modeCheck(name: "vault.file_mode" | "vault.key_mode", path: string, look: Look): Check {
-  return {
-    name,
-    isUntimed: true,
-    async run(facts) {
-      if (facts.world.platform === "win32") return warned("modes are not checked on Windows");
-      const finding = (await look(facts)).findings.find(({ id }) => id === name);
-      if (finding === undefined) return passed("only you can read it");
-      return { ...fromFinding(finding, "vault_permissions"), fix: chmodFix(path, 0o600) };
-    },
-  };
-}
-
-/** What killed processes left: nothing that hinders, and it can go at once. */
-function leftoversCheck(paths: VaultPaths, look: Look): Check {
-  return {
+  const look = once(() => checkVault({ paths, platform, clock, passphrase: askPassphrase }));
+  const findings = async (...ids: readonly VaultFinding["id"][]) =>
+    (await look()).findings.filter(({ id }) => ids.includes(id));
+  // What killed processes left: nothing that hinders, and it can go at once.
+  const leftovers: Check = {
     name: "vault.leftovers",
     isUntimed: true,
-    async run(facts) {
-      const findings = (await look(facts)).findings.filter(({ id }) => id === "vault.leftover");
-      const [first] = findings;
-      if (first === undefined) return passed("nothing was cut short");
-      const left = findings.length === 1 ? "what a change left that was cut short" : `${findings.length} leftovers`;
-      return warned(findings.map(({ message }) => message).join("; "), {
-        hint: commandOf(first.mend),
-        data: { findings: findings.map(({ message }) => message) },
-        fix: {
-          question: `take away ${left} beside ${paths.vaultFile}`,
-          async apply() {
-            await tidyVault(paths, facts.world.clock);
-            return `${paths.vaultFile} is tidy now.`;
-          },
+    async run() {
+      const found = await findings("vault.leftover");
+      if (found.length === 0) return passed("nothing was cut short");
+      const left = found.length === 1 ? "what a change left that was cut short" : `${found.length} leftovers`;
+      const fix = {
+        question: `take away ${left} beside ${paths.vaultFile}`,
+        async apply() {
+          await tidyVault(paths, clock);
+          return `${paths.vaultFile} is tidy now.`;
         },
-      });
+      };
+      return { ...allOf(found), fix };
     },
   };
-}
-
-function openCheck(look: Look): Check {
-  return {
+  if (existing.length === 0) {
+    // A first `zeph vault init` may have been cut short.
+    const left = await vaultLeftovers(paths, clock.nowMs()).catch(() => []);
+    return left.length === 0 ? [presence] : [presence, leftovers];
+  }
+  const modeOf = (name: "vault.file_mode" | "vault.key_mode", path: string): Check => ({
+    name,
+    isUntimed: true,
+    async run() {
+      if (platform === "win32") return warned("modes are not checked on Windows");
+      const [finding] = await findings(name);
+      if (finding === undefined) return passed("only you can read it");
+      const { message: detail, mend } = finding;
+      return { status: "fail", code: "vault_permissions", detail, hint: commandOf(mend), fix: chmodFix(path, 0o600) };
+    },
+  });
+  const opens: Check = {
     name: "vault.open",
     dependsOn: ["vault.file_exists"],
     isIndirect: true,
     isUntimed: true,
-    async run(facts) {
-      const report = await look(facts);
-      const fault = report.findings.find(({ id }) => id === "vault.open");
-      if (fault !== undefined) return fromFinding(fault, openingCode(fault.message));
-      const passphrase = report.passphraseProtected === true ? ", with a passphrase" : "";
-      return passed(`opens${passphrase}: ${report.entryCount ?? 0} secret(s)`, {
-        data: { entries: report.entryCount ?? 0 },
-      });
+    async run() {
+      const [fault] = await findings("vault.open");
+      if (fault !== undefined) {
+        // Findings carry the words of the error only.
+        const codes = ["vault_locked", "vault_wrong_passphrase"] as const;
+        const code = codes.find((each) => fault.message.startsWith(CATALOGUE[each].summary)) ?? "vault_unreadable";
+        return { status: "fail", code, detail: fault.message, hint: commandOf(fault.mend) };
+      }
+      const { passphraseProtected, entryCount: entries = 0 } = await look();
+      const passphrase = passphraseProtected === true ? ", with a passphrase" : "";
+      return passed(`opens${passphrase}: ${entries} secret(s)`, { data: { entries } });
     },
   };
-}
-
-function entriesCheck(look: Look): Check {
-  return {
+  // A malformed entry that a chat needs fails in that provider's own check.
+  const entries: Check = {
     name: "vault.entries",
     dependsOn: ["vault.open"],
     isUntimed: true,
-    async run(facts) {
-      const findings = (await look(facts)).findings.filter(({ id }) => OTHER_FINDINGS.has(id));
-      const [first] = findings;
-      if (first === undefined) return passed("well-formed");
-      const detail = findings.map(({ message }) => message).join("; ");
-      return warned(detail, {
-        hint: commandOf(first.mend),
-        data: { findings: findings.map(({ message }) => message) },
-      });
+    async run() {
+      const found = await findings("vault.folder_mode", "vault.format", "vault.key_backup", "vault.entry");
+      return found.length === 0 ? passed("well-formed") : allOf(found);
     },
   };
+  const modes = [modeOf("vault.file_mode", paths.vaultFile), modeOf("vault.key_mode", paths.keyFile)];
+  return [presence, ...modes, leftovers, opens, entries];
 }
 
-/** Findings carry the words of the error only. */
-function openingCode(message: string): "vault_locked" | "vault_wrong_passphrase" | "vault_unreadable" {
-  const codes = ["vault_locked", "vault_wrong_passphrase"] as const;
-  return codes.find((code) => message.startsWith(CATALOGUE[code].summary)) ?? "vault_unreadable";
-}
-
-/** A malformed entry that a chat needs fails in that provider's own check. */
-const OTHER_FINDINGS: ReadonlySet<VaultFinding["id"]> = new Set([
-  "vault.folder_mode",
-  "vault.format",
-  "vault.key_backup",
-  "vault.entry",
-]);
-
-function fromFinding({ message, mend }: VaultFinding, code: NonNullable<CheckResult["code"]>): CheckResult {
-  return { status: "fail", code, detail: message, hint: commandOf(mend) };
+function allOf(findings: readonly VaultFinding[]): CheckResult {
+  const words = findings.map(({ message }) => message);
+  return warned(words.join("; "), { hint: commandOf(findings[0]?.mend ?? ""), data: { findings: words } });
 }
 
 function commandOf(mend: string): string {

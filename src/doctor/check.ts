@@ -1,5 +1,12 @@
 import { chmod, stat } from "node:fs/promises";
-import { jsonFault, parseForeignJson, plausibleTokens, readBoundedText, SMALL_ANSWER_LIMITS } from "../base/json.ts";
+import {
+  asObject,
+  jsonFault,
+  parseForeignJson,
+  plausibleTokens,
+  readBoundedText,
+  SMALL_ANSWER_LIMITS,
+} from "../base/json.ts";
 import { type Secret, scrub } from "../base/secret.ts";
 import { extractCostUsd } from "../brokers/records.ts";
 import { upsertProvider } from "../config/edit.ts";
@@ -107,14 +114,24 @@ export function skipped(detail: string, extras: Extras = {}): CheckResult {
 
 /** A failure in the words of its error. Whatever is not a `ZephError` is a fault of the doctor itself. */
 export function failed(thrown: unknown, extras: Extras = {}): CheckResult {
-  const error = toError(thrown);
+  const words = () => scrub(thrown instanceof Error ? thrown.message : String(thrown));
+  const error = ZephError.is(thrown) ? thrown : new ZephError("internal", { detail: words(), cause: thrown });
   return { status: "fail", detail: error.message, hint: error.hint, code: error.code, ...extras };
 }
 
-function toError(thrown: unknown): ZephError {
-  if (ZephError.is(thrown)) return thrown;
-  const detail = scrub(thrown instanceof Error ? thrown.message : String(thrown));
-  return new ZephError("internal", { detail, cause: thrown });
+/** A failure that has no error to it: the words of its code. */
+export function broken(code: ZephErrorCode, detail: string | undefined, extras: Extras = {}): CheckResult {
+  return failed(new ZephError(code, { detail }), extras);
+}
+
+/** Makes the checks of one provider. */
+export function checkOf(provider: string) {
+  return (name: string, order: Omit<Check, "name" | "run" | "provider">, run: Check["run"]): Check => ({
+    name,
+    provider,
+    ...order,
+    run,
+  });
 }
 
 /** Makes a file private to its owner. */
@@ -296,8 +313,7 @@ function readUsage(text: string, headers: Headers) {
   } catch (cause) {
     throw new ZephError("bad_response", { detail: `the reply ${jsonFault(cause)}`, cause });
   }
-  const usage = typeof body === "object" && body !== null ? Reflect.get(body, "usage") : undefined;
-  const total: unknown = typeof usage === "object" && usage !== null ? Reflect.get(usage, "total_tokens") : undefined;
+  const total = asObject(asObject(body)?.usage)?.total_tokens;
   return { tokens: plausibleTokens(total), costUsd: extractCostUsd(body, headers) };
 }
 

@@ -1,21 +1,17 @@
 import { setMaxListeners } from "node:events";
 import { scrub } from "../base/secret.ts";
-import { deadlineSignal, untilAborted } from "../base/time.ts";
+import { deadlineSignal, once, untilAborted } from "../base/time.ts";
 import { CATALOGUE, EXIT, ZephError, type ZephErrorCode } from "../errors.ts";
 import { mayFallBack } from "../provider/fallback.ts";
-import type { Setup, SetupWorld } from "../provider/setup.ts";
+import { loadSetup, type Setup, type SetupWorld } from "../provider/setup.ts";
 import { vaultPaths } from "../vault/files.ts";
 import {
   type ChatChain,
   chatChain,
   clockCheck,
-  configLeftoverChecks,
-  configModeCheck,
-  configParseCheck,
-  configWarningsCheck,
+  configChecks,
   dailyLimitChecks,
   defaultProviderCheck,
-  type LoadedSetup,
   nodeVersionCheck,
   vaultChecks,
 } from "./base.ts";
@@ -27,12 +23,15 @@ import {
   type DoctorFacts,
   failed,
   newFacts,
+  passed,
   skipped,
 } from "./check.ts";
 import { gonkaConfigCheck, nativeChecks } from "./native.ts";
 
 interface DoctorOptions {
   readonly world: SetupWorld;
+  /** What was read already, for one who has just made it. Default: read anew. */
+  readonly setup?: Setup | undefined;
   /** As `process.versions.node` tells it. */
   readonly nodeVersion: string;
   /** `native`: only what signed requests need. Default `all`. */
@@ -60,53 +59,56 @@ const DEFAULT_TIMEOUT_MS = 10_000;
  * ```
  */
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
-  const { world, timeoutMs = DEFAULT_TIMEOUT_MS, signal, onReport } = options;
-  const startedAtMs = world.clock.nowMs();
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, onReport } = options;
+  const { clock, askPassphrase } = options.world;
+  const startedAtMs = clock.nowMs();
   // Asked for once, although two readers open the vault.
-  const shared: SetupWorld = { ...world, ...askOnce(world), readOnly: true };
-  const facts = newFacts(shared);
-  const loaded: LoadedSetup = {};
-  const first = [nodeVersionCheck(options.nodeVersion), configParseCheck(shared, loaded)];
-  const running = { facts, timeoutMs, signal, ...(onReport === undefined ? {} : { onReport }) };
+  const asked = askPassphrase === undefined ? {} : { askPassphrase: once(askPassphrase) };
+  const world: SetupWorld = { ...options.world, ...asked, readOnly: true };
+  const running = { facts: newFacts(world), timeoutMs, signal, ...(onReport === undefined ? {} : { onReport }) };
+  let setup: Setup | undefined;
+  const parse: Check = {
+    name: "config.parse",
+    async run() {
+      setup = options.setup ?? (await loadSetup(world));
+      const files = setup.loaded.files.found.map(({ path }) => path);
+      return passed(files.length === 0 ? "no config file" : files.join(", "), { data: { files } });
+    },
+  };
+  const first = [nodeVersionCheck(options.nodeVersion), parse];
   const firstReports = await runChecks(first, running);
-  const chain = await chainOf(loaded.setup, options);
-  const rest = await remainingChecks(options, shared, loaded, chain.names);
+  const chain = chainOf(setup, options);
+  const rest = await remainingChecks(options, world, setup, chain.names);
   const reports = await runChecks(rest, { ...running, earlier: firstReports });
   return toReport([...first, ...rest], [...firstReports, ...reports], {
     chain,
-    elapsedMs: Math.max(0, world.clock.nowMs() - startedAtMs),
+    elapsedMs: Math.max(0, clock.nowMs() - startedAtMs),
     isStrict: options.strict === true,
   });
 }
 
 async function remainingChecks(
-  options: DoctorOptions,
+  { scope, smoke }: DoctorOptions,
   world: SetupWorld,
-  loaded: LoadedSetup,
+  setup: Setup | undefined,
   chain: readonly string[],
 ): Promise<readonly Check[]> {
-  const { setup } = loaded;
   const paths = setup?.vaultPaths ?? defaultVaultPaths(world);
-  const vault = paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend, world.clock);
-  const isNative = options.scope === "native";
+  const isNative = scope === "native";
   const general = [
-    configModeCheck(loaded),
-    configWarningsCheck(loaded),
-    ...(await configLeftoverChecks(world, loaded)),
-    ...(isNative ? [] : [defaultProviderCheck(loaded)]),
-    ...vault,
+    ...(await configChecks(world, setup)),
+    ...(isNative ? [] : [defaultProviderCheck(setup)]),
+    ...(paths === undefined ? [] : await vaultChecks(paths, setup?.vaultBackend, world)),
   ];
   if (setup === undefined) return general;
   const { providers } = setup.loaded.config;
   const native = providers.filter((config) => config.type === "gonka");
-  const isSmokeWanted = (name: string) => options.smoke === true && name === chain[0];
+  const isSmokeWanted = (name: string) => smoke === true && name === chain[0];
   const signed = native.flatMap((config, index) =>
     nativeChecks(setup, config, { isFirst: index === 0, isSmokeWanted: isSmokeWanted(config.name) }),
   );
   const brokers = providers.flatMap((config) =>
-    config.type === "compatible" && !isNative
-      ? brokerChecks(setup, config, { isSmokeWanted: isSmokeWanted(config.name) })
-      : [],
+    config.type === "compatible" && !isNative ? brokerChecks(setup, config, isSmokeWanted(config.name)) : [],
   );
   const gonka = native.length > 0 || isNative ? [gonkaConfigCheck(native)] : [];
   const clock = clockCheck({
@@ -117,8 +119,8 @@ async function remainingChecks(
 }
 
 /** The providers whose failure would be a chat's failure: for `native` those that sign, whatever the default is. */
-async function chainOf(setup: Setup | undefined, { scope }: DoctorOptions): Promise<ChatChain> {
-  const chain = await chatChain(setup);
+function chainOf(setup: Setup | undefined, { scope }: Pick<DoctorOptions, "scope">): ChatChain {
+  const chain = chatChain(setup);
   if (scope !== "native") return chain;
   const native = setup?.loaded.config.providers.filter((config) => config.type === "gonka") ?? [];
   const first = (native.find(({ name }) => name === chain.first) ?? native[0])?.name;
@@ -126,29 +128,12 @@ async function chainOf(setup: Setup | undefined, { scope }: DoctorOptions): Prom
 }
 
 /** Where the vault would be; undefined when the flags that say so are faulty, which the config check has told. */
-function defaultVaultPaths({ env, homeDir, platform, flags = {} }: SetupWorld) {
-  const { vaultKey, vaultFile } = flags;
+function defaultVaultPaths({ env, homeDir, platform, flags }: SetupWorld) {
   try {
-    return vaultPaths({
-      env,
-      homeDir,
-      platform,
-      flags: { ...(vaultKey === undefined ? {} : { vaultKey }), ...(vaultFile === undefined ? {} : { vaultFile }) },
-    });
+    return vaultPaths({ env, homeDir, platform, flags });
   } catch {
     return undefined;
   }
-}
-
-function askOnce({ askPassphrase }: SetupWorld): Pick<SetupWorld, "askPassphrase"> {
-  if (askPassphrase === undefined) return {};
-  let asked: ReturnType<typeof askPassphrase> | undefined;
-  return {
-    askPassphrase: () => {
-      asked ??= askPassphrase();
-      return asked;
-    },
-  };
 }
 
 interface RunChecksOptions {

@@ -9,8 +9,15 @@ import { completionEvents, completionFromWhole, completionsToChat } from "./dial
 import { type AnswerEvents, asChunk, ESTIMATE_HEADERS, type Translation, wholeAnswer } from "./dialects/dialect.ts";
 import { messagesRefusal, messagesToChat, messageTokens } from "./dialects/messages.ts";
 import { messageEvents } from "./dialects/messages-events.ts";
-import { isCodex, responseInputTokens, responsesRefusal, responsesToChat } from "./dialects/responses.ts";
+import {
+  isCodex,
+  type ResponsesOptions,
+  responseInputTokens,
+  responsesRefusal,
+  responsesToChat,
+} from "./dialects/responses.ts";
 import { compactFromWhole, compactToChat, responseEvents } from "./dialects/responses-events.ts";
+import { sharedMemory, storedDocument } from "./dialects/shared-memory.ts";
 import { type Route, readJsonBody, readUsage, shownNames } from "./exchange.ts";
 import { type PreparedChat, prepareChat } from "./routes.ts";
 import type { GatewayState, RouteContext } from "./state.ts";
@@ -26,22 +33,22 @@ interface Spoken extends Pick<Translation<unknown>, "chat" | "dropped"> {
   readonly whole: (completion: ChatCompletion) => JsonObject;
 }
 
-const DIALECTS: Readonly<Record<DialectName, (body: JsonObject, state: GatewayState) => Spoken>> = {
-  responses(body, { dialects }) {
+const DIALECTS: Readonly<Record<DialectName, (body: JsonObject, dialects: ResponsesOptions) => Spoken>> = {
+  responses(body, dialects) {
     const { context, ...spoken } = responsesToChat(body, dialects);
     const events = () => responseEvents(context, dialects);
     return { ...spoken, events, whole: (completion) => wholeAnswer(events(), completion) };
   },
-  compact(body, { dialects }) {
+  compact(body, dialects) {
     const { context, ...spoken } = compactToChat(body, dialects);
     return { ...spoken, events: undefined, whole: (answer) => compactFromWhole(answer, context, dialects.stamps) };
   },
-  messages(body, { dialects }) {
+  messages(body, dialects) {
     const { context, ...spoken } = messagesToChat(body, dialects);
     const events = () => messageEvents(context, dialects.stamps);
     return { ...spoken, events, whole: (completion) => wholeAnswer(events(), completion) };
   },
-  completions(body, { dialects: { stamps } }) {
+  completions(body, { stamps }) {
     const { context, ...spoken } = completionsToChat(body);
     const whole = (completion: ChatCompletion) => completionFromWhole(completion, context, stamps);
     return { ...spoken, events: () => completionEvents(context, stamps), whole };
@@ -52,7 +59,8 @@ const DIALECTS: Readonly<Record<DialectName, (body: JsonObject, state: GatewaySt
 export async function dialectRoute(context: RouteContext, name: DialectName): Promise<Answer> {
   const { state, exchange, request } = context;
   const { value } = await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve });
-  const spoken = DIALECTS[name]({ ...value, model: value.model ?? state.options.defaultModel }, state);
+  const dialects = await dialectsFor(state, name, value);
+  const spoken = DIALECTS[name]({ ...value, model: value.model ?? state.options.defaultModel }, dialects);
   const chat = { text: JSON.stringify(spoken.chat), value: spoken.chat };
   const prepared = await prepareChat(chat, state.options, state.keepToolType);
   exchange.setModel(prepared.model);
@@ -61,6 +69,16 @@ export async function dialectRoute(context: RouteContext, name: DialectName): Pr
   exchange.record.changed = shownNames(prepared.changed);
   if (prepared.stream && spoken.events !== undefined) return streamed(context, name, prepared, spoken.events());
   return whole(context, name, prepared, spoken);
+}
+
+/** What the dialects share; what the request refers to is fetched where several processes keep it together. */
+async function dialectsFor(
+  { dialects, options: { responses } }: GatewayState,
+  name: DialectName,
+  body: JsonObject,
+): Promise<ResponsesOptions> {
+  const isAlone = responses === undefined || (name !== "responses" && name !== "compact");
+  return isAlone ? dialects : { ...dialects, memory: await sharedMemory(responses, body) };
 }
 
 async function whole(
@@ -186,12 +204,14 @@ async function upstreamError({ state, exchange }: RouteContext, response: Respon
 }
 
 /** GET and DELETE /v1/responses/{id}, from the memory that `previous_response_id` is answered from. */
-export function responseRoute({ state, request }: RouteContext, id: string): Answer {
+export async function responseRoute({ state, request }: RouteContext, id: string): Promise<Answer> {
   const { memory } = state.dialects;
-  const found = memory.find(id);
+  const { responses } = state.options;
+  const found = responses === undefined ? memory.find(id)?.document : await storedDocument(responses, id);
   if (found === undefined) throw new ZephError("response_not_found");
-  if (request.method !== "DELETE") return jsonAnswer(found.document);
+  if (request.method !== "DELETE") return jsonAnswer(found);
   memory.forget(id);
+  await responses?.remove(id);
   return jsonAnswer({ id, object: "response", deleted: true });
 }
 
@@ -201,7 +221,8 @@ export async function countRoute(
   of: "messages" | "responses",
 ): Promise<Answer> {
   const { value } = await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve });
-  const counted = of === "messages" ? messageTokens(value) : responseInputTokens(value, state.dialects);
+  const dialects = await dialectsFor(state, of, value);
+  const counted = of === "messages" ? messageTokens(value) : responseInputTokens(value, dialects);
   return jsonAnswer(counted, 200, ESTIMATE_HEADERS);
 }
 

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { manualClock } from "../base/time.ts";
-import { gatheredLines } from "./exchange.ts";
+import { clientFamily, gatheredLines } from "./exchange.ts";
 
 it("writes the first line at once, gathers what follows, and loses nothing", async () => {
   const clock = manualClock();
@@ -19,6 +19,24 @@ it("writes the first line at once, gathers what follows, and loses nothing", asy
   await clock.advance(1_000);
   lines.add("5");
   expect(writes.slice(3)).toEqual(["5\n"]);
+});
+
+it.each([
+  ["claude-cli/2.0.14 (external, cli)", "claude-cli"],
+  ["codex_cli_rs/0.171.0 (Debian; x86_64)", "codex_cli_rs"],
+  ["OpenAI/Python 2.54.0", "openai/python"],
+  ["ai-sdk/openai-compatible/1.0.22 ai/5.0", "ai-sdk/openai-compatible"],
+  ["Mozilla/5.0 (X11; Linux x86_64) Chrome/142", "browser"],
+  ["curl/8.14.1", "curl"],
+  ["node", "node"],
+  [null, undefined],
+  ["", undefined],
+  ["gp-0123456789abcdef", undefined],
+  ["sk-proj-abcdefghijklmnopqrstuvwxyzabcdef", undefined],
+  ["<script>", undefined],
+  ["\u0000\u001b[31m", undefined],
+])("the family of user agent %j is %s", (userAgent, family) => {
+  expect(clientFamily(userAgent)).toBe(family);
 });
 
 it("holds no more than a bounded text", () => {

@@ -43,6 +43,8 @@ export interface ExchangeRecord {
   readonly requestId: string;
   readonly method: string;
   readonly route: Route["kind"];
+  /** Who asked: the program behind the user agent, such as `curl`; `undefined` where it names none. */
+  readonly client: string | undefined;
   /** Status answered with; 499 when the caller left before there was one. */
   readonly status: number;
   readonly outcome: "complete" | "failed" | "caller-left";
@@ -88,7 +90,7 @@ interface ExchangeSurroundings {
 const MAX_HELD_BYTES = 128 * 1024 * 1024;
 
 export function openExchange(
-  request: { readonly method: string; readonly route: Route["kind"] },
+  request: Pick<ExchangeRecord, "method" | "route" | "client">,
   { clock, onEnd, held }: ExchangeSurroundings,
 ): Exchange {
   const startedMs = clock.nowMs();
@@ -141,6 +143,23 @@ export function openExchange(
 }
 
 const MAX_MODEL_CHARS = 128;
+
+const MAX_CLIENT_CHARS = 32;
+
+/**
+ * The program behind a user agent: its first word without the version, such as `claude-cli`, `openai/python` or `curl`;
+ * `browser` for all of them. `undefined` for none, and for what is no name: somebody may paste a key into this header.
+ */
+export function clientFamily(userAgent: string | null): string | undefined {
+  const [word = ""] = (userAgent ?? "")
+    .slice(0, 128)
+    .trim()
+    .split(/[\s(;,]/, 1);
+  const name = word.replace(/\/v?\d.*$/i, "").toLowerCase();
+  if (name === "mozilla") return "browser";
+  const isName = name.length <= MAX_CLIENT_CHARS && /^[a-z][a-z0-9._+@/-]*$/.test(name) && !/\d{6}/.test(name);
+  return isName && scrub(name) === name ? name : undefined;
+}
 
 /** Where a request goes inside the gateway. */
 export type Route =

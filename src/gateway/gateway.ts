@@ -2,7 +2,15 @@ import { ZephError } from "../errors.ts";
 import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
-import { type Exchange, findRoute, type GatewayRequest, joinNames, openExchange, type Route } from "./exchange.ts";
+import {
+  clientFamily,
+  type Exchange,
+  findRoute,
+  type GatewayRequest,
+  joinNames,
+  openExchange,
+  type Route,
+} from "./exchange.ts";
 import { chatRoute, embeddingsRoute, healthRoute, modelRoute, modelsRoute, readyRoute } from "./routes.ts";
 import {
   type GatewayState,
@@ -64,7 +72,10 @@ async function answerRequest(state: GatewayState, request: GatewayRequest): Prom
   const { pathname, host: urlHost } = new URL(request.url);
   const { method } = request;
   const route = findRoute(method, pathname);
-  const exchange = openExchange({ method, route: route.kind }, state);
+  const exchange = openExchange(
+    { method, route: route.kind, client: clientFamily(request.headers.get("user-agent")) },
+    state,
+  );
   const host = request.headers.get("host") ?? urlHost;
   const origin = request.headers.get("origin");
   state.inFlight += 1;
@@ -130,11 +141,13 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
     case "model":
       return modelRoute(context, route.id);
     case "metrics":
-      return context.state.metrics.render({
-        inFlight: context.state.inFlight,
-        upstream: context.state.options.upstream,
-      });
+      return metricsRoute(context.state);
   }
+}
+
+async function metricsRoute({ metrics, inFlight, options: { upstream, sumMetrics } }: GatewayState): Promise<Answer> {
+  const own = metrics.render({ inFlight, upstream });
+  return sumMetrics === undefined ? own : { ...own, body: await sumMetrics(String(own.body)) };
 }
 
 function noRoute({ error, allow }: Extract<Route, { readonly kind: "none" }>, context: RouteContext): Answer {

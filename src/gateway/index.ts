@@ -9,4 +9,4 @@ export { ZephError } from "../errors.ts";
 export type { ExchangeRecord, Usage } from "./exchange.ts";
 export { type LocalGateway, localGateway } from "./gateway.ts";
 export { DEFAULT_PORT, type Listening, type ListenOptions, listen } from "./listen.ts";
-export type { LocalGatewayOptions } from "./state.ts";
+export type { AskedUpstream, LocalGatewayOptions } from "./state.ts";

@@ -1,4 +1,5 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
+import type { KeptTexts } from "../base/kept-texts.ts";
 import { Secret } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
@@ -122,11 +123,27 @@ export interface LocalGatewayOptions {
   readonly maxBodyBytes?: number;
   /** Never sent on: where one of these stands in a request, `[redacted]` goes out in its place. */
   readonly secrets?: readonly Secret[];
-  /** Called before anything leaves that may cost money. What it throws is the answer: `budget_reached`, as a rule. */
-  readonly checkBudget?: () => Promise<void>;
+  /**
+   * Called before anything leaves that may cost money, at most a few times for one request. What it throws is the answer:
+   * `budget_reached`, as a rule.
+   */
+  readonly checkBudget?: (asked: AskedUpstream) => Promise<void>;
+  /** Where answers of the Responses API are kept for those that refer to them. Default the memory of this process. */
+  readonly responses?: KeptTexts;
+  /** Adds the numbers of other processes to those of `/metrics`, in Prometheus' text form. */
+  readonly sumMetrics?: (own: string) => Promise<string>;
   /** Called when a request has ended: for a log. The record holds no body and no secret. */
   readonly onRequest?: (record: ExchangeRecord) => void;
   readonly clock?: Clock;
+}
+
+/** What is about to be sent, as far as its cost depends on it. */
+export interface AskedUpstream {
+  /** The same as in the record that follows when the request has ended. */
+  readonly requestId: string;
+  readonly model: string | undefined;
+  /** JSON, as it is sent. */
+  readonly body: string;
 }
 
 /** Throws `unsupported_capability` unless the upstream lists the model as one for embeddings. */

@@ -314,7 +314,8 @@ export async function forwardText(
   const { signal } = request;
   const masked = state.mask(body);
   if (masked !== body) exchange.record.changed = [...exchange.record.changed, MASKED];
-  if (checkBudget !== undefined) await checkBudget();
+  const { requestId, model } = exchange.record;
+  if (checkBudget !== undefined) await checkBudget({ requestId, model, body: masked });
   return upstream(upstream.baseURL + path, {
     method: "POST",
     headers: requestHeaders(request.headers),

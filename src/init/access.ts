@@ -8,6 +8,7 @@ import { judgeKeyUse, refuseKeyUse } from "../provider/setup.ts";
 import { isLoopback, normalizeBaseURL } from "../wire/endpoint.ts";
 import { nearest } from "../wire/models.ts";
 import {
+  type Ask,
   askOr,
   type Facts,
   type FoundSecret,
@@ -36,17 +37,14 @@ export type GatewayChoice = "gonkagate" | "another-broker" | "custom";
  */
 export async function chooseAccess(session: InitSession, choice: GatewayChoice): Promise<GatewayAccess> {
   const { baseURL, name } = session.request;
-  return accessTo(session, await chooseBroker(session, choice), {
-    ...(baseURL === undefined ? {} : { baseURL }),
-    ...(name === undefined ? {} : { name }),
-  });
+  return accessTo(session, await chooseBroker(session, choice), { baseURL, name });
 }
 
 /** Access to this broker. `given` goes before its own address and name. */
 export async function accessTo(
   session: InitSession,
   broker: Broker,
-  given: { readonly baseURL?: string; readonly name?: string } = {},
+  given: { readonly baseURL?: string | undefined; readonly name?: string | undefined } = {},
 ): Promise<GatewayAccess> {
   const { facts } = session;
   const address = given.baseURL ?? configuredBaseURL(given.name ?? broker.id, session) ?? broker.baseURL;
@@ -98,7 +96,7 @@ export async function askBaseURL(session: InitSession, initial?: string): Promis
     message: "Base URL of the endpoint",
     placeholder: "https://host.example/v1",
     check: baseURLFault,
-    ...(initial === undefined ? {} : { initial }),
+    initial,
   });
   return normalizeBaseURL(typed);
 }
@@ -264,7 +262,15 @@ export async function existingKey(session: InitSession, access: GatewayAccess): 
       })),
     ],
   });
-  return chosen === ANOTHER ? undefined : judgedKey(chosen, access, session);
+  if (chosen === ANOTHER) return undefined;
+  const refusal = foreign.find(({ secret }) => secret === chosen)?.refusal;
+  if (refusal !== undefined && !(await isMeant(session.ask, refusal))) return undefined;
+  return judgedKey(chosen, access, session);
+}
+
+/** Names both addresses; who presses Enter without reading has said no. */
+function isMeant(ask: Ask, { detail, message }: ZephError): Promise<boolean> {
+  return ask.confirm({ message: `${detail ?? message}. Send it there from now on, and nowhere else?`, initial: false });
 }
 
 /**
@@ -277,9 +283,7 @@ export async function mayFollow(session: InitSession, key: Secret, access: Gatew
   const refusal = same === undefined ? undefined : await refusalOf(session.world, access, same);
   if (refusal === undefined) return true;
   if (session.ask === undefined) throw refusal;
-  const fact = refusal.detail ?? refusal.message;
-  // Names both addresses; who presses Enter without reading has said no.
-  return session.ask.confirm({ message: `${fact}. Send it there from now on, and nowhere else?`, initial: false });
+  return isMeant(session.ask, refusal);
 }
 
 function labelOf(source: FoundSecret["source"]): string {

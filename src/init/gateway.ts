@@ -17,17 +17,20 @@ import {
   judgeKey,
   mayFollow,
 } from "./access.ts";
-import type { BranchOutcome } from "./apply.ts";
-import { type Ask, askOr, type InitSession, type InitWorld, printable } from "./session.ts";
+import { type Ask, askOr, type BranchOutcome, type InitSession, type InitWorld, printable } from "./session.ts";
 import { chooseModel, confirmDefault, passesTest, sendTestMessage, storeSecrets, withoutMoney } from "./steps.ts";
 
 /** A broker, or any endpoint with an API key: address, key, model, one real message. */
 export async function gatewayBranch(
   session: InitSession,
-  start: { readonly choice: GatewayChoice; readonly pasted?: Secret },
+  start: { readonly choice: GatewayChoice; readonly pasted?: Secret | undefined },
 ): Promise<BranchOutcome> {
-  let access = await startAccess(session, start);
-  let pasted = start.pasted !== undefined && fits(start.pasted, access, session) ? start.pasted : undefined;
+  const { brokers } = session.facts;
+  // A key that was pasted in the other branch tells its broker, and goes to nobody else.
+  const owner = start.pasted === undefined ? undefined : brokerForKey(start.pasted.reveal(), brokers);
+  let access = owner === undefined ? await chooseAccess(session, start.choice) : await accessTo(session, owner);
+  const fits = start.pasted !== undefined && judgeKey(start.pasted, access, brokers).kind === "usable";
+  let pasted = fits ? start.pasted : undefined;
   let mode: "anew" | undefined;
   for (;;) {
     const outcome = await obtainKey(session, access, { pasted, mode });
@@ -45,20 +48,6 @@ export async function gatewayBranch(
         : await correctAddress(session, access, outcome.error);
     pasted = (await mayFollow(session, outcome.key, access)) ? outcome.key : undefined;
   }
-}
-
-/** A key that was pasted in the other branch tells its broker. */
-async function startAccess(
-  session: InitSession,
-  { choice, pasted }: { readonly choice: GatewayChoice; readonly pasted?: Secret },
-): Promise<GatewayAccess> {
-  const owner = pasted === undefined ? undefined : brokerForKey(pasted.reveal(), session.facts.brokers);
-  return owner === undefined ? chooseAccess(session, choice) : accessTo(session, owner);
-}
-
-/** A key goes to nobody but its own broker, unless its owner insists where it is asked for. */
-function fits(key: Secret, access: GatewayAccess, { facts }: InitSession): boolean {
-  return judgeKey(key, access, facts.brokers).kind === "usable";
 }
 
 /** Nobody knows the right address but the user. */
@@ -89,14 +78,13 @@ async function finishGateway(
   const page = topUpPage(broker);
   const hints = page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` };
   const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: key, name, fetch, clock, random, hints });
-  const costUsd = (body: unknown, headers: Headers) => extractCostUsd(body, headers, broker.costRules);
-  const send = () => sendTestMessage(gonka, { model, clock, signal, costUsd });
+  const send = () => sendTestMessage(gonka, { model, clock, signal, costUsd: extractCostUsd });
   const reply = await passesTest(session, { model, send, keyIsReplaceable: true });
   if (reply === "another-key") return reply;
 
   const makeDefault = await confirmDefault(session, name);
   const answers = { path: "gateway", name, baseURL, model, secretName: keyNames.canonical, makeDefault } as const;
-  return { kind: "ready", answers, secrets, ...(reply === undefined ? {} : { reply }) };
+  return { kind: "ready", answers, secrets, reply };
 }
 
 /** GonkaGate's own tools keep the last good choice there. */

@@ -1,12 +1,13 @@
 import { Secret } from "../base/secret.ts";
 import { looksLikeToken } from "../brokers/registry.ts";
+import type { GonkaProvider } from "../config/providers.ts";
 import { GONKA_ADDRESS, GONKA_PRIVATE_KEY } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
-import { chainClient, type DevshardParams } from "../network/chain.ts";
+import { chainClient } from "../network/chain.ts";
 import { discoverEndpoints, readVersions } from "../network/discovery.ts";
-import { readAccount, readNode, readPricing } from "../network/node.ts";
+import { readAccount, readChainStatus, readNode, readNodeModels, rootOf } from "../network/node.ts";
 import { gonkaFetch, listModels } from "../transport/gonka-fetch.ts";
-import { formatGnk, isClassicInferenceRetired, parseChainStatus, parseIdentity } from "../wire/documents.ts";
+import { formatGnk, isClassicInferenceRetired, parseIdentity } from "../wire/documents.ts";
 import {
   DEFAULT_PREFIX,
   type Endpoint,
@@ -17,113 +18,108 @@ import {
   parsePrefix,
 } from "../wire/endpoint.ts";
 import type { Model } from "../wire/models.ts";
-import type { BranchOutcome } from "./apply.ts";
 import { publishKeyArgs } from "./inferenced.ts";
 import { type NativeKey, obtainPrivateKey } from "./native-key.ts";
-import { askOr, type Choice, type InitSession, KEY_HERE } from "./session.ts";
+import { askOr, type BranchOutcome, type Choice, faultOf, type InitSession, ifTold, KEY_HERE } from "./session.ts";
 import { chooseModel, confirmDefault, passesTest, sendTestMessage, storeSecrets } from "./steps.ts";
 
-const DEFAULT_NAME = "gonka";
-
-/** Signed requests: network, key, address, nodes, account, model, one real message. */
+/** Requests that are signed, or paid from escrows: network, key, address, nodes, account, model, one real message. */
 export async function nativeBranch(
   session: InitSession,
-  { pasted }: { readonly pasted?: Secret } = {},
+  { pasted }: { readonly pasted?: Secret | undefined } = {},
 ): Promise<BranchOutcome> {
-  refuseForeignName(session);
-  const network = await chooseNetwork(session);
+  const { request, facts, world, tell, ask } = session;
+  const name = request.name ?? "gonka";
+  const existing = facts.config?.providers.find((provider) => provider.name === name);
+  if (existing !== undefined && existing.type !== "gonka") {
+    // A record of another kind would be lost, not changed.
+    const detail = `the name "${name}" is used for another kind of provider in your config`;
+    throw new ZephError("usage", { detail, hint: "Choose another with --name." });
+  }
+  const network = await chooseNetwork(session, existing);
   if (network === "gateway") return { kind: "gateway" };
-  const native = await obtainPrivateKey(session, network.prefix, pasted);
+  const { source, anyNode, prefix, retired } = network;
+  const native = await obtainPrivateKey(session, prefix, pasted);
   if ("gateway" in native) return { kind: "gateway", pasted: native.gateway };
-  const { address } = native.signer;
+  const { signer } = native;
+  // Before anything is stored: a script whose key may do nothing here leaves nothing behind.
+  const mayOpen = retired !== undefined && (await mayOpenEscrows(session, { anyNode, retired }, signer.address));
   const secrets = new Map([
-    [privateKeyName(session), native.key],
-    [GONKA_ADDRESS, new Secret(address)],
+    [existing?.privateKeyNames.canonical ?? GONKA_PRIVATE_KEY, native.key],
+    [GONKA_ADDRESS, new Secret(signer.address)],
   ]);
   await storeSecrets(session, { entries: secrets, replacement: "typed" });
 
-  const nodes = network.retired ? [] : await chooseNodes(session, network);
-  await checkAccount(session, native, network.anyNode);
-  const escrow = network.retired ? await chooseEscrow(session, network.anyNode, address) : undefined;
-  const chat = network.retired ? { model: escrow?.model } : await firstReply(session, native, nodes);
-
-  const name = recordName(session);
+  const nodes = retired === undefined ? await chooseNodes(session, network) : [];
+  await checkAccount(session, native, network);
+  const previous = existing?.model;
+  const ofEscrows = "Your account may open escrows. Pay for chats from an escrow of your own?";
+  const wantsEscrow = mayOpen && (ask === undefined || (await ask.confirm({ message: ofEscrows, initial: true })));
+  let model: string | undefined;
+  let reply: Awaited<ReturnType<typeof passesTest>>;
+  if (retired === undefined) {
+    const { fetch, clock, random, signal } = world;
+    const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random });
+    const chosen = await chooseModel(session, {
+      models: await readModels(session, () => listModels(gonka, signal)),
+      previous,
+    });
+    const send = () => sendTestMessage(gonka, { model: chosen, clock, signal });
+    reply = await passesTest(session, { model: chosen, send, keyIsReplaceable: false });
+    model = chosen;
+  } else if (wantsEscrow) {
+    model = await chooseModel(session, {
+      models: await readModels(session, () => readNodeModels(anyNode, world)),
+      previous,
+    });
+    tell.info("Nothing was paid. To begin: `zeph devshard check`, then `zeph devshard open`.");
+  }
+  const canChat = retired === undefined || wantsEscrow;
   const answers = {
     path: "native",
     name,
-    ...{ model: chat.model, chainPrefix: network.prefix, sourceUrl: sourceUrl(network) },
+    model,
+    chainPrefix: prefix,
+    // Without `/v1`: the form that other Gonka programs read from GONKA_SOURCE_URL.
+    sourceUrl: source && rootOf(source),
     // A record that cannot chat must not become the one that chats.
-    makeDefault:
-      network.retired && escrow === undefined
-        ? (session.request.makeDefault ?? false)
-        : await confirmDefault(session, name),
-    access: escrow === undefined ? undefined : "devshard",
+    makeDefault: canChat ? await confirmDefault(session, name) : (request.makeDefault ?? false),
+    access: wantsEscrow ? "devshard" : undefined,
     nodes: nodes.map((node) => ({ url: node.baseURL, address: node.address, name: endpointLabel(node) })),
   } as const;
   return {
     kind: "ready",
     answers,
     secrets,
-    address,
-    ...("reply" in chat && chat.reply !== undefined ? { reply: chat.reply } : {}),
+    address: signer.address,
+    reply: reply === "another-key" ? undefined : reply,
   };
 }
 
 /**
  * On today's network chats are paid from escrows, which only listed accounts may open. Whether this one is listed is looked
- * up without a word, and only then is it offered.
+ * up without a word. Throws `native_closed` where it is not, nobody can be asked, and a chat was wanted.
  */
-async function chooseEscrow(
-  session: InitSession,
-  node: string,
+async function mayOpenEscrows(
+  { world, tell, ask, request }: InitSession,
+  { anyNode, retired }: { readonly anyNode: string; readonly retired: string },
   address: string,
-): Promise<{ readonly model: string } | undefined> {
-  const { world, tell, ask, facts } = session;
+): Promise<boolean> {
   const { fetch, clock, signal } = world;
-  const chain = chainClient(node, { fetch, clock });
-  let params: DevshardParams;
-  try {
-    params = await chain.params(signal);
-  } catch (error) {
-    if (!ZephError.is(error)) throw error;
-    // A node without the chain's interface: then nothing can be offered, and nothing is missing that was promised.
-    return undefined;
+  // A node without the chain's interface: nothing can be offered, and nothing is missing that was promised.
+  const params = await ifTold(chainClient(anyNode, { fetch, clock }).params(signal));
+  if (params?.allowedCreators.includes(address) === true) return true;
+  if (ask === undefined && request.test) {
+    const why = params === undefined ? "its list of them cannot be read" : `${address} is not on its list`;
+    throw new ZephError("native_closed", {
+      detail: `the network runs ${retired} and takes chats only from escrows of listed accounts; ${why}`,
+    });
   }
-  if (!params.allowedCreators.includes(address)) {
-    tell.info(
-      "Today's network takes chats only from escrows, and only accounts that it has listed by vote may open them; this one is not listed. A gateway's API key works for everybody: `zeph init` again, and choose a gateway.",
-    );
-    return undefined;
-  }
-  const isWanted =
-    ask !== undefined &&
-    (await ask.confirm({
-      message: "Your account may open escrows. Pay for chats from an escrow of your own?",
-      initial: true,
-    }));
-  if (!isWanted) return undefined;
-  const models = await readPricing(node, { fetch, clock, signal }).catch(() => undefined);
-  const listed = models?.models.map(({ id }) => ({ id, kind: "chat" }) as const);
-  const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
-  const previous = existing?.type === "gonka" ? existing.model : undefined;
-  const model = await chooseModel(session, { models: listed, previous });
-  tell.info("Nothing was paid. To begin: `zeph devshard check`, then `zeph devshard open`.");
-  return { model };
-}
-
-async function firstReply(session: InitSession, { signer }: NativeKey, nodes: readonly CompleteNode[]) {
-  const { world, tell, facts } = session;
-  const { fetch, clock, random, signal } = world;
-  const existing = facts.config?.providers.find((provider) => provider.name === recordName(session));
-  const recorded = existing?.type === "gonka" ? existing : undefined;
-  const gonka = gonkaFetch({ kind: "native", signer, endpoints: nodes, fetch, random });
-  const models = await tell.work("Reading the list of models", () =>
-    readModels(session, () => listModels(gonka, signal)),
+  const why = params === undefined ? "the node does not tell its list" : "this one is not listed";
+  tell.info(
+    `Today's network takes chats only from escrows, and only accounts that it has listed by vote may open them; ${why}. What is set up serves for address, balance and discovery. A gateway's API key works for everybody: \`zeph init\` again, and choose a gateway.`,
   );
-  const model = await chooseModel(session, { models, previous: recorded?.model });
-  const send = () => sendTestMessage(gonka, { model, clock, signal });
-  const reply = await passesTest(session, { model, send, keyIsReplaceable: false });
-  return { model, reply: reply === "another-key" ? undefined : reply };
+  return false;
 }
 
 async function readModels(
@@ -131,7 +127,7 @@ async function readModels(
   read: () => Promise<readonly Model[]>,
 ): Promise<readonly Model[] | undefined> {
   try {
-    return await read();
+    return await tell.work("Reading the list of models", read);
   } catch (error) {
     if (!ZephError.is(error)) throw error;
     tell.warn(`The list of models could not be read. ${error.message}`);
@@ -139,119 +135,69 @@ async function readModels(
   }
 }
 
-/** A record of another kind would be lost, not changed. */
-function refuseForeignName({ facts, request }: InitSession): void {
-  const name = request.name ?? DEFAULT_NAME;
-  const existing = facts.config?.providers.find((provider) => provider.name === name);
-  if (existing === undefined || existing.type === "gonka") return;
-  throw new ZephError("usage", {
-    detail: `the name "${name}" is used for another kind of provider in your config`,
-    hint: "Choose another with --name.",
-  });
+/** What a network was named by: a node to discover from, or its nodes one by one as `URL` or `URL,ADDRESS`. */
+interface NetworkName {
+  readonly named: readonly string[];
+  readonly address: string;
 }
 
-function recordName({ request }: InitSession): string {
-  return request.name ?? DEFAULT_NAME;
-}
-
-/** A record may say that its key has another name. */
-function privateKeyName(session: InitSession): string {
-  const existing = session.facts.config?.providers.find((provider) => provider.name === recordName(session));
-  return existing?.type === "gonka" ? existing.privateKeyNames.canonical : GONKA_PRIVATE_KEY;
-}
-
-/** Without `/v1`: the form that other Gonka programs read from GONKA_SOURCE_URL. */
-function sourceUrl({ source }: NativeNetwork): string | undefined {
-  return source?.slice(0, -"/v1".length);
-}
-
-/** A network to sign requests for. */
-interface NativeNetwork {
+interface NativeNetwork extends Pick<NetworkName, "named"> {
   /** Where its nodes are discovered, ending in `/v1`; `undefined` when they are named one by one. */
   readonly source: string | undefined;
-  /** The nodes that were named, as `URL` or `URL,ADDRESS`. */
-  readonly named: readonly string[];
   /** A node to ask about accounts and the chain, ending in `/v1`. */
   readonly anyNode: string;
   readonly prefix: string;
-  /** It answers 410 to signed requests: address, balance and discovery only. */
-  readonly retired: boolean;
+  /** The version of one that answers 410 to signed requests; chats are then paid from escrows. */
+  readonly retired: string | undefined;
 }
 
-/** What a network was named by: a node to discover from, or its nodes one by one. */
-type NetworkName = Pick<NativeNetwork, "named"> & { readonly address: string };
+const namedNodes = (named: readonly string[]): NetworkName => ({ named, address: named[0]?.split(",")[0] ?? "" });
+const discovered = (address: string): NetworkName => ({ named: [], address });
 
-/** Which network, or the wish to take a gateway instead. Throws `native_closed` where nobody can be asked. */
-async function chooseNetwork(session: InitSession): Promise<NativeNetwork | "gateway"> {
+/** Which network, or the wish to take a gateway instead. */
+async function chooseNetwork(
+  session: InitSession,
+  existing: GonkaProvider | undefined,
+): Promise<NativeNetwork | "gateway"> {
   const { nodes, sourceUrl } = session.request.native;
   let next = nodes.length > 0 ? namedNodes(nodes) : sourceUrl === undefined ? undefined : discovered(sourceUrl);
   for (;;) {
-    const network = await lookAt(session, next ?? (await askNetwork(session)));
+    const network = await lookAt(session, next ?? (await askNetwork(session, existing)));
     if (network !== "another") return network;
     next = undefined;
   }
 }
 
-function namedNodes(named: readonly string[]): NetworkName {
-  return { named, address: named[0]?.split(",")[0] ?? "" };
-}
-
-function discovered(address: string): NetworkName {
-  return { named: [], address };
-}
-
-const BY_HAND = Symbol("another address");
-
-async function askNetwork(session: InitSession): Promise<NetworkName> {
+/** Offers the networks that config and environment name; the variables' forms are those of gonka-ai/gonka-openai. */
+async function askNetwork(session: InitSession, existing: GonkaProvider | undefined): Promise<NetworkName> {
   const ask = askOr(session, "--source-url URL or --node URL");
-  const chosen = await ask.select<NetworkName | typeof BY_HAND>({
-    message: "Which network?",
-    choices: [
-      ...knownNetworks(session),
-      { value: BY_HAND, label: "A private or test network", hint: "you name one of its nodes" },
-      {
-        value: discovered(MAIN_NETWORK.sourceUrl),
-        label: "The main network",
-        hint: `closed to signed requests since ${MAIN_NETWORK.closedSince}`,
-      },
-    ],
-  });
-  if (chosen !== BY_HAND) return chosen;
+  const { GONKA_SOURCE_URL: source = "", GONKA_ENDPOINTS: endpoints = "" } = session.world.env;
+  const configured = existing?.sourceUrl ?? existing?.nodes[0]?.url ?? "";
+  const nodes = endpoints.split(",").filter((pair) => pair.trim() !== "");
+  const count = nodes.length === 1 ? "One node" : `${nodes.length} nodes`;
+  const known: readonly Choice<NetworkName | "by hand">[] = [
+    { value: discovered(configured), label: configured, hint: "from your config" },
+    { value: discovered(source.trim()), label: source.trim(), hint: "from GONKA_SOURCE_URL" },
+    {
+      value: namedNodes(nodes.map((pair) => pair.trim().replace(";", ","))),
+      label: nodes.length === 0 ? "" : count,
+      hint: "from GONKA_ENDPOINTS",
+    },
+    { value: "by hand", label: "A private or test network", hint: "you name one of its nodes" },
+    {
+      value: discovered(MAIN_NETWORK.sourceUrl),
+      label: "The main network",
+      hint: `closed to signed requests since ${MAIN_NETWORK.closedSince}`,
+    },
+  ];
+  const chosen = await ask.select({ message: "Which network?", choices: known.filter(({ label }) => label !== "") });
+  if (chosen !== "by hand") return chosen;
   const message = "URL of one of its nodes";
   return discovered(await ask.text({ message, placeholder: "https://node.example", check: urlFault }));
 }
 
-/** Networks that config and environment name; the forms are those of gonka-ai/gonka-openai. */
-function knownNetworks({ world, facts, request }: InitSession): readonly Choice<NetworkName>[] {
-  const given = (name: string) => (world.env[name] ?? "").trim();
-  const existing = facts.config?.providers.find(({ name }) => name === (request.name ?? "gonka"));
-  const configured = existing?.type === "gonka" ? (existing.sourceUrl ?? existing.nodes[0]?.url ?? "") : "";
-  const source = given("GONKA_SOURCE_URL");
-  const nodes = given("GONKA_ENDPOINTS")
-    .split(",")
-    .filter((pair) => pair.trim() !== "");
-  const choices: readonly (Choice<NetworkName> & { readonly isThere: boolean })[] = [
-    { value: discovered(configured), label: configured, hint: "from your config", isThere: configured !== "" },
-    { value: discovered(source), label: source, hint: "from GONKA_SOURCE_URL", isThere: source !== "" },
-    {
-      value: namedNodes(nodes.map((pair) => pair.replace(";", ","))),
-      label: nodes.length === 1 ? "One node" : `${nodes.length} nodes`,
-      hint: "from GONKA_ENDPOINTS",
-      isThere: nodes.length > 0,
-    },
-  ];
-  return choices.filter(({ isThere }) => isThere);
-}
-
 function urlFault(text: string): string | undefined {
-  if (looksLikeToken(text)) return KEY_HERE;
-  try {
-    normalizeBaseURL(text);
-    return undefined;
-  } catch (error) {
-    if (ZephError.is(error)) return error.message;
-    throw error;
-  }
+  return looksLikeToken(text) ? KEY_HERE : faultOf(() => normalizeBaseURL(text));
 }
 
 /** Asks the node for its version and its own address before anything is signed or any key is wanted. */
@@ -260,101 +206,73 @@ async function lookAt(
   { named, address }: NetworkName,
 ): Promise<NativeNetwork | "gateway" | "another"> {
   const { world, tell, ask } = session;
-  const source = normalizeBaseURL(address);
-  if (!(await acceptsPlainHttp(session, source))) return "another";
-  const reading = { fetch: world.fetch, clock: world.clock, signal: world.signal };
+  const anyNode = normalizeBaseURL(address);
+  if (!(await acceptsPlainHttp(session, anyNode))) return "another";
   let versions: Awaited<ReturnType<typeof readVersions>>;
   try {
-    versions = await tell.work("Looking at the network", () => readVersions(source, reading));
+    versions = await tell.work("Looking at the network", () => readVersions(anyNode, world));
   } catch (error) {
     if (!ZephError.is(error) || ask === undefined) throw error;
-    tell.fail(`${error.message}`);
+    tell.fail(error.message);
     return "another";
   }
-  const prefix = await choosePrefix(session, source);
-  const retired = isClassicInferenceRetired(versions?.apiVersion);
-  const found = { source: named.length > 0 ? undefined : source, named, anyNode: source, prefix };
-  if (!retired) {
-    if (versions?.apiVersion !== undefined) {
-      tell.done(`The network runs ${versions.apiVersionText} and takes signed requests.`);
-    } else {
-      const seen = versions?.apiVersionText === undefined ? "" : ` (it says ${versions.apiVersionText})`;
-      tell.info(
-        `The network does not tell its version${seen}; the test message shows whether it takes signed requests.`,
-      );
-    }
-    return { ...found, retired };
+  const prefix = await choosePrefix(session, anyNode);
+  const { apiVersion, apiVersionText } = versions ?? {};
+  const found = { source: named.length > 0 ? undefined : anyNode, named, anyNode, prefix, retired: undefined };
+  if (isClassicInferenceRetired(apiVersion)) {
+    const retired = apiVersionText ?? "v0.2.14 or newer";
+    const next = await afterRetirement(session, retired);
+    return next === "go-on" ? { ...found, retired } : next;
   }
-  const next = await afterRetirement(session, versions?.apiVersionText ?? "v0.2.14 or newer");
-  return next === "go-on" ? { ...found, retired } : next;
+  if (apiVersion !== undefined) {
+    tell.done(`The network runs ${apiVersionText} and takes signed requests.`);
+  } else {
+    const seen = apiVersionText === undefined ? "" : ` (it says ${apiVersionText})`;
+    tell.info(`The network does not tell its version${seen}; the test message shows whether it takes signed requests.`);
+  }
+  return found;
 }
 
 /** Said before anything is sent that it would refuse. */
-async function afterRetirement(
-  { ask, tell, request }: InitSession,
-  version: string,
-): Promise<"gateway" | "another" | "go-on"> {
-  const words = `This network runs ${version}. From v0.2.14 on nodes answer 410 to signed requests, so no chat is possible here.`;
-  if (ask === undefined) {
-    if (request.test) throw new ZephError("native_closed", { detail: `the network runs ${version}; nothing was sent` });
-    tell.warn(`${words} Set up for address, balance and discovery only.`);
-    return "go-on";
-  }
-  tell.warn(words);
+async function afterRetirement({ ask, tell }: InitSession, version: string): Promise<"gateway" | "another" | "go-on"> {
+  // The key decides what is possible; where nobody can be asked it is looked up next.
+  if (ask === undefined) return "go-on";
+  tell.warn(
+    `This network runs ${version}. From v0.2.14 on nodes answer 410 to signed requests; chats are paid from escrows, which only listed accounts may open.`,
+  );
+  const more = "address, balance, discovery; escrows, for accounts that may";
   return ask.select({
     message: "What now?",
     choices: [
       { value: "gateway", label: "Use a gateway instead", hint: "API key, works today" },
       { value: "another", label: "Another network" },
-      {
-        value: "go-on",
-        label: "Go on all the same",
-        hint: "address, balance, discovery; escrows, for accounts that may",
-      },
+      { value: "go-on", label: "Go on all the same", hint: more },
     ],
   });
 }
 
+function isPlainHttp(baseURL: string): boolean {
+  return baseURL.startsWith("http:") && !isLoopback(baseURL);
+}
+
 /** Prompts and answers travel readable to everybody on the way. */
 async function acceptsPlainHttp({ ask, tell }: InitSession, baseURL: string): Promise<boolean> {
-  if (!baseURL.startsWith("http:") || isLoopback(baseURL)) return true;
-  const words = `${new URL(baseURL).host} speaks plain http: everybody on the way can read and change what it says.`;
-  tell.warn(words);
+  if (!isPlainHttp(baseURL)) return true;
+  tell.warn(`${new URL(baseURL).host} speaks plain http: everybody on the way can read and change what it says.`);
   return ask === undefined || ask.confirm({ message: "Use it all the same?" });
 }
 
 /** The network's own nodes tell the prefix; it is asked about only when it is not the usual one. */
 async function choosePrefix({ world, request, ask }: InitSession, source: string): Promise<string> {
   if (request.native.prefix !== undefined) return parsePrefix(request.native.prefix);
-  const seen = await readPrefix(world, source);
-  if (seen === undefined || seen === DEFAULT_PREFIX || ask === undefined) return seen ?? DEFAULT_PREFIX;
-  const isRight = await ask.confirm({
-    message: `Addresses of this network begin with ${seen}1, not ${DEFAULT_PREFIX}1. Is that right?`,
-    initial: true,
-  });
-  return isRight ? seen : ask.text({ message: "Address prefix", initial: DEFAULT_PREFIX, check: prefixFault });
-}
-
-function prefixFault(text: string): string | undefined {
-  try {
-    parsePrefix(text);
-    return undefined;
-  } catch (error) {
-    if (ZephError.is(error)) return error.message;
-    throw error;
-  }
-}
-
-async function readPrefix(world: InitSession["world"], source: string): Promise<string | undefined> {
-  try {
-    const { json } = await readNode(`${source}/identity`, world);
-    const text = JSON.stringify(json) ?? "";
-    return /"address":"([a-z][a-z02-9]{0,50})1[02-9ac-hj-np-z]{38}"/.exec(text)?.[1];
-  } catch (error) {
-    // Older nodes have no such route; the usual prefix is then assumed, and wrong ones are noticed with the address.
-    if (ZephError.is(error)) return undefined;
-    throw error;
-  }
+  // Older nodes have no such route; the usual prefix is then assumed, and wrong ones are noticed with the address.
+  const identity = JSON.stringify((await ifTold(readNode(`${source}/identity`, world)))?.json) ?? "";
+  const seen = /"address":"([a-z][a-z02-9]{0,50})1[02-9ac-hj-np-z]{38}"/.exec(identity)?.[1] ?? DEFAULT_PREFIX;
+  if (seen === DEFAULT_PREFIX || ask === undefined) return seen;
+  const message = `Addresses of this network begin with ${seen}1, not ${DEFAULT_PREFIX}1. Is that right?`;
+  if (await ask.confirm({ message, initial: true })) return seen;
+  const check = (text: string) => faultOf(() => parsePrefix(text));
+  return ask.text({ message: "Address prefix", initial: DEFAULT_PREFIX, check });
 }
 
 /** A node that can be written into a config: signed requests name its address. */
@@ -362,10 +280,10 @@ type CompleteNode = Endpoint & { readonly address: string };
 
 /** The nodes to use: named by flags, discovered, or entered by hand. Throws `no_endpoints`, `identity_mismatch`. */
 async function chooseNodes(session: InitSession, network: NativeNetwork): Promise<readonly CompleteNode[]> {
-  const { named } = network;
-  if (named.length > 0) return Promise.all(named.map((text) => readGivenNode(session, network, text)));
+  const { named, source, prefix } = network;
+  if (named.length > 0) return Promise.all(named.map((text) => readGivenNode(session, prefix, text)));
   for (;;) {
-    const found = network.source === undefined ? [] : await discover(session, network, network.source);
+    const found = source === undefined ? [] : await discover(session, prefix, source);
     const accepted = await withoutUnwantedHttp(session, found);
     if (accepted.length > 0) return accepted;
     if (session.ask === undefined)
@@ -377,25 +295,25 @@ async function chooseNodes(session: InitSession, network: NativeNetwork): Promis
         { value: "retry", label: "Look again" },
       ],
     });
-    if (next === "manual") return enterNodes(session, network);
+    if (next === "manual") return enterNodes(session, prefix);
   }
 }
 
-async function discover(
-  session: InitSession,
-  { prefix }: NativeNetwork,
-  sourceUrl: string,
-): Promise<readonly CompleteNode[]> {
+async function discover(session: InitSession, prefix: string, sourceUrl: string): Promise<readonly CompleteNode[]> {
   const { tell, world, ask } = session;
   const { fetch, clock, random, signal } = world;
   try {
     const found = await tell.work("Looking for nodes", () =>
       discoverEndpoints({ sourceUrl, prefix, fetch, clock, random, signal }),
     );
-    const nodes = found.endpoints.flatMap(toComplete);
-    const lines = await Promise.all(nodes.map((node) => describeNode(session, node)));
+    const nodes = found.endpoints.filter((node): node is CompleteNode => node.address !== undefined);
+    const lines = nodes.map(async (node) => {
+      const answer = await ifTold(readNode(`${node.baseURL}/identity`, world));
+      const latency = answer === undefined ? "no answer" : `${answer.latencyMs} ms`;
+      return `${endpointLabel(node)}  ${node.address}  ${latency}`;
+    });
     const head = `${nodes.length} node${nodes.length === 1 ? "" : "s"}. The list is ${found.label}.`;
-    if (nodes.length > 0) tell.done([head, ...found.reasons.slice(0, 1), ...lines].join("\n"));
+    if (nodes.length > 0) tell.done([head, ...found.reasons.slice(0, 1), ...(await Promise.all(lines))].join("\n"));
     for (const { address, reason } of found.skipped.slice(0, 5)) tell.info(`Left out: ${address} ${reason}`);
     return nodes;
   } catch (error) {
@@ -405,37 +323,25 @@ async function discover(
   }
 }
 
-async function describeNode({ world }: InitSession, node: CompleteNode): Promise<string> {
-  const latency = await readNode(`${node.baseURL}/identity`, world).then(
-    ({ latencyMs }) => `${latencyMs} ms`,
-    () => "no answer",
-  );
-  return `${endpointLabel(node)}  ${node.address}  ${latency}`;
-}
-
 /** Plain http is for this computer and for those who say yes. */
 async function withoutUnwantedHttp(
-  session: InitSession,
+  { ask, tell }: InitSession,
   nodes: readonly CompleteNode[],
 ): Promise<readonly CompleteNode[]> {
-  const isPlain = ({ baseURL }: Endpoint) => baseURL.startsWith("http:") && !isLoopback(baseURL);
-  const plain = nodes.filter(isPlain);
-  const [first] = plain;
-  if (first === undefined) return nodes;
-  const rest = nodes.filter((node) => !isPlain(node));
-  session.tell.warn(
-    `${plain.length} of ${nodes.length} nodes speak plain http: everybody on the way can read your prompts.`,
-  );
-  const takesThem = session.ask === undefined || (await session.ask.confirm({ message: "Use them all the same?" }));
-  return takesThem ? nodes : rest;
+  const secure = nodes.filter(({ baseURL }) => !isPlainHttp(baseURL));
+  const plain = nodes.length - secure.length;
+  if (plain === 0) return nodes;
+  tell.warn(`${plain} of ${nodes.length} nodes speak plain http: everybody on the way can read your prompts.`);
+  const takesThem = ask === undefined || (await ask.confirm({ message: "Use them all the same?" }));
+  return takesThem ? nodes : secure;
 }
 
 /** `URL` or `URL,ADDRESS`; what the node says of itself must agree. */
-async function readGivenNode(session: InitSession, network: NativeNetwork, text: string): Promise<CompleteNode> {
+async function readGivenNode(session: InitSession, prefix: string, text: string): Promise<CompleteNode> {
   const [url = "", given] = text.split(",").map((part) => part.trim());
   const baseURL = normalizeBaseURL(url);
-  const stated = await readIdentity(session, network, baseURL);
-  const address = given === undefined ? stated : parseAddress(given, { prefix: network.prefix });
+  const stated = await readAddress(session, prefix, baseURL);
+  const address = given === undefined ? stated : parseAddress(given, { prefix });
   if (address === undefined) {
     throw new ZephError("missing_input", { detail: `--node ${baseURL},ADDRESS: the node does not tell its address` });
   }
@@ -446,7 +352,7 @@ async function readGivenNode(session: InitSession, network: NativeNetwork, text:
 }
 
 /** Asks for one node after the other; an empty address ends the list once there is one. */
-async function enterNodes(session: InitSession, network: NativeNetwork): Promise<readonly CompleteNode[]> {
+async function enterNodes(session: InitSession, prefix: string): Promise<readonly CompleteNode[]> {
   const ask = askOr(session, "--node URL");
   const nodes: CompleteNode[] = [];
   for (;;) {
@@ -457,116 +363,72 @@ async function enterNodes(session: InitSession, network: NativeNetwork): Promise
     if (url === "") return nodes;
     const baseURL = normalizeBaseURL(url);
     if (!(await acceptsPlainHttp(session, baseURL))) continue;
-    const stated = await readIdentity(session, network, baseURL);
+    const stated = await readAddress(session, prefix, baseURL);
     if (stated !== undefined) session.tell.done(`${new URL(baseURL).host} says its address is ${stated}`);
-    const address = stated ?? (await askAddress(session, network));
-    nodes.push({ baseURL, address });
+    const check = (text: string) => faultOf(() => parseAddress(text, { prefix }));
+    const message = "Its address (the node does not tell)";
+    nodes.push({ baseURL, address: stated ?? (await ask.text({ message, check })) });
   }
 }
 
-function askAddress(session: InitSession, { prefix }: NativeNetwork): Promise<string> {
-  return askOr(session, "--node URL,ADDRESS").text({
-    message: "Its address (the node does not tell)",
-    check: (text) => {
-      try {
-        parseAddress(text, { prefix });
-        return undefined;
-      } catch (error) {
-        if (ZephError.is(error)) return error.message;
-        throw error;
-      }
-    },
-  });
-}
-
-async function readIdentity(
-  { world }: InitSession,
-  { prefix }: NativeNetwork,
-  baseURL: string,
-): Promise<string | undefined> {
-  try {
-    return parseIdentity((await readNode(`${baseURL}/identity`, world)).json, { prefix }).address;
-  } catch (error) {
-    // Down, or too old for the route: its address must then come from somewhere else.
-    if (ZephError.is(error)) return undefined;
-    throw error;
-  }
-}
-
-function toComplete(endpoint: Endpoint): readonly CompleteNode[] {
-  return endpoint.address === undefined ? [] : [{ ...endpoint, address: endpoint.address }];
+/** `undefined` where the node is down, or too old for the route: its address must then come from somewhere else. */
+function readAddress({ world }: InitSession, prefix: string, baseURL: string): Promise<string | undefined> {
+  const read = readNode(`${baseURL}/identity`, world);
+  return ifTold(read.then(({ json }) => parseIdentity(json, { prefix }).address));
 }
 
 /** Looks at the account, free of charge, and says what it lacks with the command that mends it. */
-async function checkAccount(session: InitSession, native: NativeKey, node: string): Promise<void> {
+async function checkAccount(
+  session: InitSession,
+  { signer, keyring }: NativeKey,
+  { anyNode, retired }: NativeNetwork,
+): Promise<void> {
   const { tell, ask, world } = session;
-  const { address } = native.signer;
+  const { address } = signer;
+  const nodeUrl = rootOf(anyNode);
   for (;;) {
     const state = await tell
-      .work("Looking at the account", () => readAccount(node, address, world))
+      .work("Looking at the account", () => readAccount(anyNode, address, world))
       .catch((error: unknown) => {
         if (!ZephError.is(error)) throw error;
         return { kind: "unknown", error } as const;
       });
+    let run: (() => Promise<void>) | undefined;
     if (state.kind === "ready") {
       const { balanceNgonka } = state.account;
-      if (balanceNgonka > 0n) tell.done(`The account has published its key and has ${formatGnk(balanceNgonka)}.`);
-      else tell.warn(`The account has no GNK. Send some to ${address}.`);
-      return;
+      if (balanceNgonka === 0n) return tell.warn(`The account has no GNK. Send some to ${address}.`);
+      return tell.done(`The account has published its key and has ${formatGnk(balanceNgonka)}.`);
     }
-    const command = state.kind === "no-public-key" ? await publishCommand(session, native, node) : undefined;
-    tell.warn(wordsFor(state, address, command?.shown, node));
-    if (ask === undefined || state.kind === "unknown") return;
+    if (state.kind === "unknown") return tell.warn(`The account could not be looked at. ${state.error.message}`);
+    if (state.kind === "not-found") {
+      const register = `inferenced create-client NAME --node-address ${nodeUrl}`;
+      tell.warn(
+        `The network does not know ${address} yet. Send some GNK to it.\nNetworks before v0.2.12 register accounts with: ${register}`,
+      );
+    } else {
+      if (retired !== undefined) return tell.info("The account has published no key yet; its first transaction will.");
+      // The command's own default is wrong for every known network. Nodes often have the route switched off.
+      const chainId = (await ifTold(readChainStatus(anyNode, world)))?.chainId;
+      const chain = { nodeUrl, chainId: chainId ?? "CHAIN-ID", keyring: keyring?.keyring };
+      const command = `inferenced ${publishKeyArgs(keyring?.name ?? "NAME", chain).join(" ")}`;
+      if (keyring !== undefined && chainId !== undefined)
+        run = () => keyring.inferenced.publishKey(keyring.keyring, keyring.name, { nodeUrl, chainId });
+      tell.warn(
+        `The account has not published its public key, so nodes cannot check its signatures. Once:\n${command}`,
+      );
+    }
+    if (ask === undefined) return;
     const next = await ask.select({
       message: "What now?",
       choices: [
-        ...(command?.run === undefined ? [] : [{ value: "run", label: "Run this command now" } as const]),
+        ...(run === undefined ? [] : [{ value: "run", label: "Run this command now" } as const]),
         { value: "again", label: "I have done it, look again" },
         { value: "go-on", label: "Go on all the same", hint: "requests are refused until then" },
       ],
     });
     if (next === "go-on") return;
-    if (next === "run") await command?.run?.();
+    if (next === "run") await run?.();
   }
-}
-
-type Lacking =
-  | { readonly kind: "no-public-key" | "not-found" }
-  | { readonly kind: "unknown"; readonly error: ZephError };
-
-function wordsFor(state: Lacking, address: string, command: string | undefined, node: string): string {
-  if (state.kind === "unknown") return `The account could not be looked at. ${state.error.message}`;
-  if (state.kind === "no-public-key") {
-    return `The account has not published its public key, so nodes cannot check its signatures. Once:\n${command ?? ""}`;
-  }
-  const register = `inferenced create-client NAME --node-address ${withoutVersion(node)}`;
-  return `The network does not know ${address} yet. Send some GNK to it.\nNetworks before v0.2.12 register accounts with: ${register}`;
-}
-
-async function publishCommand({ world }: InitSession, { keyring }: NativeKey, node: string) {
-  const nodeUrl = withoutVersion(node);
-  const chainId = await readChainId(world, nodeUrl);
-  const chain = { nodeUrl, chainId: chainId ?? "CHAIN-ID" };
-  const args = publishKeyArgs(keyring?.name ?? "NAME", { ...chain, keyring: keyring?.keyring });
-  const run =
-    keyring === undefined || chainId === undefined
-      ? undefined
-      : () => keyring.inferenced.publishKey(keyring.keyring, keyring.name, { nodeUrl, chainId });
-  return { shown: `inferenced ${args.join(" ")}`, run };
-}
-
-/** The command's own default is wrong for every known network. Nodes often have the route switched off. */
-async function readChainId(world: InitSession["world"], nodeUrl: string): Promise<string | undefined> {
-  try {
-    return parseChainStatus((await readNode(`${nodeUrl}/chain-rpc/status`, world)).json).chainId;
-  } catch (error) {
-    if (ZephError.is(error)) return undefined;
-    throw error;
-  }
-}
-
-function withoutVersion(baseURL: string): string {
-  return baseURL.slice(0, -"/v1".length);
 }
 
 /**
@@ -578,6 +440,4 @@ export const MAIN_NETWORK = {
   closedSince: "2026-07-23",
   /** One of the nodes its documentation names for reading. No prompt goes there unless its version allows it. */
   sourceUrl: "https://node3.gonka.ai",
-  chainId: "gonka-mainnet",
-  checkedOn: "2026-08-21",
 } as const;

@@ -1,8 +1,7 @@
-import type { Readable, Writable } from "node:stream";
 import { readTextFile } from "../base/files.ts";
 import { Secret } from "../base/secret.ts";
-import type { Clock } from "../base/time.ts";
-import type { FetchFunction } from "../base/world.ts";
+import { once } from "../base/time.ts";
+import type { CliContext } from "../base/world.ts";
 import type { Broker } from "../brokers/records.ts";
 import { BROKERS, containsKey, looksLikeToken, mergeBrokers } from "../brokers/registry.ts";
 import { findConfigFiles } from "../config/files.ts";
@@ -32,23 +31,23 @@ export function askOr(session: Pick<InitSession, "ask">, flag: string): Ask {
 
 /** What the command line already answers. Everything that is absent is asked, found out, or has a default. */
 export interface InitRequest {
-  readonly path?: "gateway" | "native";
+  readonly path?: "gateway" | "native" | undefined;
   /** Id of a broker, `gonkagate` and so on, or `custom`. */
-  readonly broker?: string;
+  readonly broker?: string | undefined;
   /** Address of the endpoint, in the place of the broker's own. */
-  readonly baseURL?: string;
+  readonly baseURL?: string | undefined;
   /** Id from the live list, or `auto`: the last good one, else the first of the list. */
-  readonly model?: string;
+  readonly model?: string | undefined;
   /** Name of the provider record; default the broker's id, or `gonka`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Where the key comes from when it is not asked for. */
-  readonly key?: { readonly from: "stdin" } | { readonly from: "env"; readonly variable: string };
+  readonly key?: { readonly from: "stdin" } | { readonly from: "env"; readonly variable: string } | undefined;
   /** Send one real message before anything is written. */
   readonly test: boolean;
   /** Whether the record becomes the default one; absent: when it is the first. */
-  readonly makeDefault?: boolean;
+  readonly makeDefault?: boolean | undefined;
   /** Config file to write, in the place of the user's own. */
-  readonly output?: string;
+  readonly output?: string | undefined;
   /** Stands for the typed confirmation before a private key or an unreadable config is replaced. */
   readonly force: boolean;
   /** Ask for the settings that have a good default, too. */
@@ -58,51 +57,32 @@ export interface InitRequest {
 
 interface NativeRequest {
   /** A node or mirror of the network, from which the others are discovered. */
-  readonly sourceUrl?: string;
+  readonly sourceUrl?: string | undefined;
   /** `URL` or `URL,ADDRESS`, in the place of discovery. */
   readonly nodes: readonly string[];
   /** Name of a key in the `inferenced` keyring. */
-  readonly keyName?: string;
-  readonly keyringBackend?: string;
-  readonly keyringHome?: string;
+  readonly keyName?: string | undefined;
+  readonly keyringBackend?: string | undefined;
+  readonly keyringHome?: string | undefined;
   /** Address prefix; default what the network's nodes have. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** The address the key must have. */
-  readonly expectAddress?: string;
+  readonly expectAddress?: string | undefined;
 }
 
 /** What set-up needs of the outside world. A command's context has all of it but the last three. */
-export interface InitWorld {
-  readonly stdin: Readable & { readonly isTTY?: boolean };
-  /** Questions, progress and notices. */
-  readonly stderr: Writable & { readonly isTTY?: boolean; readonly columns?: number };
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-  readonly homeDir: string;
-  readonly platform: NodeJS.Platform;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly fetch: FetchFunction;
-  readonly signal: AbortSignal;
-  /** May questions be asked? */
-  readonly interactive: boolean;
-  readonly paths: {
-    readonly config?: string;
-    readonly vaultKey?: string;
-    readonly vaultFile?: string;
-    readonly vaultBackend?: string;
-  };
+export type InitWorld = Omit<CliContext, "stdout" | "json" | "verbose" | "color"> & {
   readonly vaultPaths: VaultPaths;
   /** Asked when the vault that is there has a passphrase. */
   readonly askPassphrase: AskPassphrase;
   /** The secret piped in for `--key-stdin`. */
   readonly readStdinSecret: () => Promise<Secret>;
-}
+};
 
 export interface Choice<Value> {
   readonly value: Value;
   readonly label: string;
-  readonly hint?: string;
+  readonly hint?: string | undefined;
 }
 
 /** What is wrong with an input, in words; `undefined` when nothing is. Asked again in place until then. */
@@ -114,14 +94,14 @@ export interface Ask {
     readonly message: string;
     readonly choices: readonly Choice<Value>[];
     /** The choice that plain Enter takes; default the first. */
-    readonly initial?: Value;
+    readonly initial?: Value | undefined;
   }): Promise<Value>;
   /** Input that is not shown. `check` must not repeat the value. */
   hidden(question: { readonly message: string; readonly check?: Check<Secret> }): Promise<Secret>;
   text(question: {
     readonly message: string;
-    readonly initial?: string;
-    readonly placeholder?: string;
+    readonly initial?: string | undefined;
+    readonly placeholder?: string | undefined;
     readonly check?: Check<string>;
   }): Promise<string>;
   /** `initial` is what plain Enter means; default no. */
@@ -155,6 +135,85 @@ export function quietTell(world: Pick<InitWorld, "stderr">): Tell {
   return { info: () => {}, done: () => {}, warn, fail, work };
 }
 
+/** What a parser has against an input, in words; `undefined` when nothing is wrong with it. */
+export function faultOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (error) {
+    if (ZephError.is(error)) return error.message;
+    throw error;
+  }
+}
+
+/** What a node or a file has to say; `undefined` where it cannot be had, which is no fault. */
+export async function ifTold<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (ZephError.is(error)) return undefined;
+    throw error;
+  }
+}
+
+/** All that the questions were about. */
+export type InitAnswers = GatewayAnswers | NativeAnswers;
+
+interface CommonAnswers {
+  /** Name of the provider record. */
+  readonly name: string;
+  /** `undefined` only where nothing can be asked of the network: the record then serves address and balance. */
+  readonly model: string | undefined;
+  /** What the user said about the default; `undefined`: the first record becomes it. */
+  readonly makeDefault: boolean | undefined;
+}
+
+export interface GatewayAnswers extends CommonAnswers {
+  readonly path: "gateway";
+  /** Normalised. */
+  readonly baseURL: string;
+  /** Name of the key's entry in the vault. */
+  readonly secretName: string;
+}
+
+export interface NativeAnswers extends CommonAnswers {
+  readonly path: "native";
+  readonly chainPrefix: string;
+  readonly sourceUrl: string | undefined;
+  /** `devshard`: chats are paid from escrows. Absent: signed requests. */
+  readonly access: "devshard" | undefined;
+  /** URLs end in `/v1`: Zeph appends `/chat/completions` to them as they stand. */
+  readonly nodes: readonly { readonly url: string; readonly address: string; readonly name: string }[];
+}
+
+/** How a branch of the conversation ended. */
+export type BranchOutcome =
+  | ReadyOutcome
+  /** The user turned to the other branch, perhaps with a key that fits there. */
+  | { readonly kind: "gateway" | "native"; readonly pasted?: Secret | undefined };
+
+export interface ReadyOutcome {
+  readonly kind: "ready";
+  readonly answers: InitAnswers;
+  /** The accepted secrets by name; stored already, unless the backend keeps none. */
+  readonly secrets: ReadonlyMap<string, Secret>;
+  /** Absent when no test message was wanted, or it failed and the user went on. */
+  readonly reply?: TestReply | undefined;
+  /** Address of the native account. */
+  readonly address?: string | undefined;
+}
+
+/** The user's first reply. */
+export interface TestReply {
+  /** May be empty: a thinking model can use up all tokens before it says anything. */
+  readonly text: string;
+  readonly finishReason: string | undefined;
+  readonly promptTokens: number | undefined;
+  readonly completionTokens: number | undefined;
+  readonly costUsd: number | undefined;
+  readonly elapsedMs: number;
+}
+
 /** What is there before set-up begins. Nothing was changed to find it out. */
 export interface Facts {
   /** The file that will be written. It need not exist. */
@@ -177,12 +236,20 @@ export interface Facts {
 
 /** Looks at config, vault and environment. Throws `vault_backend_unknown`, and what hinders reading the files. */
 export async function gatherFacts(world: InitWorld, request: InitRequest): Promise<Facts> {
-  const flags = configFlags(world, request);
   // What is set up is what the files say: a variable must not decide where a key is tried out.
   const env = { ...world.env, ZEPH_LLM_BASE_URL: undefined, ZEPH_LLM_PROVIDER: undefined };
+  const flags = { config: request.output ?? world.paths.config };
   const where = { ...world, env, flags, readFile: readTextFile };
   const files = await findConfigFiles(where);
-  const { config, untrusted, fault } = await loadOrFault(where);
+  let loaded: LoadedConfig | undefined;
+  let configFault: ZephError | undefined;
+  try {
+    loaded = await loadConfig({ ...where, explicitFile: "optional" });
+  } catch (error) {
+    if (!ZephError.is(error) || error.code !== "config_invalid") throw error;
+    configFault = error;
+  }
+  const config = loaded?.config;
   const vaultFiles = await existingVaultFiles(world.vaultPaths);
   const decision = decideVaultBackend({
     flag: world.paths.vaultBackend,
@@ -195,29 +262,13 @@ export async function gatherFacts(world: InitWorld, request: InitRequest): Promi
     isUsualPath: request.output === undefined && world.paths.config === undefined,
     configText: await readTextFile(files.writePath),
     config,
-    configFault: fault,
-    untrusted,
+    configFault,
+    untrusted: loaded?.untrusted,
     startsAfresh: false,
     brokers: mergeBrokers(BROKERS, config?.brokers ?? []),
     // Set-up makes the vault, so that "there is none" is no reason to do without.
     vault: { ...(decision.origin === "default" ? { backend: "age", origin: "default" } : decision), files: vaultFiles },
   };
-}
-
-/** The config flags as every other command will give them. */
-export function configFlags({ paths }: InitWorld, { output }: InitRequest) {
-  return { config: output ?? paths.config };
-}
-
-async function loadOrFault(where: Parameters<typeof loadConfig>[0]) {
-  try {
-    const { config, untrusted } = await loadConfig({ ...where, explicitFile: "optional" });
-    return { config, untrusted, fault: undefined };
-  } catch (error) {
-    if (ZephError.is(error) && error.code === "config_invalid")
-      return { config: undefined, untrusted: undefined, fault: error };
-    throw error;
-  }
 }
 
 /** A secret that is there already. */
@@ -234,54 +285,31 @@ interface KeptSecrets {
   /** Those of them that had another value. */
   readonly replaced: readonly string[];
   /** The vault as it was before, encrypted. */
-  readonly backupPath: string | undefined;
+  readonly backupPath?: string | undefined;
 }
 
 /** Where set-up keeps secrets: in the vault, or nowhere under the `env` backend. */
-interface SecretStore {
-  readonly backend: "age" | "env";
-  /** What is stored or set under these names, the vault's first. */
-  find(names: SecretNames): Promise<readonly FoundSecret[]>;
-  /** What the vault has under exactly this name. */
-  stored(name: string): Promise<Secret | undefined>;
-  /** Stores at once and reads back, keeping a backup. Makes the vault when there is none. Under `env` it does nothing. */
-  keep(entries: ReadonlyMap<string, Secret>): Promise<KeptSecrets>;
-  /** Names stored so far by this run. */
-  readonly kept: readonly string[];
-  /** Names whose other value gave way in this run. */
-  readonly replaced: readonly string[];
-}
+type SecretStore = ReturnType<typeof secretStore>;
 
-const NOTHING_KEPT: KeptSecrets = { stored: [], replaced: [], backupPath: undefined };
-
-export function secretStore(
-  world: InitWorld,
-  { vault: facts }: Pick<Facts, "vault">,
-  opener: VaultOpener,
-): SecretStore {
+export function secretStore(world: InitWorld, { vault: facts }: Pick<Facts, "vault">, opener: VaultOpener) {
+  /** Names stored so far by this run, and those of them whose other value gave way. */
   const kept: string[] = [];
-  const replacedSoFar: string[] = [];
-  let opened: Promise<Vault> | undefined;
+  const replaced: string[] = [];
   const usesVault = facts.backend === "age";
   // With one file of the two missing, opening says which; making a new vault beside it would lose the other.
-  function existing(): Promise<Vault> | undefined {
-    if (facts.files.length > 0) opened ??= opener.open();
-    return opened;
-  }
-  function existingOrNew(): Promise<Vault> {
-    opened = existing() ?? Vault.init({ paths: world.vaultPaths, clock: world.clock });
-    return opened;
-  }
+  let opened = facts.files.length > 0 ? once(() => opener.open()) : undefined;
 
+  /** What the vault has under exactly this name. */
   async function stored(name: string): Promise<Secret | undefined> {
-    return usesVault ? (await existing())?.get(name) : undefined;
+    return usesVault ? (await opened?.())?.get(name) : undefined;
   }
   return {
     backend: facts.backend,
-    kept,
-    replaced: replacedSoFar,
+    kept: kept as readonly string[],
+    replaced: replaced as readonly string[],
     stored,
-    async find(names) {
+    /** What is stored or set under these names, the vault's first. */
+    async find(names: SecretNames): Promise<readonly FoundSecret[]> {
       const found: FoundSecret[] = [];
       for (const name of names.stored) {
         const secret = await stored(name);
@@ -293,23 +321,25 @@ export function secretStore(
       }
       return found;
     },
-    async keep(entries) {
-      if (!usesVault) return NOTHING_KEPT;
-      const vault = await existingOrNew();
+    /** Stores at once and reads back, keeping a backup. Makes the vault when there is none. Under `env` it does nothing. */
+    async keep(entries: ReadonlyMap<string, Secret>): Promise<KeptSecrets> {
+      if (!usesVault) return { stored: [], replaced: [] };
+      opened ??= once(() => Vault.init({ paths: world.vaultPaths, clock: world.clock }));
+      const vault = await opened();
       const changed = [...entries].filter(([name, value]) => vault.get(name)?.reveal() !== value.reveal());
-      if (changed.length === 0) return NOTHING_KEPT;
+      if (changed.length === 0) return { stored: [], replaced: [] };
       const names = changed.map(([name]) => name);
-      const replaced = names.filter((name) => vault.get(name) !== undefined && !kept.includes(name));
+      const gone = names.filter((name) => vault.get(name) !== undefined && !kept.includes(name));
       const { backupPath } = await vault.setAll(new Map(changed), { replace: true });
       kept.push(...names.filter((name) => !kept.includes(name)));
-      replacedSoFar.push(...replaced);
-      return { stored: names, replaced, backupPath };
+      replaced.push(...gone);
+      return { stored: names, replaced: gone, backupPath };
     },
   };
 }
 
 /** Opens the vault more than once and asks for its passphrase only until it was right. */
-export interface VaultOpener {
+interface VaultOpener {
   open(): Promise<Vault>;
   /** The passphrase that opened it, for those who open it themselves. */
   passphrase(): Promise<Secret | undefined>;
@@ -348,11 +378,6 @@ export function shortPath(path: string, { homeDir, platform }: Pick<InitWorld, "
   return platform !== "win32" && path.startsWith(`${homeDir}/`) ? `~${path.slice(homeDir.length)}` : path;
 }
 
-/** The same for one line: the name of a model, a choice. */
-export function printableLine(text: string): string {
-  return printable(text).replaceAll("\n", " ");
-}
-
 /** Words from outside made fit for one place on the screen: control signs could move the cursor or hide text. */
 export function printable(text: string, maxChars = 1_000): string {
   const clean = text
@@ -360,6 +385,11 @@ export function printable(text: string, maxChars = 1_000): string {
     .replace(/[^\P{Cc}\n]|\p{Cf}|[\u2028\u2029]/gu, " ")
     .trim();
   return clean.length > maxChars ? `${clean.slice(0, maxChars - 1)}…` : clean;
+}
+
+/** The same for one line: the name of a model, a choice. */
+export function printableLine(text: string): string {
+  return printable(text).replaceAll("\n", " ");
 }
 
 /** Said in the place of a key that was pasted where a name or an address belongs. Never repeats it. */
@@ -371,10 +401,9 @@ export function refusingKeys(ask: Ask, brokers: readonly Broker[]): Ask {
   return {
     ...ask,
     text({ check, initial, ...question }) {
-      const isUsable = initial !== undefined && !containsKey(initial, brokers);
       return ask.text({
         ...question,
-        ...(isUsable ? { initial } : {}),
+        initial: initial === undefined || containsKey(initial, brokers) ? undefined : initial,
         check: (value) => (containsKey(value, brokers) ? KEY_HERE : check?.(value)),
       });
     },

@@ -1,4 +1,11 @@
-import { jsonFault, parseForeignJson, plausibleTokens, readBoundedText, SMALL_ANSWER_LIMITS } from "../base/json.ts";
+import {
+  asObject,
+  jsonFault,
+  parseForeignJson,
+  plausibleTokens,
+  readBoundedText,
+  SMALL_ANSWER_LIMITS,
+} from "../base/json.ts";
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../base/time.ts";
 import { EXIT, ZephError, type ZephErrorCode } from "../errors.ts";
@@ -6,7 +13,7 @@ import { errorBehind } from "../transport/failover.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { type Model, matchModel } from "../wire/models.ts";
 import { refusalError } from "../wire/refusals.ts";
-import { askOr, type Choice, type InitSession, printable, shortPath } from "./session.ts";
+import { askOr, type Choice, type InitSession, printable, shortPath, type TestReply } from "./session.ts";
 
 interface ModelChoice {
   /** The live list; `undefined` when it could not be read. */
@@ -15,60 +22,58 @@ interface ModelChoice {
   readonly previous: string | undefined;
 }
 
-const EMBEDDING_FAULT = "makes embeddings; a chat needs another model";
-
-const TYPE_IT = Symbol("type it");
-
 /**
  * The exact id of a model of the live list. `--model` is compared without letter case; `--model auto` takes the last
  * good choice, else the first. Without a list any text is taken. Throws `model_not_found` with the nearest three,
  * `no_models`, `missing_input`.
  */
 export async function chooseModel(session: InitSession, { models, previous }: ModelChoice): Promise<string> {
+  const { request, ask, tell } = session;
   const listed = models?.filter((model) => model.kind === "chat") ?? [];
-  const embeddingIds = models?.filter((model) => model.kind === "embedding").map((model) => model.id) ?? [];
   const ids = listed.map((model) => model.id);
-  const { request } = session;
-  const isLastChoiceWanted = request.model === undefined && session.ask === undefined && previous !== undefined;
-  if (request.model === "auto" || isLastChoiceWanted) return chooseFirst(ids, previous);
-  if (request.model !== undefined && ids.length === 0) return request.model;
-  const match = request.model === undefined ? undefined : matchModel(request.model, ids);
-  if (match !== undefined && match.kind !== "none") return match.id;
-  if (match !== undefined) {
-    const wanted = request.model ?? "";
-    const fault = matchModel(wanted, embeddingIds).kind === "none" ? "is not in the live list" : EMBEDDING_FAULT;
-    if (session.ask === undefined) throw unusableModel(`${wanted} ${fault}`, match.nearest);
-    session.tell.warn(`"${wanted}" ${fault}.`);
+  const wanted = request.model;
+  if (wanted === "auto" || (wanted === undefined && ask === undefined && previous !== undefined)) {
+    if (ids.length === 0 && previous !== undefined) return previous;
+    const chosen = (previous === undefined ? undefined : idOf(previous, ids)) ?? ids[0];
+    if (chosen === undefined) throw new ZephError("no_models");
+    return chosen;
   }
-  return ids.length === 0 ? typeModel(session, []) : pickModel(session, listed, previous);
-}
-
-function chooseFirst(ids: readonly string[], previous: string | undefined): string {
-  const match = previous === undefined ? undefined : matchModel(previous, ids);
-  if (ids.length === 0 && previous !== undefined) return previous;
-  const chosen = match === undefined || match.kind === "none" ? ids[0] : match.id;
-  if (chosen === undefined) throw new ZephError("no_models");
-  return chosen;
-}
-
-async function pickModel(
-  session: InitSession,
-  models: readonly Model[],
-  previous: string | undefined,
-): Promise<string> {
-  const ids = models.map((model) => model.id);
+  if (wanted !== undefined) {
+    if (ids.length === 0) return wanted;
+    const match = matchModel(wanted, ids);
+    if (match.kind !== "none") return match.id;
+    const embeddings = models?.filter((model) => model.kind === "embedding").map((model) => model.id) ?? [];
+    const fault =
+      idOf(wanted, embeddings) === undefined
+        ? "is not in the live list"
+        : "makes embeddings; a chat needs another model";
+    if (ask === undefined) {
+      const hint = `Nearest chat models of the live list: ${match.nearest.join(", ")}. Or give --model auto.`;
+      throw new ZephError("model_not_found", { detail: `${wanted} ${fault}`, hint });
+    }
+    tell.warn(`"${wanted}" ${fault}.`);
+  }
+  if (ids.length === 0) return typeModel(session, ids);
   const width = Math.max(...ids.map((id) => id.length));
-  const choices: Choice<string | typeof TYPE_IT>[] = models.map((model) => ({
-    value: model.id,
-    label: `${model.id.padEnd(width)}  ${describeModel(model)}`.trimEnd(),
-  }));
-  const match = previous === undefined ? undefined : matchModel(previous, ids);
-  const chosen = await askOr(session, "--model").select<string | typeof TYPE_IT>({
+  const typeIt = Symbol();
+  const chosen = await askOr(session, "--model").select<string | symbol>({
     message: "Model",
-    choices: [...choices, { value: TYPE_IT, label: "Another id" }],
-    ...(match === undefined || match.kind === "none" ? {} : { initial: match.id }),
+    choices: [
+      ...listed.map((model) => ({
+        value: model.id,
+        label: `${model.id.padEnd(width)}  ${describeModel(model)}`.trimEnd(),
+      })),
+      { value: typeIt, label: "Another id" },
+    ],
+    initial: previous === undefined ? undefined : idOf(previous, ids),
   });
   return typeof chosen === "string" ? chosen : typeModel(session, ids);
+}
+
+/** The id that is meant, letter case aside. */
+function idOf(wanted: string, ids: readonly string[]): string | undefined {
+  const match = matchModel(wanted, ids);
+  return match.kind === "none" ? undefined : match.id;
 }
 
 /** Asks for an id. One that is not listed is offered its neighbours, and taken as it is when the user insists. */
@@ -88,11 +93,6 @@ async function typeModel(session: InitSession, ids: readonly string[]): Promise<
       { value: typed, label: `No, use ${typed}`, hint: "the endpoint will probably refuse it" },
     ],
   });
-}
-
-function unusableModel(detail: string, nearest: readonly string[]): ZephError {
-  const hint = `Nearest chat models of the live list: ${nearest.join(", ")}. Or give --model auto.`;
-  return new ZephError("model_not_found", { detail, hint });
 }
 
 /** What people choose by, as far as the list tells: `128K context · $0.22 in, $0.44 out per 1M · tools`. */
@@ -126,31 +126,24 @@ export async function confirmDefault({ request, facts, ask }: InitSession, name:
   return ask.confirm({ message: `Use ${name} from now on? (now: ${current.name})`, initial: true });
 }
 
-/** The user's first reply. */
-export interface TestReply {
-  /** May be empty: a thinking model can use up all tokens before it says anything. */
-  readonly text: string;
-  readonly finishReason: string | undefined;
-  readonly promptTokens: number | undefined;
-  readonly completionTokens: number | undefined;
-  readonly costUsd: number | undefined;
-  readonly elapsedMs: number;
-}
-
-interface TestMessageOptions {
-  readonly model: string;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  /** What the request cost, where the endpoint tells. */
-  readonly costUsd?: (body: unknown, headers: Headers) => number | undefined;
-}
-
 const PROMPT = "Say hello in one short sentence.";
 const MAX_TOKENS = 64;
 const MAX_REPLY_BYTES = 1024 * 1024;
 
-/** Sends one small chat request. Throws what the connection's refusal means. */
-export async function sendTestMessage(gonka: GonkaFetch, options: TestMessageOptions): Promise<TestReply> {
+/**
+ * Sends one small chat request. Throws what the connection's refusal means.
+ *
+ * @param options.costUsd what the request cost, where the endpoint tells
+ */
+export async function sendTestMessage(
+  gonka: GonkaFetch,
+  options: {
+    readonly model: string;
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    readonly costUsd?: (body: unknown, headers: Headers) => number | undefined;
+  },
+): Promise<TestReply> {
   const { model, clock, signal, costUsd } = options;
   const startedAtMs = clock.nowMs();
   const body = { model, messages: [{ role: "user", content: PROMPT }], max_tokens: MAX_TOKENS };
@@ -165,44 +158,27 @@ export async function sendTestMessage(gonka: GonkaFetch, options: TestMessageOpt
     const { status, headers } = response;
     throw errorBehind(response) ?? refusalError({ status, headers, bodyText, path: "/chat/completions" });
   }
-  const json = parseJson(bodyText);
-  const cost = costUsd?.(json, response.headers);
-  return { ...readReply(json), costUsd: cost, elapsedMs: clock.nowMs() - startedAtMs };
-}
-
-function parseJson(text: string): unknown {
+  let json: unknown;
   try {
-    return parseForeignJson(text, SMALL_ANSWER_LIMITS);
+    json = parseForeignJson(bodyText, SMALL_ANSWER_LIMITS);
   } catch (cause) {
     throw new ZephError("bad_response", { detail: `the reply to the test message ${jsonFault(cause)}`, cause });
   }
-}
-
-function readReply(json: unknown): Omit<TestReply, "costUsd" | "elapsedMs"> {
-  const choices = field(json, "choices");
-  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const { choices, usage } = asObject(json) ?? {};
+  const choice = asObject(Array.isArray(choices) ? choices[0] : undefined);
   if (choice === undefined)
     throw new ZephError("bad_response", { detail: "the reply to the test message has no choices" });
-  const usage = field(json, "usage");
+  const { content } = asObject(choice.message) ?? {};
+  const { finish_reason: finishReason } = choice;
   return {
-    text: withoutThinking(asText(field(field(choice, "message"), "content")) ?? ""),
-    finishReason: asText(field(choice, "finish_reason")),
-    promptTokens: plausibleTokens(field(usage, "prompt_tokens")),
-    completionTokens: plausibleTokens(field(usage, "completion_tokens")),
+    // Some models think inside the content, and may be cut off in the middle of it.
+    text: typeof content === "string" ? content.replace(/^\s*<think>[\s\S]*?(?:<\/think>|$)/, "").trim() : "",
+    finishReason: typeof finishReason === "string" ? finishReason : undefined,
+    promptTokens: plausibleTokens(asObject(usage)?.prompt_tokens),
+    completionTokens: plausibleTokens(asObject(usage)?.completion_tokens),
+    costUsd: costUsd?.(json, response.headers),
+    elapsedMs: clock.nowMs() - startedAtMs,
   };
-}
-
-/** Some models think inside the content, and may be cut off in the middle of it. */
-function withoutThinking(text: string): string {
-  return text.replace(/^\s*<think>[\s\S]*?(?:<\/think>|$)/, "").trim();
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
-}
-
-function asText(value: unknown): string | undefined {
-  return typeof value === "string" ? value : undefined;
 }
 
 interface TestOptions {
@@ -220,38 +196,29 @@ export async function passesTest(
   { request, tell, ask }: InitSession,
   { model, send, keyIsReplaceable }: TestOptions,
 ): Promise<TestReply | "another-key" | undefined> {
-  for (;;) {
-    const outcome = await tryTest({ request, tell, ask }, { model, send, keyIsReplaceable });
-    if (outcome !== "again") return outcome;
-  }
-}
-
-async function tryTest(
-  { request, tell, ask }: Pick<InitSession, "request" | "tell" | "ask">,
-  { model, send, keyIsReplaceable }: TestOptions,
-): Promise<TestReply | "another-key" | "again" | undefined> {
-  if (!request.test) return undefined;
-  try {
-    const reply = await tell.work(`Waiting for ${printable(model)}`, send);
-    tell.done(`${printable(model)} replied:${describeReply(reply)}`);
-    return reply;
-  } catch (error) {
-    if (!ZephError.is(error) || error.code === "cancelled" || ask === undefined) throw error;
-    const words = error.detail === undefined ? error.summary : `${error.summary}: ${printable(error.detail)}`;
-    tell.fail(`The test message failed. ${words}\n${error.hint}`);
-    if (error.exitCode === EXIT.billing) {
-      const next = await ask.select(withoutMoney({ keyIsReplaceable }));
-      return next === "keep" ? undefined : next;
+  while (request.test) {
+    try {
+      const reply = await tell.work(`Waiting for ${printable(model)}`, send);
+      tell.done(`${printable(model)} replied:${describeReply(reply)}`);
+      return reply;
+    } catch (error) {
+      if (!ZephError.is(error) || error.code === "cancelled" || ask === undefined) throw error;
+      const words = error.detail === undefined ? error.summary : `${error.summary}: ${printable(error.detail)}`;
+      tell.fail(`The test message failed. ${words}\n${error.hint}`);
+      if (error.exitCode === EXIT.billing) {
+        const next = await ask.select(withoutMoney({ keyIsReplaceable }));
+        if (next === "again") continue;
+        return next === "keep" ? undefined : next;
+      }
+      if (keyIsReplaceable && KEY_FAULTS.has(error.code)) {
+        if (await ask.confirm({ message: "Paste another key?", initial: true })) return "another-key";
+      }
+      if (await ask.confirm({ message: "Continue anyway?" })) return undefined;
+      const detail = "the test message failed, so the config was not written";
+      throw new ZephError("cancelled", { detail, cause: error });
     }
-    if (keyIsReplaceable && KEY_FAULTS.has(error.code)) {
-      if (await ask.confirm({ message: "Paste another key?", initial: true })) return "another-key";
-    }
-    if (await ask.confirm({ message: "Continue anyway?" })) return undefined;
-    throw new ZephError("cancelled", {
-      detail: "the test message failed, so the config was not written",
-      cause: error,
-    });
   }
+  return undefined;
 }
 
 /** Nothing about the set-up is wrong: money comes, now or later. */

@@ -1,7 +1,7 @@
 import { Secret } from "../base/secret.ts";
 import { type Clock, DEFAULT_DEADLINES, type Deadlines, systemClock } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
-import { extractCostUsd, KNOWN_COST_RULES } from "../brokers/records.ts";
+import { extractCostUsd } from "../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, findBroker } from "../brokers/registry.ts";
 import { ZephError, type ZephErrorCode } from "../errors.ts";
 import type { Discovery } from "../network/discovery.ts";
@@ -164,7 +164,7 @@ export function brokerFacts(access: { readonly broker: string } | { readonly bas
         : [`ZEPH_COMPATIBLE_${record.id.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_API_KEY`]),
       "GONKA_API_KEY",
     ],
-    costUsd: (body, headers) => extractCostUsd(body, headers, record?.costRules ?? KNOWN_COST_RULES),
+    costUsd: extractCostUsd,
   };
 }
 

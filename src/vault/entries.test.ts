@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { cpuTimeMs } from "../../test/support/cpu-time.ts";
 import { entryFault, findImportable, parseDotenv } from "./entries.ts";
 
 const ORDER = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
@@ -101,13 +102,13 @@ describe("parseDotenv", () => {
     ["a line of blanks", `A=x${" ".repeat(900_000)}y\n`],
     ["a line of backslashes", `A="${"\\".repeat(900_000)}\n`],
   ])("takes no time to speak of over %s", (_name, text) => {
-    const startedAtMs = performance.now();
+    const startedAtMs = cpuTimeMs();
     try {
       parseDotenv(text);
     } catch {
       // Refused or read: only the time counts here.
     }
-    expect(performance.now() - startedAtMs).toBeLessThan(500);
+    expect(cpuTimeMs() - startedAtMs).toBeLessThan(500);
   });
 
   it.each([

@@ -15,7 +15,7 @@ let sources: CompiledSources;
 let folder: string;
 
 beforeAll(async () => {
-  sources = await compileSources(["cli/commands/ask.ts"]);
+  sources = await compileSources(["cli/commands/ask.ts", "base/time.ts", "errors.ts"]);
 }, 60_000);
 
 afterAll(() => sources.remove());

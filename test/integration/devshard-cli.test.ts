@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -70,6 +70,28 @@ describe("zeph devshard", () => {
     expect(open.exitCode).toBe(11);
     expect(open.json().error.code).toBe("devshard_not_allowed");
     expect(network.chain.escrows()).toEqual([]);
+  });
+
+  it("is set up by one line for a listed key, and nothing is paid", async () => {
+    const own = join(home, "by-init.toml");
+    const line = [
+      "init",
+      "--yes",
+      "--path",
+      "native",
+      "--source-url",
+      network.sourceUrl,
+      "--key-env",
+      "GONKA_PRIVATE_KEY",
+    ];
+    const made = await zeph([...line, "--model", "auto", "--name", "made", "--output", own]);
+    expect(made.exitCode).toBe(0);
+    expect(made.shown).toContain("devshard open");
+    expect(readFileSync(own, "utf8")).toContain('access = "devshard"');
+    expect(network.chain.escrows()).toEqual([]);
+    const refused = await zeph([...line, "--model", "auto", "--output", join(home, "none.toml")], { key: stranger });
+    expect(refused.exitCode).toBe(16);
+    expect(refused.shown).toContain("is not on its list");
   });
 
   it("asks nobody where there is no terminal, and spends nothing then", async () => {

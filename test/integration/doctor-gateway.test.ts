@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { localDay } from "../../src/journal/journal.ts";
+import { localDay } from "../../src/journal/ledger.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "../../src/sandbox/index.ts";
 import { checkOf, doctorJson, newStage, type Stage } from "./doctor-stage.ts";
 
@@ -684,7 +684,7 @@ describe("zeph doctor and a broker", () => {
     sandbox.broker.faults.always({ kind: "hang" });
     const startedAtMs = performance.now();
     const report = await doctorJson(stage, "--timeout-secs 0.5");
-    expect(performance.now() - startedAtMs).toBeLessThan(4_000);
+    expect(performance.now() - startedAtMs).toBeLessThan(12_000);
     expect(checkOf(report, `${LIST}.reach`)).toMatchObject({ status: "fail", code: "timeout_headers" });
     expect(checkOf(report, LIST).detail).toBe(`skipped: ${LIST}.reach failed`);
     expect(report.exitCode).toBe(10);

@@ -469,7 +469,7 @@ describe("zeph doctor and the network", () => {
     everywhere("hang");
     const startedAtMs = performance.now();
     const report = await doctorJson(stage, "--timeout-secs 0.5");
-    expect(performance.now() - startedAtMs).toBeLessThan(4_000);
+    expect(performance.now() - startedAtMs).toBeLessThan(12_000);
     expect(checkOf(report, "gonka.node[0]")).toMatchObject({ status: "fail", code: "timeout_headers" });
     expect(report.exitCode).toBe(10);
   });

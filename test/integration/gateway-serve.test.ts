@@ -8,7 +8,7 @@ import { systemClock } from "../../src/base/time.ts";
 import { runServe, type ServeFlags } from "../../src/cli/commands/serve.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { LOCAL_KEY_NAME } from "../../src/gateway/state.ts";
-import { localDay, parseSpending } from "../../src/journal/journal.ts";
+import { localDay, parseSpending } from "../../src/journal/ledger.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { type TestCli, testCli } from "../support/cli-context.ts";
@@ -103,7 +103,11 @@ describe("zeph serve", () => {
       {
         provider: "box",
         model: CHAT,
+        client: "openai/js",
+        hour: expect.any(Number),
+        took: expect.any(Array),
         answers: 1,
+        errors: 0,
         outputTokens: answer.usage?.completion_tokens,
         usd: expect.any(Number),
       },

@@ -291,7 +291,10 @@ describe("a key that is there already", () => {
       home: home.path,
       env: { GONKAGATE_API_KEY: good },
       request: { ...toSandbox(), model: "auto" },
-      answers: [[/GonkaGate API key/, "Use the one in the environment"]],
+      answers: [
+        [/GonkaGate API key/, "Use the one in the environment"],
+        [/^GONKAGATE_API_KEY is for https:\/\/api\.gonkagate\.com; .* Send it there from now on/, true],
+      ],
     });
     expect(screen).toContain("GONKAGATE_API_KEY");
     expect(screen).not.toContain(good);
@@ -329,6 +332,29 @@ describe("a key that is there already", () => {
       `is for https://api.gonkagate.com; \`zeph init\` would send it to ${origin}. Choose it only`,
     );
     expect(screen.indexOf("Paste another one")).toBeLessThan(screen.indexOf("Use the one in the vault"));
+  });
+
+  it("goes to an address it was not stored for only after a yes that names both", async () => {
+    const vault = await Vault.init({ paths: paths() });
+    await vault.set(SECRET_NAME, new Secret(sandbox.broker.keys.good));
+    const { origin } = new URL(sandbox.broker.baseURL);
+    const run = (isMeant: boolean) =>
+      runSetUp({
+        home: home.path,
+        request: { ...toSandbox(), model: "auto" },
+        answers: [
+          [/GonkaGate API key/, "Use the one in the vault"],
+          [new RegExp(`is for https://api.gonkagate.com; .* to ${origin}\\. Send it there from now on`), isMeant],
+          ...(isMeant ? [] : [[/API key/, CTRL_C] as const]),
+        ],
+      });
+    const before = sandbox.broker.requests.length;
+    expect((await run(false)).error?.code).toBe("cancelled");
+    expect(requestsSince(before)).toEqual([]);
+    const { result, error } = await run(true);
+    expect([error, result?.applied.providerName]).toEqual([undefined, "gonkagate"]);
+    const again = await runSetUp({ home: home.path, request: { ...toSandbox(), model: "auto" } });
+    expect(again.error).toBeUndefined();
   });
 
   it("does not follow to an address that is typed in the place of its own, unless that is said", async () => {

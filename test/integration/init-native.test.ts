@@ -1,9 +1,11 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Secret } from "../../src/base/secret.ts";
+import type { InitRequest } from "../../src/init/session.ts";
 import type { SandboxAccount } from "../../src/sandbox/chain.ts";
 import { type NetworkOptions, type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
+import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
 import { startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
 import { inferencedEnvironment } from "../support/inferenced/inferenced-stand-in.ts";
@@ -209,6 +211,7 @@ describe("a network", () => {
     expect(error?.code).toBe("native_closed");
     expect(error?.exitCode).toBe(16);
     expect(await readAll(home.path)).toEqual(new Map());
+    expect(prompts(retired)).toEqual([]);
   });
 
   it("may have another address prefix, which its nodes tell", async () => {
@@ -268,6 +271,87 @@ describe("a network", () => {
       },
     });
     expect(result?.outcome.reply?.text).toContain("hello");
+  });
+});
+
+describe("a network that is paid from escrows", () => {
+  let devshard: DevshardNetwork;
+  beforeAll(async () => {
+    devshard = await startDevshard({ hosts: 1 });
+  });
+  afterAll(async () => {
+    await devshard.stop();
+    expect(devshard.violations).toEqual([]);
+  });
+
+  const toDevshard = (key: string): readonly Answer[] => [
+    [/How do you want to reach/, /native/],
+    [/Which network\?/, "A private or test network"],
+    [/URL of one of its nodes/, devshard.sourceUrl],
+    [/What now\?/, "Go on all the same"],
+    [/Private key/, key],
+    [/your account\?/, true],
+  ];
+  const inScript = (key: string, given: Partial<InitRequest> = {}) =>
+    run({
+      stdin: key,
+      request: {
+        path: "native",
+        key: { from: "stdin" },
+        model: "auto",
+        native: { nodes: [], sourceUrl: devshard.sourceUrl },
+        ...given,
+      },
+    });
+
+  it("offers them to an account that may open one, and pays nothing", async () => {
+    const listed = devshard.createUser();
+    const { result, screen } = await run({
+      answers: [...toDevshard(listed.privateKeyHex), [/Your account may open escrows\./, true], [/^Model$/, /echo/]],
+    });
+    expect(screen).toContain("zeph devshard open");
+    expect(result?.outcome.answers).toMatchObject({ access: "devshard", model: devshard.chain.models[0] });
+    const text = await readConfig();
+    expect(text).toContain('access = "devshard"');
+    expect(text).toContain(`gonka_source_url = "${devshard.sourceUrl}"`);
+    expect(text).toContain("default = true");
+    expect(await stored("ZEPH_GONKA_PRIVATE_KEY")).toBe(listed.privateKeyHex);
+    expect(devshard.chain.escrows()).toEqual([]);
+  });
+
+  it("that is not wanted leaves a record for address and balance", async () => {
+    const listed = devshard.createUser();
+    const { result } = await run({
+      answers: [...toDevshard(listed.privateKeyHex), [/Your account may open escrows\./, false]],
+    });
+    expect(result?.outcome.answers).toMatchObject({ access: undefined, model: undefined });
+    expect(await readConfig()).not.toContain("access");
+  });
+
+  it("offers nothing to an account that may not, and says what the network wants", async () => {
+    const other = devshard.createUser({ isAllowed: false });
+    const { result, screen, asked } = await run({ answers: toDevshard(other.privateKeyHex) });
+    expect(screen).toContain("only accounts that it has listed by vote may open them; this one is not listed");
+    expect(asked.join("\n")).not.toContain("may open escrows");
+    expect(result?.applied.isDefault).toBe(false);
+  });
+
+  it("is set up by a script for a key that may", async () => {
+    const listed = devshard.createUser();
+    const { result, error } = await inScript(listed.privateKeyHex);
+    expect([error, result?.outcome.answers]).toMatchObject([undefined, { access: "devshard", name: "gonka" }]);
+    expect(await readConfig()).toContain(`model = "${devshard.chain.models[0]}"`);
+    expect(devshard.chain.escrows()).toEqual([]);
+  });
+
+  it("ends a script whose key may not, before anything is stored, unless no chat is wanted", async () => {
+    const other = devshard.createUser({ isAllowed: false });
+    const { error } = await inScript(other.privateKeyHex);
+    expect(error).toMatchObject({ code: "native_closed", exitCode: 16 });
+    expect(error?.detail).toContain(`${other.address} is not on its list`);
+    expect(await readAll(home.path)).toEqual(new Map());
+    const { result } = await inScript(other.privateKeyHex, { test: false });
+    expect(result?.outcome.answers).toMatchObject({ access: undefined, model: undefined });
   });
 });
 

@@ -46,7 +46,7 @@ const running: ChildProcess[] = [];
 beforeAll(async () => {
   [sandbox, sources] = await Promise.all([
     startSandbox(),
-    compileSources(["cli/main.ts", "cli/launch/agent-guard.ts"]),
+    compileSources(["cli/main.ts", ["cli/launch/agent-guard.ts", "cli/agent-guard.ts"]]),
   ]);
   home = await mkdtemp(join(tmpdir(), "zeph-agents-"));
   await mkdir(join(home, "bin"));

@@ -13,7 +13,7 @@ let home: string;
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
-  sources = await compileSources(["cli/main.ts"]);
+  sources = await compileSources(["cli/main.ts", "cli/world.ts"]);
   home = await mkdtemp(join(tmpdir(), "zeph-signals-"));
 }, 60_000);
 

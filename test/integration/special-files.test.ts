@@ -27,8 +27,11 @@ interface Ended {
   readonly peakMiB: number;
 }
 
-const TELL_PEAK =
-  "data:text/javascript,process.on('exit',()=>process.stderr.write('peak '+process.resourceUsage().maxRSS))";
+/* Of /proc, since what `getrusage` tells begins with the memory of the process that started this one. */
+const TELL_PEAK = `data:text/javascript,${encodeURIComponent(
+  "import{readFileSync}from'node:fs';process.on('exit',()=>process.stderr.write('peak '+" +
+    "/VmHWM:\\s*(\\d+)/.exec(readFileSync('/proc/self/status','utf8'))[1]))",
+)}`;
 
 /** Ended by force after a while that no machine needs: then `code` is null and every expectation fails. */
 async function zeph(home: string, args: readonly string[], { env = {}, stdin = "" } = {}): Promise<Ended> {

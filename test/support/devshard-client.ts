@@ -206,7 +206,8 @@ export function broadcastBytes(
   });
 }
 
-let lastTimeoutNanos = 0n;
+/** No two transactions of a chain may have one time. */
+const lastTimeouts = new WeakMap<DevshardNetwork, bigint>();
 
 /** A transaction with the chain's own numbers, unless told otherwise. */
 export async function signTx(
@@ -219,14 +220,16 @@ export async function signTx(
     `${network.chainUrl}/cosmos/auth/v1beta1/accounts/${signer.address}`,
   );
   const inFiveMinutes = BigInt(network.chain.nowMs() + 300_000) * 1_000_000n;
-  lastTimeoutNanos = inFiveMinutes > lastTimeoutNanos ? inFiveMinutes : lastTimeoutNanos + 1n;
+  const last = lastTimeouts.get(network) ?? 0n;
+  const timeoutNanos = inFiveMinutes > last ? inFiveMinutes : last + 1n;
+  lastTimeouts.set(network, timeoutNanos);
   const tx = {
     message,
     chainId: network.chain.chainId,
     accountNumber: BigInt(account.account_number),
     fee: 1_000_000n,
     gasLimit: 500_000n,
-    timeoutNanos: lastTimeoutNanos,
+    timeoutNanos,
     ...changes,
   };
   return signUnorderedTx(tx, signer);

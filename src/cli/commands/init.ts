@@ -1,5 +1,5 @@
 import { versions } from "node:process";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { ZephError } from "../../errors.ts";
 import { type InitResult, setUp } from "../../init/init.ts";
 import {
@@ -13,51 +13,12 @@ import {
 } from "../../init/session.ts";
 import { refreshModels } from "../../provider/models.ts";
 import { openProvider } from "../../provider/open.ts";
-import { loadSetup, type SetupWorld } from "../../provider/setup.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { interruptibleClock, passphraseSource, readStdinSecret, vaultPathsOf } from "../input.ts";
 import { writeResult } from "../terminal.ts";
 
-export interface InitFlags {
-  /** `--path gateway|native` */
-  readonly path?: string;
-  /** `--broker ID`: a broker of the registry or of the config. */
-  readonly broker?: string;
-  /** `--base-url URL`: any OpenAI-compatible endpoint, or another address of the broker. */
-  readonly baseUrl?: string;
-  /** `--model ID`: an id of the live list, or `auto`. */
-  readonly model?: string;
-  /** `--name NAME`: of the provider record. */
-  readonly name?: string;
-  /** `--key-stdin`: read the key from standard input. */
-  readonly keyStdin?: boolean;
-  /** `--key-env NAME`: take the key from this variable. */
-  readonly keyEnv?: string;
-  /** `--no-test` makes it false. */
-  readonly test?: boolean;
-  /** `-o, --output PATH`: the config file to write. */
-  readonly output?: string;
-  /** `--default` or `--no-default`. */
-  readonly default?: boolean;
-  /** `--force`: replace a stored key, or a config that cannot be read, without being asked. */
-  readonly force?: boolean;
-  /** `--full`: ask for the settings that have a good default, too. */
-  readonly full?: boolean;
-  /** `--source-url URL`: a node to discover the others from. */
-  readonly sourceUrl?: string;
-  /** `--node URL[,ADDRESS]`, repeatable. */
-  readonly node?: readonly string[];
-  /** `--key-name NAME`: a key of the `inferenced` keyring. */
-  readonly keyName?: string;
-  readonly keyringBackend?: string;
-  readonly keyringHome?: string;
-  /** `--prefix PREFIX`: address prefix of the network. */
-  readonly prefix?: string;
-  /** `--expect-address ADDRESS`: refuse a key of another address. */
-  readonly expectAddress?: string;
-}
-
 /** `zeph init`: from nothing to the first reply. */
-export const runInit: RunCommand<InitFlags> = async (context, flags) => {
+export const runInit: Run<"init"> = async (context, flags) => {
   const request = toRequest(flags);
   const world = toWorld(context);
   if (!context.interactive) {
@@ -104,6 +65,8 @@ function nextStep({ applied, outcome, facts }: InitResult): string {
   const config = facts.isUsualPath ? "" : ` --config ${applied.configPath}`;
   const provider = applied.isDefault ? "" : ` --provider ${applied.providerName}`;
   if (outcome.answers.model === undefined) return `Look at the account with: zeph${config} gonka account`;
+  if (outcome.answers.path === "native" && outcome.answers.access === "devshard")
+    return `Nothing was paid. Next: zeph${config} devshard check, then zeph${config} devshard open`;
   return `Now chat with: zeph${config}${provider}`;
 }
 
@@ -128,7 +91,7 @@ function toData({ applied, outcome, facts, replacedSecrets, elapsedMs }: InitRes
 }
 
 /** Throws `usage` for flags that contradict each other. */
-function toRequest(flags: InitFlags): InitRequest {
+function toRequest(flags: Flags<"init">): InitRequest {
   const { path, broker, model, name, output, keyName, keyringBackend, keyringHome, prefix } = flags;
   if (path !== undefined && path !== "gateway" && path !== "native") {
     throw new ZephError("usage", { detail: `--path ${path}`, hint: "Give --path gateway or --path native." });
@@ -136,18 +99,15 @@ function toRequest(flags: InitFlags): InitRequest {
   if (flags.keyStdin === true && flags.keyEnv !== undefined) {
     throw new ZephError("usage", { detail: "--key-stdin and --key-env exclude each other" });
   }
+  const { keyStdin, keyEnv, baseUrl: baseURL, sourceUrl, expectAddress } = flags;
+  const fromVariable = keyEnv === undefined ? undefined : ({ from: "env", variable: keyEnv } as const);
   return {
-    ...defined({ path, broker, baseURL: flags.baseUrl, model, name, output, makeDefault: flags.default }),
-    ...(flags.keyStdin === true ? { key: { from: "stdin" } } : {}),
-    ...(flags.keyEnv === undefined ? {} : { key: { from: "env", variable: flags.keyEnv } }),
+    ...{ path, broker, baseURL, model, name, output, makeDefault: flags.default },
+    key: keyStdin === true ? { from: "stdin" } : fromVariable,
     test: flags.test !== false,
     force: flags.force === true,
     full: flags.full === true,
-    native: {
-      ...defined({ keyName, keyringBackend, keyringHome, prefix }),
-      ...defined({ sourceUrl: flags.sourceUrl, expectAddress: flags.expectAddress }),
-      nodes: flags.node ?? [],
-    },
+    native: { keyName, keyringBackend, keyringHome, prefix, sourceUrl, expectAddress, nodes: flags.node ?? [] },
   };
 }
 
@@ -159,12 +119,6 @@ function toWorld(context: CliContext): InitWorld {
     askPassphrase: passphraseSource(context),
     readStdinSecret: () => readStdinSecret(context),
   };
-}
-
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-function defined<T extends object>(fields: T): Defined<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
 }
 
 /** What the doctor says right after set-up, in short. */
@@ -187,7 +141,8 @@ async function checkUp(world: InitWorld, result: InitResult): Promise<CheckUp | 
   if (outcome.answers.model === undefined || facts.vault.backend === "env") return undefined;
   const { runDoctor } = await import("../../doctor/doctor.ts");
   const report = await runDoctor({
-    world: worldAfter(world, result),
+    world: result.setup.world,
+    setup: result.setup,
     nodeVersion: versions.node,
     timeoutMs: TIMEOUT_MS,
     signal: world.signal,
@@ -207,12 +162,11 @@ async function checkUp(world: InitWorld, result: InitResult): Promise<CheckUp | 
  * said where it cannot be read: whatever is wrong shows elsewhere, with its name.
  */
 async function rememberOffer(world: InitWorld, result: InitResult): Promise<void> {
-  const { applied, outcome, facts } = result;
+  const { applied, outcome, facts, setup } = result;
   if (outcome.answers.model === undefined || facts.vault.backend === "env") return;
   const deadline = new AbortController();
   const cancel = world.clock.schedule(TIMEOUT_MS, () => deadline.abort());
   try {
-    const setup = await loadSetup(worldAfter(world, result));
     const opened = await openProvider(setup, { name: applied.providerName });
     await refreshModels(opened, setup.world, AbortSignal.any([world.signal, deadline.signal]));
   } catch {
@@ -220,11 +174,4 @@ async function rememberOffer(world: InitWorld, result: InitResult): Promise<void
   } finally {
     cancel();
   }
-}
-
-/** What the next process will see, with the passphrase that was typed already. */
-function worldAfter(world: InitWorld, { applied, facts, passphrase }: InitResult): SetupWorld {
-  const config = facts.isUsualPath ? {} : { config: applied.configPath };
-  const flags = { ...world.paths, ...config, provider: applied.providerName };
-  return { ...world, askPassphrase: passphrase, flags };
 }

@@ -59,7 +59,7 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   });
   await untilInterrupted(context.signal);
   await stop(context, gateway, listening).finally(() => log.flush());
-  await upstream.flush();
+  await upstream.close();
   return EXIT.ok;
 };
 

@@ -5,8 +5,9 @@ import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../../test/support/chat-terminal.ts";
 import type { CliContext } from "../../base/world.ts";
-import { dayBefore, localDay } from "../../journal/journal.ts";
-import { runUsage, type UsageFlags } from "./usage.ts";
+import { dayBefore, localDay } from "../../journal/ledger.ts";
+import type { Flags } from "../command-table.ts";
+import { runUsage } from "./usage.ts";
 
 let folder: string;
 
@@ -22,7 +23,7 @@ async function ledger(...lines: readonly object[]): Promise<void> {
   await writeFile(join(folder, ".local/state/zeph/spent.jsonl"), text);
 }
 
-async function usage(flags: UsageFlags = {}, more: Partial<CliContext> = {}, columns = 80): Promise<string> {
+async function usage(flags: Flags<"usage"> = {}, more: Partial<CliContext> = {}, columns = 80): Promise<string> {
   const { context, stdout, stderr } = chatTerminal({ folder });
   Object.assign(stdout, { columns });
   expect(await runUsage({ ...context, ...more }, flags)).toBe(0);
@@ -96,21 +97,45 @@ describe("zeph usage", () => {
       costUsd: 0.5,
       costNgonka: "9007199254740993",
       answersOfUnknownCost: 0,
+      errors: 0,
+      p50Ms: null,
+      p95Ms: null,
     });
     expect(data.days.map((each: { day: string }) => each.day)).toEqual([day(1), TODAY]);
     expect(data.models[0]).toMatchObject({ provider: "b", model: "a,b", costUsd: 0.5, costNgonka: null });
     expect((await usage({ csv: true })).split("\n")).toEqual([
-      "day,provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost",
-      `${day(1)},gonka,"'=cmd|""x""",1,1,2,,9007199254740993,0`,
-      `${TODAY},b,"a,b",1,,,0.5,,0`,
+      "day,provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost,client,errors,p50_ms,p95_ms",
+      `${day(1)},gonka,"'=cmd|""x""",1,1,2,,9007199254740993,0,,0,,`,
+      `${TODAY},b,"a,b",1,,,0.5,,0,,0,,`,
       "",
     ]);
+  });
+
+  it("tells hours and months, who asked, what failed, and how long answers took", async () => {
+    const today = { day: TODAY, provider: "p", model: "m" };
+    await ledger(
+      { day: day(40), usd: 1, provider: "p", model: "m", client: "codex" },
+      { ...today, hour: 0, client: "codex", usd: 0.5, took: [40, 1] },
+      { ...today, hour: 0, client: "zeph ask", usd: 0.25, took: [20, 1] },
+      { ...today, hour: 0, client: "codex", answers: 0, errors: 2 },
+    );
+    const hours = (await usage({ by: "hour" }, {}, 100)).split("\n");
+    expect(hours[0]).toMatch(/^Last 2 days · 2 answers · 2 errors · .* · half within/);
+    expect(hours.find((line) => line.startsWith(`${TODAY} 00:00`))).toMatch(/ 2 \(2 failed\) +\? +\? +\$0\.75 /);
+    expect(hours.find((line) => line.startsWith("codex"))).toMatch(/ 1 \(2 failed\) +\$0\.50 .* 1\.\d s +1\.\d s$/);
+    const { data } = JSON.parse(await usage({ by: "month" }, { json: true }));
+    expect(data.months.map((each: object) => Object.values(each)[0])).toEqual([day(40).slice(0, 7), TODAY.slice(0, 7)]);
+    expect(data.clients.map((each: { client: string }) => each.client)).toEqual(["codex", "zeph ask"]);
+    const csv = await usage({ by: "hour", csv: true });
+    expect(csv).toContain(`${TODAY}T00:00,p,m,1,,,0.5,,0,codex,2,`);
   });
 
   it("refuses what it does not understand", async () => {
     for (const days of ["0", "-1", "401", "many"]) {
       await expect(usage({ days })).rejects.toMatchObject({ code: "usage", detail: /--days/ });
     }
+    await expect(usage({ by: "week" })).rejects.toMatchObject({ code: "usage", detail: /--by takes hour/ });
+    await expect(usage({ by: "hour", days: "15" })).rejects.toMatchObject({ code: "usage", detail: /1 to 14/ });
     await expect(usage({ csv: true }, { json: true })).rejects.toMatchObject({ code: "usage" });
     await mkdir(join(folder, ".local/state/zeph/spent.jsonl"), { recursive: true });
     await expect(usage()).rejects.toMatchObject({ code: "usage", hint: /Move .*spent\.jsonl away/ });

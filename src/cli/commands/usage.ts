@@ -1,73 +1,107 @@
 import { UnusableFile } from "../../base/files.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
 import { ZephError } from "../../errors.ts";
 import {
   dayBefore,
+  KEPT_HOURS_DAYS,
   localDay,
   parseSpending,
   readSpending,
   type SpendingLine,
   spendingPath,
-  sumSpending,
-} from "../../journal/journal.ts";
+  timeOf,
+  type UsageBucket,
+  type UsageSplit,
+  type UsageStep,
+  usageBuckets,
+  usageStarts,
+} from "../../journal/ledger.ts";
 import { formatGnk } from "../../wire/documents.ts";
-import { formatCount, formatUsd } from "../amounts.ts";
+import { formatCount, formatSeconds, formatUsd } from "../amounts.ts";
+import type { Run } from "../command-table.ts";
 import { displayWidth, foldFor, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
 
-export interface UsageFlags {
-  /** `--days N`, today included. Default 30. */
-  readonly days?: string;
-  readonly csv?: boolean;
-}
-
-const DEFAULT_DAYS = 30;
-const MOST_DAYS = 400;
+const STEPS: readonly UsageStep[] = ["hour", "day", "month"];
+const DEFAULT_DAYS = { hour: 2, day: 30, month: 400 };
+const MOST_DAYS = { hour: KEPT_HOURS_DAYS, day: 400, month: 400 };
 
 /**
- * `zeph usage`: tokens, money and GNK by day, provider and model, of chats, questions and `zeph serve` on this computer.
- * Reads the ledger; asks nobody.
+ * `zeph usage`: requests, tokens, money, GNK and times by hour, day or month, provider, model and client, of chats,
+ * questions and `zeph serve` on this computer. Reads the ledger; asks nobody.
  */
-export const runUsage: RunCommand<UsageFlags> = async (context, flags) => {
+export const runUsage: Run<"usage"> = async (context, flags) => {
   if (flags.csv === true && context.json)
     throw new ZephError("usage", { detail: "--csv and --json exclude each other" });
-  const days = toDays(flags.days);
-  const to = localDay(context.clock.nowMs());
-  const from = dayBefore(context.clock.nowMs(), days - 1);
+  const by = toStep(flags.by);
+  const days = toDays(flags.days, by);
+  const nowMs = context.clock.nowMs();
+  const to = localDay(nowMs);
+  const from = dayBefore(nowMs, days - 1);
   const lines = (await readLedger(context)).filter(({ day }) => day >= from && day <= to);
-  const rows = sumSpending(lines, ({ day, provider, model }) => ({ day, provider, model }));
-  const perDay = [...sumSpending(lines, ({ day }) => ({ day }))].sort((a, b) => (a.day < b.day ? -1 : 1));
-  const perModel = [...sumSpending(lines, ({ provider, model }) => ({ day: "", provider, model }))].sort(byWeight);
-  const total = sumSpending(lines, () => ({ day: "" }))[0] ?? NOTHING;
-  if (flags.csv === true) return writeResult(context, { data: rows, answer: toCsv(rows), exact: true });
+  const rows = usageBuckets(lines, { by });
+  const steps = usageBuckets(lines, { by, split: [] });
+  const models = [...usageBuckets(lines, { by: "all", split: ["provider", "model"] })].sort(byWeight);
+  const clients = [...usageBuckets(lines, { by: "all", split: ["client"] })].sort(byWeight);
+  const total = usageBuckets(lines, { by: "all", split: [] })[0] ?? NOTHING;
+  if (flags.csv === true) return writeResult(context, { data: rows, answer: toCsv(rows, by), exact: true });
+  const stepOf = ({ start }: UsageBucket) => ({ [by]: stepLabel(start, by) });
   const data = {
     from,
     to,
     total: toData(total),
-    days: perDay.map(({ day, ...line }) => ({ day, ...toData(line) })),
-    models: perModel.map((line) => ({ ...namesOf(line), ...toData(line) })),
-    rows: rows.map((line) => ({ day: line.day, ...namesOf(line), ...toData(line) })),
+    [`${by}s`]: steps.map((step) => ({ ...stepOf(step), ...toData(step) })),
+    models: models.map((row) => ({ provider: row.provider ?? null, model: row.model ?? null, ...toData(row) })),
+    clients: clients.map((row) => ({ client: row.client ?? null, ...toData(row) })),
+    rows: rows.map((row) => ({ ...stepOf(row), ...namesOf(row), ...toData(row) })),
   };
   if (lines.length === 0) {
     const since = days === 1 ? "today" : `in the last ${days} days`;
     return writeResult(context, { data, notice: `Nothing was asked ${since}.\n` });
   }
+  const isAnyClientKnown = clients.some(({ client }) => client !== undefined);
   const blocks = [
     foldFor(context.stdout, renderTotal(total, days)),
-    renderDays(context, withEmptyDays(perDay, days, context.clock.nowMs())),
-    renderModels(context, perModel),
+    ...(steps.length === 0 ? [] : [renderSteps(context, withEmptySteps(steps, { by, nowMs }), by)]),
+    renderNames(context, models, ["provider", "model"]),
+    ...(isAnyClientKnown ? [renderNames(context, clients, ["client"])] : []),
     ...(total.answersOfUnknownCost === 0 ? [] : [foldFor(context.stdout, UNKNOWN_NOTE)]),
   ];
   return writeResult(context, { data, answer: blocks.join("\n") });
 };
 
-const NOTHING: Omit<SpendingLine, "day"> = { answers: 0, answersOfUnknownCost: 0 };
+const NOTHING: UsageBucket = {
+  start: 0,
+  requests: 0,
+  errors: 0,
+  inputTokens: undefined,
+  outputTokens: undefined,
+  usd: undefined,
+  ngonka: undefined,
+  answersOfUnknownCost: 0,
+  p50Ms: undefined,
+  p95Ms: undefined,
+};
 const UNKNOWN_NOTE = "? with answers whose cost nobody told: estimated where a price is known, else not counted.\n";
 
-function toDays(text: string | undefined): number {
-  if (text === undefined) return DEFAULT_DAYS;
-  if (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= MOST_DAYS) return Number(text);
-  throw new ZephError("usage", { detail: `--days takes a whole number from 1 to ${MOST_DAYS}` });
+function toStep(text = "day"): UsageStep {
+  const step = STEPS.find((each) => each === text);
+  if (step !== undefined) return step;
+  throw new ZephError("usage", { detail: `--by takes ${STEPS.join(", ")}` });
+}
+
+function toDays(text: string | undefined, by: UsageStep): number {
+  if (text === undefined) return DEFAULT_DAYS[by];
+  if (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= MOST_DAYS[by]) return Number(text);
+  const detail = `--days takes a whole number from 1 to ${MOST_DAYS[by]}`;
+  throw new ZephError("usage", { detail: by === "hour" ? `${detail} by the hour: no more of them are kept` : detail });
+}
+
+/** `2026-11-22`, `2026-11`; an hour as `2026-11-22T14:00`, which spreadsheets take for a time. */
+function stepLabel(start: number, by: UsageStep): string {
+  const { day, hour } = timeOf(start);
+  if (by === "month") return day.slice(0, 7);
+  return by === "day" ? day : `${day}T${String(hour).padStart(2, "0")}:00`;
 }
 
 async function readLedger(context: CliContext): Promise<readonly SpendingLine[]> {
@@ -82,40 +116,55 @@ async function readLedger(context: CliContext): Promise<readonly SpendingLine[]>
 }
 
 /** Most money first, then GNK, then tokens. */
-function byWeight(left: SpendingLine, right: SpendingLine): number {
-  const gnk = (line: SpendingLine) => Number(line.ngonka ?? 0n);
+function byWeight(left: UsageBucket, right: UsageBucket): number {
+  const gnk = ({ ngonka = 0n }: UsageBucket) => Number(ngonka);
   return (right.usd ?? 0) - (left.usd ?? 0) || gnk(right) - gnk(left) || tokensOf(right) - tokensOf(left);
 }
 
-function tokensOf({ inputTokens = 0, outputTokens = 0 }: Pick<SpendingLine, "inputTokens" | "outputTokens">): number {
+function tokensOf({ inputTokens = 0, outputTokens = 0 }: UsageBucket): number {
   return inputTokens + outputTokens;
 }
 
-function namesOf({ provider, model }: SpendingLine) {
-  return { provider: provider ?? null, model: model ?? null };
+function namesOf({ provider, model, client }: UsageBucket) {
+  return { provider: provider ?? null, model: model ?? null, client: client ?? null };
 }
 
 /** GNK as text: JSON has no exact integers of that size. */
-function toData(line: Omit<SpendingLine, "day">) {
+function toData(bucket: UsageBucket) {
   return {
-    answers: line.answers,
-    inputTokens: line.inputTokens ?? null,
-    outputTokens: line.outputTokens ?? null,
-    costUsd: line.usd ?? null,
-    costNgonka: line.ngonka?.toString() ?? null,
-    answersOfUnknownCost: line.answersOfUnknownCost,
+    answers: bucket.requests - bucket.errors,
+    errors: bucket.errors,
+    inputTokens: bucket.inputTokens ?? null,
+    outputTokens: bucket.outputTokens ?? null,
+    costUsd: bucket.usd ?? null,
+    costNgonka: bucket.ngonka?.toString() ?? null,
+    answersOfUnknownCost: bucket.answersOfUnknownCost,
+    p50Ms: bucket.p50Ms ?? null,
+    p95Ms: bucket.p95Ms ?? null,
   };
 }
 
-const CSV_HEAD = "day,provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost";
+const CSV_HEAD =
+  "provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost,client,errors,p50_ms,p95_ms";
 
-function toCsv(rows: readonly SpendingLine[]): string {
-  const lines = rows.map((line) => {
-    const { answers, inputTokens, outputTokens, costUsd, costNgonka, answersOfUnknownCost } = toData(line);
+function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
+  const lines = rows.map((row) => {
+    const { answers, errors, inputTokens, outputTokens, costUsd, costNgonka, answersOfUnknownCost, ...took } =
+      toData(row);
     const numbers = [answers, inputTokens, outputTokens, costUsd, costNgonka, answersOfUnknownCost];
-    return [line.day, ...[line.provider, line.model].map(csvText), ...numbers.map((value) => value ?? "")].join(",");
+    return [
+      stepLabel(row.start, by),
+      ...[row.provider, row.model].map(csvText),
+      ...numbers,
+      csvText(row.client),
+      errors,
+      took.p50Ms,
+      took.p95Ms,
+    ]
+      .map((cell) => cell ?? "")
+      .join(",");
   });
-  return [CSV_HEAD, ...lines].map((line) => `${line}\n`).join("");
+  return [`${by},${CSV_HEAD}`, ...lines].map((line) => `${line}\n`).join("");
 }
 
 /** Names come from servers; what begins like a formula would be run by the program that opens the table. */
@@ -124,17 +173,26 @@ function csvText(text: string | undefined): string {
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-function renderTotal(total: Omit<SpendingLine, "day">, days: number): string {
-  const count = `${total.answers} answer${total.answers === 1 ? "" : "s"}`;
-  const when = days === 1 ? "Today" : `Last ${days} days`;
-  return `${[when, count, `${tokens(total.inputTokens)} in`, `${tokens(total.outputTokens)} out`, cost(total)].join(" · ")}\n`;
+function renderTotal(total: UsageBucket, days: number): string {
+  const { requests, errors, p50Ms } = total;
+  const answers = requests - errors;
+  const facts = [
+    days === 1 ? "Today" : `Last ${days} days`,
+    `${answers} answer${answers === 1 ? "" : "s"}`,
+    ...(errors === 0 ? [] : [`${errors} error${errors === 1 ? "" : "s"}`]),
+    `${tokens(total.inputTokens)} in`,
+    `${tokens(total.outputTokens)} out`,
+    cost(total),
+    ...(p50Ms === undefined ? [] : [`half within ${formatSeconds(p50Ms)}`]),
+  ];
+  return `${facts.join(" · ")}\n`;
 }
 
 function tokens(count: number | undefined): string {
   return count === undefined ? "?" : formatCount(count);
 }
 
-function cost({ usd, ngonka, answersOfUnknownCost }: Omit<SpendingLine, "day">): string {
+function cost({ usd, ngonka, answersOfUnknownCost }: UsageBucket): string {
   const known = [
     ...(usd === undefined ? [] : [formatUsd(usd)]),
     ...(ngonka === undefined ? [] : [formatGnk(ngonka)]),
@@ -143,39 +201,44 @@ function cost({ usd, ngonka, answersOfUnknownCost }: Omit<SpendingLine, "day">):
   return answersOfUnknownCost === 0 ? known : `${known} ?`;
 }
 
-/** From the first day with an answer on, every day has a line, so that the bars tell how time went by. */
-function withEmptyDays(perDay: readonly SpendingLine[], days: number, nowMs: number): readonly SpendingLine[] {
-  const byDay = new Map(perDay.map((line) => [line.day, line]));
-  const first = perDay[0]?.day ?? "";
-  return Array.from({ length: days }, (_, index) => dayBefore(nowMs, days - 1 - index))
-    .filter((day) => day >= first)
-    .map((day) => byDay.get(day) ?? { ...NOTHING, day });
+/** From the first step with a request on, every one has a line, so that the bars tell how time went by. */
+function withEmptySteps(
+  steps: readonly UsageBucket[],
+  { by, nowMs }: { readonly by: UsageStep; readonly nowMs: number },
+): readonly UsageBucket[] {
+  const byStart = new Map(steps.map((step) => [step.start, step]));
+  const first = steps[0]?.start ?? nowMs;
+  return usageStarts(by, nowMs, MOST_STEPS[by])
+    .filter((start) => start >= first)
+    .map((start) => byStart.get(start) ?? { ...NOTHING, start });
 }
+
+const MOST_STEPS = { hour: (MOST_DAYS.hour + 1) * 24, day: MOST_DAYS.day, month: 14 };
 
 const MOST_BAR_CELLS = 30;
 const LEAST_BAR_CELLS = 5;
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
 /** Bars are money where all money is dollars or all is GNK; dollars and GNK have no common measure, tokens are one. */
-function renderDays({ color, stdout }: CliContext, days: readonly SpendingLine[]): string {
+function renderSteps({ color, stdout }: CliContext, steps: readonly UsageBucket[], by: UsageStep): string {
   const { cyan, dim } = style(color);
-  const used = days.filter(({ answers }) => answers > 0);
+  const used = steps.filter(({ requests, errors }) => requests > errors);
   const inDollars = used.every(({ usd, ngonka }) => usd !== undefined && ngonka === undefined);
   const inGnk = used.every(({ ngonka, usd }) => ngonka !== undefined && usd === undefined);
-  const measure = (line: SpendingLine) =>
-    inDollars ? (line.usd ?? 0) : inGnk ? Number(line.ngonka ?? 0n) : tokensOf(line);
-  const most = Math.max(...days.map(measure));
-  const rows = days.map((line) =>
-    line.answers === 0
-      ? [dim(line.day), "", "", "", ""]
-      : [line.day, String(line.answers), tokens(line.inputTokens), tokens(line.outputTokens), cost(line)],
-  );
-  const head = ["day", "answers", "in", "out", "cost"].map(dim);
+  const measure = (step: UsageBucket) =>
+    inDollars ? (step.usd ?? 0) : inGnk ? Number(step.ngonka ?? 0n) : tokensOf(step);
+  const most = Math.max(...steps.map(measure));
+  const rows = steps.map((step) => {
+    const label = stepLabel(step.start, by).replace("T", " ");
+    if (step.requests === 0) return [dim(label), "", "", "", ""];
+    return [label, answersOf(step), tokens(step.inputTokens), tokens(step.outputTokens), cost(step)];
+  });
+  const head = [by, "answers", "in", "out", "cost"].map(dim);
   const columns = stdout.isTTY === true ? (stdout.columns ?? 80) : 80;
   const table = narrowed([head, ...rows], columns);
   const cells = Math.min(MOST_BAR_CELLS, columns - widthOf(table) - 3);
   if (cells < LEAST_BAR_CELLS || most <= 0) return table;
-  const bars = days.map((line) => cyan(bar(measure(line) / most, cells)));
+  const bars = steps.map((step) => cyan(bar(measure(step) / most, cells)));
   const title = dim(inDollars || inGnk ? "by cost" : "by tokens");
   const [headLine = "", ...lines] = table.trimEnd().split("\n");
   const width = widthOf(table);
@@ -190,24 +253,37 @@ function bar(share: number, cells: number): string {
   return "█".repeat(Math.floor(eighths / 8)) + (EIGHTHS[eighths % 8] ?? "");
 }
 
-function renderModels({ color, stdout }: CliContext, models: readonly SpendingLine[]): string {
+/** Answers, and how many failed where some did: `12`, `12 (2 failed)`. */
+function answersOf({ requests, errors }: UsageBucket): string {
+  return errors === 0 ? String(requests) : `${requests - errors} (${errors} failed)`;
+}
+
+function renderNames(
+  { color, stdout }: CliContext,
+  buckets: readonly UsageBucket[],
+  names: readonly UsageSplit[],
+): string {
   const { dim } = style(color);
-  const rows = models.map((line) => [
-    line.provider ?? "(not noted)",
-    line.model ?? "",
-    String(line.answers),
-    cost(line),
-    tokens(line.inputTokens),
-    tokens(line.outputTokens),
+  const isTimed = buckets.some(({ p50Ms }) => p50Ms !== undefined);
+  const rows = buckets.map((bucket) => [
+    ...names.map((name) => bucket[name] ?? (name === "model" ? "" : "(not noted)")),
+    answersOf(bucket),
+    cost(bucket),
+    tokens(bucket.inputTokens),
+    tokens(bucket.outputTokens),
+    ...(isTimed ? [bucket.p50Ms, bucket.p95Ms].map((ms) => (ms === undefined ? "" : formatSeconds(ms))) : []),
   ]);
-  const head = ["provider", "model", "answers", "cost", "in", "out"].map(dim);
+  const head = [...names, "answers", "cost", "in", "out", ...(isTimed ? ["half within", "95 % within"] : [])].map(dim);
   const columns = stdout.isTTY === true ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY;
   const table = renderTable([head, ...rows]);
   if (widthOf(table) <= columns) return table;
   return rows
-    .map(([provider, model, answers, spent, input, output]) => {
-      const facts = `${answers} answer${answers === "1" ? "" : "s"} · ${input} in · ${output} out · ${spent}`;
-      return `${toTerminalLine(`${provider} ${model}`)}\n${foldFor(stdout, `  ${facts}`)}\n`;
+    .map((row) => {
+      const [answers = "", spent = "", input = "", output = "", half = ""] = row.slice(names.length);
+      const counted = `${answers} answer${answers === "1" ? "" : "s"}`;
+      const within = half === "" ? [] : [`half within ${half}`];
+      const facts = [counted, `${input} in`, `${output} out`, spent, ...within].join(" · ");
+      return `${toTerminalLine(row.slice(0, names.length).join(" "))}\n${foldFor(stdout, `  ${facts}`)}\n`;
     })
     .join("");
 }

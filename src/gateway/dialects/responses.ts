@@ -419,7 +419,7 @@ function responseFormat(value: unknown): JsonObject | undefined {
 }
 
 /** A response that later requests may refer to. */
-interface KeptResponse {
+export interface KeptResponse {
   readonly id: string;
   /** Everything the model was shown, as items; without the instructions, which belong to one request only. */
   readonly input: readonly JsonObject[];
@@ -427,7 +427,7 @@ interface KeptResponse {
 }
 
 /** Where responses with `store` are kept for `previous_response_id` and `item_reference`. */
-interface ResponseMemory {
+export interface ResponseMemory {
   keep(response: KeptResponse): void;
   find(id: string): KeptResponse | undefined;
   /** An item of a kept response by its id. */
@@ -478,6 +478,6 @@ export function responseMemory({ maxResponses = 256, maxBytes = 64 * 1024 * 1024
 }
 
 /** What the caller sent and what came back: both can be referred to. */
-function ownItems({ input, document }: KeptResponse): readonly JsonObject[] {
+export function ownItems({ input, document }: KeptResponse): readonly JsonObject[] {
   return [...input, ...(document.output as readonly JsonObject[])];
 }

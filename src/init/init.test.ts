@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type GatewayAnswers, type NativeAnswers, planInit } from "./apply.ts";
-import type { Facts } from "./session.ts";
+import { planInit } from "./init.ts";
+import type { Facts, GatewayAnswers, NativeAnswers } from "./session.ts";
 
 const CONFIG = "/home/me/.config/zeph/config.toml";
 const HEADER = "# Written by `zeph init`. Secrets are in the vault; api_key_env is the name of one, not its value.\n\n";
@@ -20,6 +20,7 @@ const native: NativeAnswers = {
   model: "owner/model-a",
   chainPrefix: "gonka",
   sourceUrl: undefined,
+  access: undefined,
   nodes: [
     { url: "https://node.example/v1", address: "gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg6", name: "node.example" },
   ],
