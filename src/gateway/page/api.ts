@@ -29,7 +29,7 @@ const SMALL_BODY_BYTES = 64 * 1024;
 /** The routes behind `/page/api/`, for whoever has a session. Throws `ZephError`. */
 export async function apiAnswer(path: string, request: GatewayRequest, context: ApiContext): Promise<Answer> {
   const { sources, log } = context;
-  const query = new URL(request.url).searchParams;
+  const query = new URLSearchParams(request.target.replace(/^[^?]*/, ""));
   const { method } = request;
   const on = (wanted: string, pattern: string) => wanted === (method === "HEAD" ? "GET" : method) && pattern === path;
 

@@ -204,23 +204,23 @@ function keepingBody(request: GatewayRequest, kept: Buffer[]): GatewayRequest {
     kept.push(Buffer.from(piece.subarray(0, room)));
     room -= piece.byteLength;
   };
-  async function* noted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const piece of body) {
-      note(piece);
-      yield piece;
-    }
-  }
-  const { method, url, headers, signal, body } = request;
+  const { method, target, host, headers } = request;
   return {
     method,
-    url,
+    target,
+    host,
     headers,
-    signal,
-    body: body === null ? null : noted(body),
-    async arrayBuffer() {
-      const whole = await request.arrayBuffer();
-      note(new Uint8Array(whole));
-      return whole;
+    get hasLeft() {
+      return request.hasLeft;
     },
+    get signal() {
+      return request.signal;
+    },
+    onLeave: (leave) => request.onLeave(leave),
+    read: (take) =>
+      request.read((piece) => {
+        note(piece);
+        take(piece);
+      }),
   };
 }
