@@ -45,6 +45,12 @@ async function serve(
           ...{ upstream, host: choices.host, isDemo: demo !== undefined },
           isNamed: providerName !== undefined,
         });
+  if (page === undefined && flags.page !== false) {
+    show(
+      context.stderr,
+      `No page: it answers to this computer's own names only, and they do not lead to ${choices.host}.\n`,
+    );
+  }
   const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
