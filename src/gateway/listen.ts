@@ -390,7 +390,7 @@ function partsOf({ pathname, search }: URL): Pick<Address, "target"> {
 }
 
 const MAX_DRAINED_BYTES = 64 * 1024 * 1024;
-const MAX_DRAIN_MS = 500;
+const MAX_DRAIN_MS = 2_000;
 
 /**
  * After an answer that did not wait for the whole request: takes in the rest, so that the caller can read the answer,

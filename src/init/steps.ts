@@ -232,7 +232,8 @@ export function withoutMoney({ keyIsReplaceable }: Pick<TestOptions, "keyIsRepla
   return { message: "What now?", choices };
 }
 
-const KEY_FAULTS: ReadonlySet<ZephErrorCode> = new Set([
+/** Another key may be the answer. */
+export const KEY_FAULTS: ReadonlySet<ZephErrorCode> = new Set([
   "invalid_api_key",
   "management_key",
   "account_not_ready",

@@ -128,20 +128,21 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   }));
   const paysFromEscrows = config.access === "devshard";
   const connection: Connection = paysFromEscrows
-    ? devshardConnection(setup, config, common, key)
+    ? await devshardConnection(setup, config, common, key)
     : { ...common, kind: "native", signer, ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)) };
   const remark = paysFromEscrows ? `Paying from escrows of ${address}` : `Signing as ${address} (${known})`;
   return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
 }
 
-function devshardConnection(
+async function devshardConnection(
   { world }: Setup,
   config: GonkaProvider,
   common: ConnectionOptions,
   privateKey: Secret,
-): Connection {
-  const sourceUrl = config.sourceUrl ?? config.nodes[0]?.url;
-  if (sourceUrl === undefined) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
+): Promise<Connection> {
+  const { chainUrls } = await import("../network/chain.ts");
+  const sourceUrl = chainUrls(config);
+  if (sourceUrl.length === 0) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
   const { model, devshardAmount: amount, devshardAutoOpen: maxPerDay } = config;
   const mayOpen = model !== undefined && amount !== undefined && maxPerDay !== undefined;
   return {
@@ -149,6 +150,7 @@ function devshardConnection(
     kind: "devshard",
     privateKey,
     sourceUrl,
+    prefix: config.chainPrefix,
     stateFolder: zephFolders(world).state,
     maxTokens: config.maxTokens,
     autoOpen: mayOpen ? { model, amount, maxPerDay } : undefined,

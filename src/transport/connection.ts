@@ -94,8 +94,10 @@ export interface DevshardConnection extends ConnectionOptions {
   readonly kind: "devshard";
   /** The key of the escrows' creator: 64 hex digits. Without any, the first request fails: `secret_missing`. */
   readonly privateKey: string | Secret | undefined;
-  /** A node of the network, or its REST interface. */
-  readonly sourceUrl: string;
+  /** A node of the network, or its REST interface. Of several the next is asked while one does not answer. */
+  readonly sourceUrl: string | readonly string[];
+  /** Address prefix of the network. Default `gonka`. */
+  readonly prefix?: string | undefined;
   /** Folder of the journals; `zeph` uses `~/.local/state/zeph`. */
   readonly stateFolder: string;
   /** Longest answer where a request says none, tokens. Default 4096. */

@@ -76,7 +76,7 @@ function devshardOptions(connection: DevshardConnection): {
   readonly baseURL: string;
   readonly options: FailoverOptions;
 } {
-  const { name = "devshard", privateKey, sourceUrl, stateFolder, maxTokens, autoOpen } = connection;
+  const { name = "devshard", privateKey, sourceUrl, prefix, stateFolder, maxTokens, autoOpen } = connection;
   const common = connectionDefaults(connection);
   // Loaded when it is used: a state machine and a curve that no other connection needs.
   const send = once(async () => {
@@ -84,7 +84,7 @@ function devshardOptions(connection: DevshardConnection): {
     if (key.trim() === "") throw new ZephError("secret_missing", { detail: "no private key was given" });
     const { sendDevshard } = await import("./devshard-connection.ts");
     const { fetch, clock } = common;
-    return sendDevshard({ privateKey: key, sourceUrl, stateFolder, maxTokens, autoOpen, fetch, clock });
+    return sendDevshard({ privateKey: key, sourceUrl, prefix, stateFolder, maxTokens, autoOpen, fetch, clock });
   });
   return {
     baseURL: NATIVE_BASE_URL,
