@@ -18,7 +18,7 @@ import { CATALOGUE, ZephError, type ZephErrorCode } from "../errors.ts";
 import { findListed } from "../provider/models.ts";
 import { openProvider } from "../provider/open.ts";
 import type { Setup, SetupWorld } from "../provider/setup.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import { type Model, matchModel } from "../wire/models.ts";
 
 /** `skip`: could not be looked at, because something it needs is broken or not offered. */

@@ -9,7 +9,7 @@ import {
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../base/time.ts";
 import { EXIT, ZephError, type ZephErrorCode } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { type Model, matchModel } from "../wire/models.ts";
 import { refusalError } from "../wire/refusals.ts";

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { readRegularFile } from "../../base/files.ts";
+import type { HeaderView } from "../../base/header-fields.ts";
 import type { Answer } from "../answer.ts";
-import type { HeaderView } from "../exchange.ts";
 
 /** The files that a browser gets, from one folder. */
 interface PageFiles {
