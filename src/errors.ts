@@ -496,7 +496,7 @@ export interface AttemptRecord {
 
 export interface ZephErrorOptions {
   /** What exactly happened here: the server's own words (scrubbed), a path, a name. Never a secret. */
-  readonly detail?: string;
+  readonly detail?: string | undefined;
   /** Replaces the catalogue's hint where the place knows better, such as a top-up page or the nearest model ids. */
   readonly hint?: string | undefined;
   /** HTTP status received, where there was one. */
@@ -506,7 +506,7 @@ export interface ZephErrorOptions {
   readonly attempts?: readonly AttemptRecord[];
   readonly charged?: Charged;
   /** How long the server asked to wait. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 

@@ -311,6 +311,12 @@ export function addServeCommand(program: Command, { bind }: Binding): void {
       .option("--always-stream", "ask the provider for streams only; whole answers are put together here")
       .option("--no-clean-up", "send requests as they come, without making them fit the network's rules")
       .option("--quiet", "no line per request")
+      .option("--workers <number>", "processes that share the port, for those who share the endpoint (default 1)")
+      .option(
+        "--store <address>",
+        "where ledger, daily limit and kept answers are: file (default), or redis://HOST:PORT",
+      )
+      .option("--store-lost <rule>", "when a daily limit is set and the shared store is lost: refuse (default) or pass")
       .addHelpText("after", SERVE_EXAMPLES),
     [],
     async (context, flags) => (await import("./commands/serve.ts")).runServe(context, flags),
