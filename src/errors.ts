@@ -169,6 +169,14 @@ export const CATALOGUE = {
     "This is not the key of the local endpoint",
     "Send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; `zeph serve --show-key` shows it.",
   ),
+  page_session_missing: final(EXIT.authentication, 401)(
+    "The page needs a new link",
+    "Type `zeph open` in a terminal on this computer; it opens the page with one.",
+  ),
+  page_not_running: final(EXIT.failure, 503)(
+    "No `zeph serve` with a page runs on this computer",
+    "Start one with `zeph serve`, then type `zeph open`.",
+  ),
   host_refused: final(EXIT.failure, 403)(
     "The local endpoint does not answer to this host name",
     "Use http://127.0.0.1 and the port, or start `zeph serve` with --allow-host NAME.",
@@ -486,12 +494,12 @@ export type Charged = "no" | "maybe" | "yes";
 /** One try at one endpoint, as it ended. Times are milliseconds. Holds no prompt, header or key. */
 export interface AttemptRecord {
   readonly endpoint: string;
-  readonly status?: number;
+  readonly status?: number | undefined;
   readonly code: ZephErrorCode | "ok";
-  readonly detail?: string;
+  readonly detail?: string | undefined;
   readonly elapsedMs: number;
   readonly charged: Charged;
-  readonly requestId?: string;
+  readonly requestId?: string | undefined;
 }
 
 export interface ZephErrorOptions {
@@ -500,11 +508,11 @@ export interface ZephErrorOptions {
   /** Replaces the catalogue's hint where the place knows better, such as a top-up page or the nearest model ids. */
   readonly hint?: string | undefined;
   /** HTTP status received, where there was one. */
-  readonly status?: number;
-  readonly requestId?: string;
+  readonly status?: number | undefined;
+  readonly requestId?: string | undefined;
   /** Every try that was made, in order. */
-  readonly attempts?: readonly AttemptRecord[];
-  readonly charged?: Charged;
+  readonly attempts?: readonly AttemptRecord[] | undefined;
+  readonly charged?: Charged | undefined;
   /** How long the server asked to wait. */
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
@@ -559,6 +567,13 @@ export class ZephError extends Error {
   /** True for any ZephError, also one made by another copy of this package. */
   static is(value: unknown): value is ZephError {
     return value instanceof Error && value.name === "ZephError" && "code" in value && isZephErrorCode(value.code);
+  }
+
+  /** A copy with some fields replaced; a field given as `undefined` is taken away. Whatever is not named stays. */
+  with(changes: ZephErrorOptions): ZephError {
+    const copy = new ZephError(this.code, { ...this, cause: this.cause, ...changes });
+    if (this.stack !== undefined) copy.stack = this.stack.replace(this.message, () => copy.message);
+    return copy;
   }
 
   /** The page that explains this code. */

@@ -29,6 +29,15 @@ describe("toZephError", () => {
     expect(error).toMatchObject({ code, detail, status: statusCode, requestId: "r1" });
   });
 
+  it("keeps what the refusal says of waiting and charges, also under a mark of our loop", () => {
+    const body = { statusCode: 504, responseBody: '{"error":{"message":"failed"}}' };
+    const headers = { "retry-after": "7", "x-request-id": "r1" };
+    const read = { charged: "maybe", retryAfterMs: 7000, requestId: "r1", status: 504, detail: "failed" };
+    expect(toZephError(call({ ...body, responseHeaders: headers }))).toMatchObject({ code: "upstream_error", ...read });
+    const marked = toZephError(call({ ...body, responseHeaders: { ...headers, "x-zeph-error-code": "node_fault" } }));
+    expect(marked).toMatchObject({ code: "node_fault", hint: new ZephError("node_fault").hint, ...read });
+  });
+
   it("reads a 404 by the path that was asked", () => {
     const embeddings = "https://x.example/v1/embeddings";
     expect(toZephError(call({ statusCode: 404, url: embeddings })).code).toBe("unsupported_capability");

@@ -1,6 +1,6 @@
 import { APICallError } from "@ai-sdk/provider";
 import { scrub } from "../base/secret.ts";
-import { isZephErrorCode, ZephError, type ZephErrorCode } from "../errors.ts";
+import { ZephError, type ZephErrorCode } from "../errors.ts";
 import { isRecord, serverError } from "../wire/chat-shape.ts";
 import { refusalError } from "../wire/refusals.ts";
 
@@ -73,11 +73,7 @@ function fromCall(error: APICallError): ZephError {
   if (status < 300)
     return new ZephError("bad_response", { detail: "the answer is not in the expected form", cause: error });
   const headers = new Headers(error.responseHeaders);
-  const read = refusalError({ status, headers, bodyText, path: pathOf(error.url) });
-  const code = headers.get("x-zeph-error-code");
-  // Our own mark knows more than the status: it was set by the tables of the right path.
-  if (!isZephErrorCode(code) || code === read.code) return read;
-  return new ZephError(code, { status, ...(read.detail === undefined ? {} : { detail: read.detail }) });
+  return refusalError({ status, headers, bodyText, path: pathOf(error.url) });
 }
 
 /** Below the base URL, which ends in `/v1`. */

@@ -195,14 +195,5 @@ function endingInWords(body: ReadableStream<Uint8Array>, request: Asked): Readab
 
 /** Cuts the cause off an error of ours: the AI SDK looks for network codes in causes, and repeats what it finds. */
 function withoutCause(error: ZephError): ZephError {
-  if (error.cause === undefined) return error;
-  return new ZephError(error.code, {
-    hint: error.hint,
-    attempts: error.attempts,
-    charged: error.charged,
-    ...(error.detail === undefined ? {} : { detail: error.detail }),
-    ...(error.status === undefined ? {} : { status: error.status }),
-    ...(error.requestId === undefined ? {} : { requestId: error.requestId }),
-    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-  });
+  return error.with({ cause: undefined });
 }

@@ -21,7 +21,9 @@ export interface World {
   /** For `zeph launch`: how an agent is run. Absent: on this terminal. */
   readonly runAgent?: RunAgent;
   /** How the passphrase of the vault is found in a worker of `zeph serve`. Absent: a file or a question. */
-  readonly askPassphrase?: (() => Promise<Secret | undefined>) | undefined;
+  readonly passphraseOfFirst?: (() => Promise<Secret | undefined>) | undefined;
+  /** For `zeph open`: hands a file to the desktop, and tells whether it was taken. Absent: the system's own way. */
+  readonly openFile?: (path: string) => Promise<boolean>;
   /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */
   readonly signal: AbortSignal;
 }
@@ -35,10 +37,10 @@ export interface CliContext extends World {
   readonly color: boolean;
   /** Global flags that choose config and vault files, as given. */
   readonly paths: {
-    readonly config?: string;
-    readonly vaultKey?: string;
-    readonly vaultFile?: string;
-    readonly vaultBackend?: string;
+    readonly config?: string | undefined;
+    readonly vaultKey?: string | undefined;
+    readonly vaultFile?: string | undefined;
+    readonly vaultBackend?: string | undefined;
   };
 }
 

@@ -1,5 +1,5 @@
 import type { TokenUsage, UsageTotal } from "../chat/session.ts";
-import { formatGnk } from "../wire/documents.ts";
+import { formatGnk, NGONKA_PER_GNK } from "../wire/documents.ts";
 import type { Model } from "../wire/models.ts";
 
 /** `12 in · 48 out · $0.00031 · 1.2 s`. What nobody told is called unknown, never 0. */
@@ -118,4 +118,9 @@ function gnkPer1M({ pricePerTokenNgonka: price }: Priced): string {
 
 function dollars(usdPer1M: number | undefined): string {
   return usdPer1M === undefined ? "?" : String(Number(usdPer1M.toPrecision(4)));
+}
+
+/** Exact amounts are whole numbers of 10⁻⁹ GNK; what is only shown, and not added up, may be a number of GNK. */
+export function toGnk(ngonka: bigint | undefined): number | undefined {
+  return ngonka === undefined ? undefined : Number(ngonka) / Number(NGONKA_PER_GNK);
 }

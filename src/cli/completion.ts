@@ -1,56 +1,95 @@
 import { readdir } from "node:fs/promises";
 import { join, posix, win32 } from "node:path";
-import type { Command, Option } from "commander";
 import { readRegularText } from "../base/files.ts";
-import type { CliContext } from "../base/world.ts";
+import { asObject } from "../base/json.ts";
+import type { CliContext, World } from "../base/world.ts";
 import { zephFolders } from "../config/files.ts";
 import { ZephError } from "../errors.ts";
-import { setupOf } from "./setup.ts";
+import {
+  COMMANDS,
+  type CommandEntry,
+  GLOBAL_OPTIONS,
+  GROUPS,
+  HELP_OPTION,
+  type Run,
+  VERSION_OPTION,
+} from "./command-table.ts";
 import { writeResult } from "./terminal.ts";
 
-export interface CompletionFlags {
-  /** `bash`, `zsh`, `fish` or `powershell`; the scripts themselves ask for `models` and `providers`. */
-  readonly shell?: string;
-}
-
-const SCRIPTS: Readonly<Record<string, (tree: CommandTree) => string>> = {
-  bash: bashCompletion,
-  zsh: zshCompletion,
-  fish: fishCompletion,
-  powershell: powershellCompletion,
-};
-
 /**
- * `zeph completion [SHELL]`: the script that makes a shell complete zeph's commands, flags, models and providers. Without
- * a name it is the shell that `$SHELL` names.
+ * `zeph completion [SHELL]`: the lines that make a shell ask `zeph completion -- WORDS` what may come next. Without a name
+ * it is the shell that `$SHELL` names.
  */
-export async function runCompletion(
-  context: CliContext,
-  { shell: named }: CompletionFlags,
-  tree: CommandTree,
-): Promise<number> {
-  const shell = named ?? ownShell(context);
-  if (shell === "models") return writeWords(context, await cachedModelIds(zephFolders(context).cache));
-  if (shell === "providers") return writeWords(context, await providerNames(context));
-  const script = shell === undefined ? undefined : SCRIPTS[shell.toLowerCase()];
-  if (script === undefined) {
+export const runCompletion: Run<"completion"> = async (context, { shell: named }) => {
+  const shell = (named ?? ownShell(context))?.toLowerCase();
+  const stub = shell === undefined ? undefined : STUBS[shell];
+  if (stub === undefined) {
     throw new ZephError("usage", {
-      detail: shell === undefined ? "which shell?" : `"${shell}" is no shell zeph knows`,
+      detail: shell === undefined ? "which shell?" : `"${named}" is no shell zeph knows`,
       hint: 'One of bash, zsh, fish, powershell; for bash: eval "$(zeph completion bash)"',
     });
   }
-  const text = script(tree);
   // On a screen the script itself is of no use: say where it belongs.
-  const notice = context.stdout.isTTY === true ? `Use it with: ${USES[shell?.toLowerCase() ?? ""]}\n` : "";
-  return writeResult(context, { data: { shell, script: text }, answer: text, exact: true, notice });
-}
+  const notice = context.stdout.isTTY === true ? `Use it with: ${stub.use}\n` : "";
+  return writeResult(context, { data: { shell, script: stub.script }, answer: stub.script, exact: true, notice });
+};
 
-/** How a shell takes the script in, for good. */
-const USES: Readonly<Record<string, string>> = {
-  bash: "echo 'eval \"$(zeph completion bash)\"' >> ~/.bashrc",
-  zsh: "echo 'eval \"$(zeph completion zsh)\"' >> ~/.zshrc",
-  fish: "zeph completion fish > ~/.config/fish/completions/zeph.fish",
-  powershell: "Add-Content $PROFILE 'zeph completion powershell | Out-String | Invoke-Expression'",
+/** Each takes the words up to the cursor to zeph, and files where zeph has nothing to say. */
+const STUBS: Readonly<Record<string, { readonly use: string; readonly script: string }>> = {
+  bash: {
+    use: "echo 'eval \"$(zeph completion bash)\"' >> ~/.bashrc",
+    script: `# zeph completion for bash. Put this into ~/.bashrc: eval "$(zeph completion bash)"
+_zeph() {
+  local IFS=$'\\n'
+  COMPREPLY=($(zeph completion -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f 1))
+}
+complete -o default -F _zeph zeph
+`,
+  },
+  zsh: {
+    use: "echo 'eval \"$(zeph completion zsh)\"' >> ~/.zshrc",
+    script: `#compdef zeph
+# zeph completion for zsh. Put this into ~/.zshrc, after compinit: source <(zeph completion zsh)
+_zeph() {
+  local -a candidates
+  candidates=("\${(@f)$(zeph completion -- "\${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+  candidates=("\${(@)candidates//:/\\\\:}")
+  candidates=("\${(@)candidates/$'\\t'/:}")
+  if [[ -n "$candidates" ]]; then _describe 'zeph' candidates; else _files; fi
+}
+if [[ "\${funcstack[1]}" == _zeph ]]; then _zeph "$@"; else compdef _zeph zeph; fi
+`,
+  },
+  fish: {
+    use: "zeph completion fish > ~/.config/fish/completions/zeph.fish",
+    script: `# zeph completion for fish: zeph completion fish > ~/.config/fish/completions/zeph.fish
+function __zeph_complete
+    set -l before (commandline -opc)
+    set -l current (commandline -ct)
+    set -l candidates (zeph completion -- $before[2..-1] "$current" 2>/dev/null)
+    if test (count $candidates) -gt 0
+        printf '%s\\n' $candidates
+    else
+        __fish_complete_path "$current"
+    end
+end
+complete -c zeph -f -a '(__zeph_complete)'
+`,
+  },
+  powershell: {
+    use: "Add-Content $PROFILE 'zeph completion powershell | Out-String | Invoke-Expression'",
+    script: `# zeph completion for PowerShell. Put this into $PROFILE: zeph completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName zeph -ScriptBlock {
+  param($wordToComplete, $commandAst, $cursorPosition)
+  $words = @($commandAst.CommandElements | Select-Object -Skip 1 | ForEach-Object { $_.ToString() })
+  if ($wordToComplete -eq '') { $words += '""' }
+  zeph completion -- @words 2>$null | ForEach-Object {
+    $name, $about = $_ -split "\`t", 2
+    [System.Management.Automation.CompletionResult]::new($name, $name, 'ParameterValue', $(if ($about) { $about } else { $name }))
+  }
+}
+`,
+  },
 };
 
 /** Windows has no `$SHELL` of its own; where one is set there (Git Bash), it counts. */
@@ -59,12 +98,129 @@ function ownShell({ env, platform }: Pick<CliContext, "env" | "platform">): stri
   if (path === "") return platform === "win32" ? "powershell" : undefined;
   const name = (platform === "win32" ? win32 : posix).basename(path).replace(/\.exe$/i, "");
   const shell = name === "pwsh" ? "powershell" : name;
-  return SCRIPTS[shell.toLowerCase()] === undefined ? undefined : shell;
+  return STUBS[shell.toLowerCase()] === undefined ? undefined : shell;
 }
 
-async function providerNames(context: CliContext): Promise<readonly string[]> {
+/** `zeph completion -- WORDS`: what the last of the words may become, one a line, with what it is behind a tab. */
+export async function completeWords(world: World, words: readonly string[]): Promise<void> {
+  const lines = (await candidatesFor(world, words)).map(({ word, about }) =>
+    about === "" ? word : `${word}\t${about}`,
+  );
+  world.stdout.write(lines.map((line) => `${line}\n`).join(""));
+}
+
+interface Candidate {
+  readonly word: string;
+  readonly about: string;
+}
+
+async function candidatesFor(world: World, words: readonly string[]): Promise<readonly Candidate[]> {
+  // bash takes `--flag=value` apart at the sign; PowerShell 5 loses an empty word.
+  const given = words.filter((word, index) => word !== "=" || index === words.length - 1);
+  const current = (given.at(-1) ?? "").replace(/^(?:=|"")$/, "");
+  const before = given.slice(0, -1);
+  if (before.includes("--")) return [];
+  const { command, options, positional } = whereAmI(before);
+  const previous = [...options, ...everyOption].find(({ names }) => names.includes(before.at(-1) ?? ""));
+  const all = previous?.value === undefined ? await nextWords() : await valuesOf(previous.value);
+  return all.filter(({ word }) => word.startsWith(current));
+
+  async function nextWords(): Promise<readonly Candidate[]> {
+    const value = POSITIONAL_VALUES[[command, ...positional].join(" ")];
+    return [
+      ...(value === undefined ? [] : await valuesOf(value)),
+      ...(positional.length > 0 ? [] : wordsBelow(command)),
+      ...options.flatMap(({ names, about }) => names.map((word) => ({ word, about }))),
+    ];
+  }
+
+  async function valuesOf(value: string | readonly string[]): Promise<readonly Candidate[]> {
+    const found =
+      typeof value !== "string"
+        ? value
+        : value === "model"
+          ? await knownModels(zephFolders(world).cache)
+          : value === "provider"
+            ? await knownProviders(world)
+            : [];
+    return found.map((word) => ({ word, about: "" }));
+  }
+}
+
+/** What stands behind these words; by the command and the arguments before. */
+const POSITIONAL_VALUES: Readonly<Record<string, string | readonly string[]>> = {
+  "config set": ["model", "provider"],
+  "config set model": "model",
+  "config set provider": "provider",
+  completion: Object.keys(STUBS),
+};
+
+interface CompletionOption {
+  readonly names: readonly string[];
+  readonly about: string;
+  /** What follows it: `model`, `provider`, one of a few words, or something only the user or the file system knows. */
+  readonly value: string | readonly string[] | undefined;
+}
+
+/** The command that words lead to, its options, and the arguments that were given to it. */
+function whereAmI(before: readonly string[]) {
+  let command = "";
+  const positional: string[] = [];
+  for (const [index, word] of before.entries()) {
+    if (word.startsWith("-")) continue;
+    const takesIt = everyOption.find(({ names }) => names.includes(before[index - 1] ?? ""))?.value !== undefined;
+    if (takesIt) continue;
+    const longer = command === "" ? word : `${command} ${word}`;
+    const isCommand = positional.length === 0 && (longer in GROUPS || entries.some(({ words }) => words === longer));
+    if (isCommand) command = longer;
+    else positional.push(word);
+  }
+  const own = entries.find(({ words }) => words === command)?.entry.options;
+  const options = [...optionsIn(own), ...(command === "" ? optionsIn(VERSION_OPTION) : []), ...everywhere];
+  return { command, options, positional };
+}
+
+const everywhere = [...optionsIn(GLOBAL_OPTIONS), ...optionsIn(HELP_OPTION)];
+const entries = Object.entries<CommandEntry>(COMMANDS).map(([usage, entry]) => ({
+  words: usage.replace(/ [<[].*/, ""),
+  entry,
+}));
+
+/** Also those that only a chat has: `zeph -m ID` is one. */
+const everyOption = [...entries.flatMap(({ entry }) => optionsIn(entry.options)), ...everywhere];
+
+/** The words that may follow those of a group; "" is zeph itself. */
+function wordsBelow(group: string): readonly Candidate[] {
+  const depth = group === "" ? 0 : group.split(" ").length;
+  const below = entries
+    .filter(({ words, entry }) => entry.isHidden !== true && (group === "" || words.startsWith(`${group} `)))
+    .map(({ words, entry }) => {
+      const [word = "", ...rest] = words.split(" ").slice(depth);
+      return { word, about: rest.length === 0 ? entry.about : (GROUPS[word] ?? "") };
+    });
+  return below.filter(({ word }, index) => below.findIndex((each) => each.word === word) === index);
+}
+
+function optionsIn(options: CommandEntry["options"] = {}): readonly CompletionOption[] {
+  return Object.entries(options).map(([written, words]) => {
+    const [, names = "", kind] = /^([^<]*?)(?: <([^>]*)>.*)?$/.exec(written) ?? [];
+    const about = typeof words === "string" ? words : words.about;
+    const list = names.split(", ").reverse();
+    const value = typeof words === "string" ? kindOfValue(list, kind) : words.choices;
+    return { names: list, about, value };
+  });
+}
+
+function kindOfValue(names: readonly string[], kind: string | undefined): string | undefined {
+  if (kind === undefined) return undefined;
+  if (names.includes("--model")) return "model";
+  return names.includes("--provider") ? "provider" : "other";
+}
+
+async function knownProviders(world: World): Promise<readonly string[]> {
   try {
-    const { loaded } = await setupOf(context, {}, "silent");
+    const { loadSetup } = await import("../provider/setup.ts");
+    const { loaded } = await loadSetup(world);
     return loaded.config.providers.map(({ name }) => name).filter((name) => /^[\w.-]+$/.test(name));
   } catch (error) {
     // In the middle of a command line nobody can be told what is wrong with the configuration.
@@ -73,324 +229,26 @@ async function providerNames(context: CliContext): Promise<readonly string[]> {
   }
 }
 
-function writeWords(context: CliContext, words: readonly string[]): number {
-  // What holds a blank or a sign that is not seen would be several words of the command line, or other ones.
-  const plain = words.filter((word) => !/[\s\p{C}\p{Default_Ignorable_Code_Point}]/u.test(word));
-  return writeResult(context, { data: plain, answer: plain.map((word) => `${word}\n`).join("") });
-}
-
-/** A command as completion scripts need to know it. */
-interface CommandTree {
-  /** Words after `zeph`; empty for the program itself. */
-  readonly path: readonly string[];
-  readonly description: string;
-  readonly options: readonly CompletionOption[];
-  readonly commands: readonly CommandTree[];
-}
-
-interface CompletionOption {
-  /** With its dashes, as `--json`. */
-  readonly name: string;
-  readonly description: string;
-  readonly value: ValueKind;
-}
-
-/** What may follow an option: nothing, one of a few words, a file, or something only the user knows. */
-type ValueKind =
-  | { readonly kind: "none" | "file" | "model" | "provider" | "free" }
-  | { readonly kind: "choice"; readonly choices: readonly string[] };
-
-/**
- * The visible commands and options of a commander program, as plain data. Options of the program itself that are meant
- * for every command (their help group says so) are those of every command.
- */
-export function toCommandTree(command: Command): CommandTree {
-  const everywhere = command.options
-    .filter(({ helpGroupHeading }) => helpGroupHeading !== undefined)
-    .flatMap(toOptions);
-  return toTree(command, [], everywhere);
-}
-
-function toTree(command: Command, path: readonly string[], inherited: readonly CompletionOption[]): CommandTree {
-  const help = command.createHelp();
-  const own = help.visibleOptions(command).flatMap(toOptions);
-  return {
-    path,
-    description: command.description(),
-    options: [...own, ...inherited.filter(({ name }) => !own.some((option) => option.name === name))],
-    commands: help
-      .visibleCommands(command)
-      .filter((each) => each.name() !== "help")
-      .map((each) => toTree(each, [...path, each.name()], inherited)),
-  };
-}
-
-/** All commands of a tree, the program first. */
-export function allCommands(tree: CommandTree): readonly CommandTree[] {
-  return [tree, ...tree.commands.flatMap(allCommands)];
-}
-
-function toOptions(option: Option): readonly CompletionOption[] {
-  const { long, short, description } = option;
-  const value = valueKindOf(option);
-  return [long, short].flatMap((name) => (name === undefined ? [] : [{ name, description, value }]));
-}
-
-function valueKindOf({ flags, argChoices, required, optional, long }: Option): ValueKind {
-  if (argChoices !== undefined) return { kind: "choice", choices: argChoices };
-  if (!required && !optional) return { kind: "none" };
-  if (long === "--model") return { kind: "model" };
-  if (long === "--provider") return { kind: "provider" };
-  return { kind: /<(?:path|file)>/.test(flags) ? "file" : "free" };
-}
-
-/** The names of all options that take this kind of value, wherever they stand. */
-function optionsWith(tree: CommandTree, kind: ValueKind["kind"]): readonly string[] {
-  const names = allCommands(tree).flatMap(({ options }) =>
-    options.filter(({ value }) => value.kind === kind).map(({ name }) => name),
-  );
-  return [...new Set(names)].sort();
-}
-
-/** Options with a fixed set of values, each once. */
-function choiceOptions(tree: CommandTree): ReadonlyMap<string, readonly string[]> {
-  return new Map(
-    allCommands(tree).flatMap(({ options }) =>
-      options.flatMap(({ name, value }) => (value.kind === "choice" ? [[name, value.choices] as const] : [])),
-    ),
-  );
+/** Ids of all models that were listed to this user before; nothing is asked over the network. */
+async function knownModels(cacheFolder: string): Promise<readonly string[]> {
+  const files = await readdir(cacheFolder).catch((): string[] => []);
+  const lists = files.filter((name) => /^models-[0-9a-f]+\.json$/.test(name));
+  const ids = await Promise.all(lists.map((name) => idsIn(join(cacheFolder, name))));
+  return [...new Set(ids.flat())].sort();
 }
 
 /** Larger ones were not written by us. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** Ids of all models that were listed to this user before; nothing is asked over the network. */
-async function cachedModelIds(cacheFolder: string): Promise<readonly string[]> {
-  const files = await readdir(cacheFolder).catch((): string[] => []);
-  const lists = files.filter((name) => /^models-[0-9a-f]+\.json$/.test(name));
-  const ids = await Promise.all(lists.map((name) => readIds(join(cacheFolder, name))));
-  return [...new Set(ids.flat())].sort();
-}
-
-async function readIds(path: string): Promise<readonly string[]> {
+async function idsIn(path: string): Promise<readonly string[]> {
   try {
-    const cached: unknown = JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? "");
-    const models = typeof cached === "object" && cached !== null ? Reflect.get(cached, "models") : undefined;
+    const models = asObject(JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? ""))?.models;
     if (!Array.isArray(models)) return [];
-    return models.flatMap((model: unknown) => {
-      const id = typeof model === "object" && model !== null ? Reflect.get(model, "id") : undefined;
-      // Shells break lines and words at these signs; a server could put commands behind them.
-      return typeof id === "string" && /^[\w./:@+-]+$/.test(id) ? [id] : [];
-    });
+    const ids = models.map((model: unknown) => asObject(model)?.id);
+    // Shells break lines and words at other signs; a server could put commands behind them.
+    return ids.filter((id) => typeof id === "string" && /^[\w./:@+-]+$/.test(id)).map(String);
   } catch {
     // A damaged cache completes nothing.
     return [];
   }
-}
-
-/** Completion for bash 4 and later: `eval "$(zeph completion bash)"`. */
-export function bashCompletion(tree: CommandTree): string {
-  const commands = allCommands(tree);
-  const nested = commands.filter(({ path }) => path.length > 0).map(({ path }) => quoteForBash(path.join(" ")));
-  const reply = (words: string) => `COMPREPLY=($(compgen -W "${words}" -- "$cur"))`;
-  const values = withoutEmpty([
-    ...[...choiceOptions(tree)].map(([name, choices]) => `    ${name}) ${reply(choices.join(" "))}; return ;;`),
-    `    ${optionsWith(tree, "model").join("|")}) ${reply("$(zeph completion models 2>/dev/null)")}; return ;;`,
-    `    ${optionsWith(tree, "provider").join("|")}) ${reply("$(zeph completion providers 2>/dev/null)")}; return ;;`,
-    `    ${optionsWith(tree, "file").join("|")}) COMPREPLY=($(compgen -f -- "$cur")); return ;;`,
-    `    ${optionsWith(tree, "free").join("|")}) return ;;`,
-  ]);
-  const cases = commands.map(({ path, commands: below, options }) => {
-    const words = [...below.map((each) => each.path.at(-1)), ...options.map(({ name }) => name)].join(" ");
-    return `    ${quoteForBash(path.join(" "))}) ${reply(words)} ;;`;
-  });
-  return `# zeph completion for bash. Put this into ~/.bashrc: eval "$(zeph completion bash)"
-_zeph() {
-  local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD - 1]}" trail="" longer i
-  COMPREPLY=()
-  case "$prev" in
-${values.join("\n")}
-  esac
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    longer="\${trail:+$trail }\${COMP_WORDS[i]}"
-    case "$longer" in
-      ${nested.join("|")}) trail="$longer" ;;
-    esac
-  done
-  if [[ "$trail" == "config set" && "$prev" == model ]]; then
-    ${reply("$(zeph completion models 2>/dev/null)")}
-    return
-  fi
-  case "$trail" in
-${cases.join("\n")}
-  esac
-}
-complete -o default -F _zeph zeph
-`;
-}
-
-function quoteForBash(text: string): string {
-  return `"${text}"`;
-}
-
-/** A pattern without words would be an error of syntax. */
-function withoutEmpty(lines: readonly string[]): readonly string[] {
-  return lines.filter((line) => !line.startsWith("    )"));
-}
-
-/** Completion for zsh: a file `_zeph` in a folder of `$fpath`, or `source <(zeph completion zsh)`. */
-export function zshCompletion(tree: CommandTree): string {
-  const commands = allCommands(tree);
-  const nested = commands.filter(({ path }) => path.length > 0).map(({ path }) => quoteForZsh(path.join(" ")));
-  const dynamic = (what: string) => `compadd -- \${(f)"$(zeph completion ${what} 2>/dev/null)"}; return ;;`;
-  const values = withoutEmpty([
-    ...[...choiceOptions(tree)].map(([name, choices]) => `    ${name}) compadd -- ${choices.join(" ")}; return ;;`),
-    `    ${optionsWith(tree, "model").join("|")}) ${dynamic("models")}`,
-    `    ${optionsWith(tree, "provider").join("|")}) ${dynamic("providers")}`,
-    `    ${optionsWith(tree, "file").join("|")}) _files; return ;;`,
-    `    ${optionsWith(tree, "free").join("|")}) return ;;`,
-  ]);
-  const cases = commands.map(({ path, commands: below, options }) => {
-    const entries = [
-      ...below.map((each) => describe(each.path.at(-1) ?? "", each.description)),
-      ...options.map(({ name, description }) => describe(name, description)),
-    ];
-    return `    ${quoteForZsh(path.join(" "))}) candidates=(${entries.join(" ")}) ;;`;
-  });
-  return `#compdef zeph
-# zeph completion for zsh. Put this into ~/.zshrc, after compinit: source <(zeph completion zsh)
-_zeph() {
-  local trail='' longer
-  local -a candidates
-  local -i i
-  case "\${words[CURRENT - 1]}" in
-${values.join("\n")}
-  esac
-  for ((i = 2; i < CURRENT; i++)); do
-    longer="\${trail:+$trail }\${words[i]}"
-    case "$longer" in
-      ${nested.join("|")}) trail="$longer" ;;
-    esac
-  done
-  case "$trail" in
-${cases.join("\n")}
-  esac
-  _describe 'zeph' candidates || _files
-}
-if [[ "\${funcstack[1]}" == _zeph ]]; then _zeph "$@"; else compdef _zeph zeph; fi
-`;
-}
-
-function quoteForZsh(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-/** `name:what it is`; a colon in the name would end it. */
-function describe(name: string, description: string): string {
-  return quoteForZsh(`${name.replaceAll(":", "\\:")}:${description}`);
-}
-
-/** Completion for fish: `zeph completion fish > ~/.config/fish/completions/zeph.fish`. */
-export function fishCompletion(tree: CommandTree): string {
-  const commands = allCommands(tree);
-  const nested = commands.filter(({ path }) => path.length > 0).map(({ path }) => quoteForFish(path.join(" ")));
-  const lines = commands.flatMap(({ path, commands: below, options }) => {
-    const at = `-n ${quoteForFish(`__zeph_at ${quoteForFish(path.join(" "))}`)}`;
-    return [
-      ...below.map((each) => `complete -c zeph ${at} -a ${each.path.at(-1)} -d ${quoteForFish(each.description)}`),
-      ...options.map(
-        (option) => `complete -c zeph ${at} ${optionWords(option)} -d ${quoteForFish(option.description)}`,
-      ),
-    ];
-  });
-  return `# zeph completion for fish: zeph completion fish > ~/.config/fish/completions/zeph.fish
-function __zeph_trail
-    set -l trail
-    for word in (commandline -opc)[2..-1]
-        set -l longer (string join ' ' $trail $word)
-        if contains -- $longer ${nested.join(" ")}
-            set trail $trail $word
-        end
-    end
-    string join ' ' $trail
-end
-function __zeph_at
-    set -l trail (__zeph_trail)
-    test "$trail" = "$argv[1]"
-end
-complete -c zeph -f
-${lines.join("\n")}
-`;
-}
-
-function optionWords({ name, value }: CompletionOption): string {
-  const flag = name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`;
-  switch (value.kind) {
-    case "none":
-      return flag;
-    case "file":
-      return `${flag} -r -F`;
-    case "choice":
-      return `${flag} -x -a ${quoteForFish(value.choices.join(" "))}`;
-    case "model":
-      return `${flag} -x -a '(zeph completion models 2>/dev/null)'`;
-    case "provider":
-      return `${flag} -x -a '(zeph completion providers 2>/dev/null)'`;
-    case "free":
-      return `${flag} -x`;
-  }
-}
-
-function quoteForFish(text: string): string {
-  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-}
-
-/** Completion for PowerShell 5 and later: `zeph completion powershell | Out-String | Invoke-Expression`. */
-export function powershellCompletion(tree: CommandTree): string {
-  const table = allCommands(tree).map(({ path, commands, options }) => {
-    const entries = [
-      ...commands.map((each) => entry(each.path.at(-1) ?? "", each.description)),
-      ...options.map(({ name, description }) => entry(name, description)),
-    ];
-    return `    ${quoteForPowershell(path.join(" "))} = @(${entries.join(", ")})`;
-  });
-  const choices = [...choiceOptions(tree)].map(
-    ([name, words]) => `    ${quoteForPowershell(name)} = @(${words.map((word) => entry(word, word)).join(", ")})`,
-  );
-  const list = (names: readonly string[]) => `@(${names.map(quoteForPowershell).join(", ")})`;
-  return `# zeph completion for PowerShell. Put this into $PROFILE: zeph completion powershell | Out-String | Invoke-Expression
-Register-ArgumentCompleter -Native -CommandName zeph -ScriptBlock {
-  param($wordToComplete, $commandAst, $cursorPosition)
-  $tree = @{
-${table.join("\n")}
-  }
-  $choices = @{
-${choices.join("\n")}
-  }
-  $words = @($commandAst.CommandElements | Select-Object -Skip 1 | ForEach-Object { $_.ToString() })
-  if ($wordToComplete -ne '' -and $words.Count -gt 0) { $words = @($words | Select-Object -First ($words.Count - 1)) }
-  $previous = if ($words.Count -gt 0) { $words[-1] } else { '' }
-  $trail = ''
-  foreach ($word in $words) {
-    $longer = if ($trail -eq '') { $word } else { "$trail $word" }
-    if ($tree.ContainsKey($longer)) { $trail = $longer }
-  }
-  $candidates = if ($choices.ContainsKey($previous)) { $choices[$previous] }
-    elseif (${list(optionsWith(tree, "model"))} -contains $previous) { zeph completion models 2>$null | ForEach-Object { , @($_, $_) } }
-    elseif (${list(optionsWith(tree, "provider"))} -contains $previous) { zeph completion providers 2>$null | ForEach-Object { , @($_, $_) } }
-    elseif (${list([...optionsWith(tree, "free"), ...optionsWith(tree, "file")])} -contains $previous) { @() }
-    else { $tree[$trail] }
-  $candidates | Where-Object { $_[0] -like "$wordToComplete*" } | ForEach-Object {
-    [System.Management.Automation.CompletionResult]::new($_[0], $_[0], 'ParameterValue', $_[1])
-  }
-}
-`;
-}
-
-function entry(name: string, description: string): string {
-  return `@(${quoteForPowershell(name)}, ${quoteForPowershell(description === "" ? name : description)})`;
-}
-
-function quoteForPowershell(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

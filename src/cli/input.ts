@@ -132,7 +132,7 @@ export async function openVault(context: CliContext): Promise<Vault> {
  * a terminal, else nowhere, which makes the vault say `vault_locked`. A worker asks the process that started it.
  */
 export function passphraseSource(context: CliContext): AskPassphrase {
-  if (context.askPassphrase !== undefined) return context.askPassphrase;
+  if (context.passphraseOfFirst !== undefined) return context.passphraseOfFirst;
   return async () => {
     const path = passphraseFile(context);
     if (path !== undefined) return readPassphraseFile(path, context.platform);

@@ -4,10 +4,14 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { VERSION } from "../version.ts";
 
-// The two words people and scripts ask most are answered before anything else is loaded.
+// The two words people and scripts ask most, and a shell that waits for a key, are answered before anything else is loaded.
 const [, , first, ...rest] = process.argv;
 if ((first === "--version" || first === "-V") && rest.length === 0) {
   process.stdout.write(`${VERSION}\n`);
+} else if (first === "completion" && rest[0] === "--") {
+  keepCompiledCode();
+  const [{ completeWords }, { systemWorld }] = await Promise.all([import("./completion.ts"), import("./world.ts")]);
+  await completeWords(systemWorld(), rest.slice(1));
 } else {
   keepCompiledCode();
   const { runCli } = await import("./program.ts");

@@ -2,26 +2,79 @@ import { existsSync } from "node:fs";
 import { arch, release } from "node:os";
 import { join } from "node:path";
 import { versions } from "node:process";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { scrub } from "../base/secret.ts";
-import type { World } from "../base/world.ts";
+import type { CliContext, RunCommand, World } from "../base/world.ts";
 import { zephFolders } from "../config/files.ts";
 import { EXIT, ZephError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import {
-  addChatCommands,
-  addCompletionCommand,
-  addConfigCommands,
-  addDoctorCommands,
-  addGlobalOptions,
-  addInitCommand,
-  addServeCommand,
-  addVaultCommands,
-  binding,
-  toContext,
+  COMMANDS,
+  type CommandEntry,
+  type CommandWords,
+  GLOBAL_OPTIONS,
+  type GlobalFlags,
+  GROUPS,
+  HELP_OPTION,
+  type Run,
+  VERSION_OPTION,
 } from "./command-table.ts";
-import { addDevshardCommands, addGonkaCommands, addLaunchCommands, addSandboxCommand } from "./network-table.ts";
 import { noticesTold, renderError, renderJson, show, tellOnce } from "./terminal.ts";
+
+/** What each command does. Its code is loaded when it is chosen, and not before. */
+const RUN: { readonly [Words in CommandWords]: Run<Words> } = {
+  init: async (...given) => (await import("./commands/init.ts")).runInit(...given),
+  chat: async (...given) => (await import("./session.ts")).runChatCommand(...given),
+  ask: async (...given) => (await import("./session.ts")).runAskCommand(...given),
+  templates: async (...given) => (await import("./commands/providers.ts")).runTemplates(...given),
+  compare: async (...given) => (await import("./commands/compare.ts")).runCompare(...given),
+  "chats list": async (...given) => (await import("./commands/chats.ts")).runChatsList(...given),
+  "chats show": async (...given) => (await import("./commands/chats.ts")).runChatsShow(...given),
+  "chats rename": async (...given) => (await import("./commands/chats.ts")).runChatsRename(...given),
+  "chats delete": async (...given) => (await import("./commands/chats.ts")).runChatsDelete(...given),
+  "chats export": async (...given) => (await import("./commands/chats.ts")).runChatsExport(...given),
+  usage: async (...given) => (await import("./commands/usage.ts")).runUsage(...given),
+  models: async (...given) => (await import("./commands/providers.ts")).runModels(...given),
+  providers: async (...given) => (await import("./commands/providers.ts")).runProviders(...given),
+  "config show": async (...given) => (await import("./commands/config.ts")).runConfigShow(...given),
+  "config path": async (...given) => (await import("./commands/config.ts")).runConfigPath(...given),
+  "config set": async (...given) => (await import("./commands/config.ts")).runConfigSet(...given),
+  "config trust": async (...given) => (await import("./commands/config.ts")).runConfigTrust(...given),
+  "config migrate": async (...given) => (await import("./commands/config.ts")).runConfigMigrate(...given),
+  "migrate-config": async (...given) => (await import("./commands/config.ts")).runConfigMigrate(...given),
+  "vault init": async (...given) => (await import("./commands/vault.ts")).runVaultInit(...given),
+  "vault set": async (...given) => (await import("./commands/vault.ts")).runVaultSet(...given),
+  "vault get": async (...given) => (await import("./commands/vault.ts")).runVaultGet(...given),
+  "vault list": async (...given) => (await import("./commands/vault.ts")).runVaultList(...given),
+  "vault rm": async (...given) => (await import("./commands/vault.ts")).runVaultRemove(...given),
+  "vault bind": async (...given) => (await import("./commands/vault.ts")).runVaultBind(...given),
+  "vault check": async (...given) => (await import("./commands/vault.ts")).runVaultCheck(...given),
+  "vault restore": async (...given) => (await import("./commands/vault.ts")).runVaultRestore(...given),
+  "vault passphrase": async (...given) => (await import("./commands/vault.ts")).runVaultPassphrase(...given),
+  "vault import": async (...given) => (await import("./commands/vault-import.ts")).runVaultImport(...given),
+  doctor: async (...given) => (await import("./commands/doctor.ts")).runDoctorCommand(...given),
+  explain: async (...given) => (await import("./commands/explain.ts")).runExplain(...given),
+  "gonka doctor": async (...given) => (await import("./commands/doctor.ts")).runGonkaDoctor(...given),
+  "gonka status": async (...given) => (await import("./commands/gonka.ts")).runGonkaStatus(...given),
+  "gonka models": async (...given) => (await import("./commands/gonka.ts")).runGonkaModels(...given),
+  "gonka participants": async (...given) => (await import("./commands/gonka.ts")).runGonkaParticipants(...given),
+  "gonka account": async (...given) => (await import("./commands/gonka.ts")).runGonkaAccount(...given),
+  "gonka pricing": async (...given) => (await import("./commands/gonka.ts")).runGonkaPricing(...given),
+  "gonka sign": async (...given) => (await import("./commands/gonka-sign.ts")).runGonkaSign(...given),
+  "gonka verify": async (...given) => (await import("./commands/gonka-sign.ts")).runGonkaVerify(...given),
+  "devshard check": async (...given) => (await import("./commands/devshard.ts")).runDevshardCheck(...given),
+  "devshard open": async (...given) => (await import("./commands/devshard.ts")).runDevshardOpen(...given),
+  "devshard status": async (...given) => (await import("./commands/devshard.ts")).runDevshardStatus(...given),
+  "devshard close": async (...given) => (await import("./commands/devshard.ts")).runDevshardClose(...given),
+  "devshard rescue": async (...given) => (await import("./commands/devshard.ts")).runDevshardRescue(...given),
+  "devshard audit": async (...given) => (await import("./commands/devshard-audit.ts")).runDevshardAudit(...given),
+  completion: async (...given) => (await import("./completion.ts")).runCompletion(...given),
+  serve: async (...given) => (await import("./commands/serve.ts")).runServe(...given),
+  open: async (...given) => (await import("./commands/open.ts")).runOpen(...given),
+  launch: async (...given) => (await import("./commands/launch.ts")).runLaunch(...given),
+  connect: async (...given) => (await import("./commands/connect.ts")).runConnect(...given),
+  sandbox: async (...given) => (await import("./commands/sandbox.ts")).runSandbox(...given),
+};
 
 /** Runs one command line and returns its exit code. Every error of every command ends here, and only here in words. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
@@ -67,46 +120,45 @@ Examples:
   zeph launch claude              a coding agent on your provider
 `;
 
-/** The whole command tree. Commands load their code when they are chosen, not before. */
+/** The whole command tree as commander wants it. */
 export function buildProgram(world: World): {
   readonly program: Command;
   run(argv: readonly string[]): Promise<number>;
 } {
-  const program = new Command("zeph")
+  const program = outfit(new Command("zeph"), world)
     .description("The Gonka network from the terminal: set up, chat, look after keys, serve other programs.")
-    .version(VERSION, "-V, --version", "print the version")
+    .version(VERSION, Object.keys(VERSION_OPTION)[0], VERSION_OPTION["-V, --version"])
     .addHelpText("before", EXAMPLES.trimStart())
     .showSuggestionAfterError(true);
-  addGlobalOptions(program);
-  const bound = binding(world);
-  addInitCommand(program, bound);
-  addChatCommands(program, bound);
-  addConfigCommands(program, bound);
-  addVaultCommands(program, bound);
-  addDoctorCommands(program, bound);
-  addGonkaCommands(program, bound);
-  addDevshardCommands(program, bound);
-  addCompletionCommand(program, bound);
-  addServeCommand(program, bound);
-  addLaunchCommands(program, bound);
-  addSandboxCommand(program, bound);
-  for (const command of [program, ...descendants(program)]) {
-    command
-      .exitOverride()
-      .configureOutput({
-        writeOut: (text) => world.stdout.write(text),
-        writeErr: () => {},
-        getOutHelpWidth: () => Math.min(world.stdout.columns ?? 80, 100),
-      })
-      .configureHelp({ showGlobalOptions: true })
-      .helpOption("-h, --help", "show this help");
+  for (const option of optionsOf(GLOBAL_OPTIONS)) program.addOption(option.helpGroup("Everywhere:"));
+  let exitCode: number = EXIT.ok;
+  for (const [usage, entry] of Object.entries<CommandEntry>(COMMANDS)) {
+    const words = usage.split(" ").filter((word) => /^\w/.test(word));
+    const argumentNames = usage.split(" ").slice(words.length);
+    const group = words.length === 1 ? program : groupNamed(program, words[0] ?? "", world);
+    const { isDefault = false, isHidden = false } = entry;
+    const command = outfit(group.command(words.at(-1) ?? "", { isDefault, hidden: isHidden }), world);
+    command.description(entry.about);
+    for (const name of argumentNames) command.argument(name, entry.args?.[bare(name)]);
+    for (const option of optionsOf(entry.options)) command.addOption(option);
+    if (entry.alias !== undefined) command.alias(entry.alias);
+    if (entry.examples !== undefined) command.addHelpText("after", `\n${entry.examples}\n`);
+    command.action(async (...given: unknown[]) => {
+      const flags = command.optsWithGlobals();
+      for (const [index, name] of argumentNames.entries()) {
+        if (given[index] !== undefined) flags[bare(name)] = given[index];
+      }
+      // The types of the table say that these are the flags of this command.
+      const run = RUN[words.join(" ") as CommandWords] as RunCommand<unknown>;
+      exitCode = await run(toContext(world, flags), flags);
+    });
   }
   return {
     program,
     async run(argv) {
       try {
         await program.parseAsync(withDefaultCommand(program, argv), { from: "user" });
-        return bound.exitCode();
+        return exitCode;
       } catch (error) {
         if (error instanceof CommanderError && error.code === "commander.version") {
           if (argv.includes("--verbose")) world.stdout.write(surroundings(world));
@@ -119,8 +171,70 @@ export function buildProgram(world: World): {
   };
 }
 
-function descendants(command: Command): readonly Command[] {
-  return command.commands.flatMap((each) => [each, ...descendants(each)]);
+function groupNamed(program: Command, name: string, world: World): Command {
+  const known = program.commands.find((command) => command.name() === name);
+  return known ?? outfit(program.command(name), world).description(GROUPS[name] ?? "");
+}
+
+/** What all commands have in common. */
+function outfit(command: Command, { stdout }: World): Command {
+  const [flags, about] = Object.entries(HELP_OPTION)[0] ?? [];
+  return command
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: () => {},
+      getOutHelpWidth: () => Math.min(stdout.columns ?? 80, 100),
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .helpOption(flags, about);
+}
+
+function optionsOf(options: CommandEntry["options"] = {}): readonly Option[] {
+  return Object.entries(options).map(([written, words]) => {
+    const isRepeatable = written.endsWith(">...");
+    const flags = isRepeatable ? written.slice(0, -3) : written;
+    const option =
+      typeof words === "string" ? new Option(flags, words) : new Option(flags, words.about).choices(words.choices);
+    return isRepeatable ? option.argParser(collect) : option;
+  });
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** `[words...]` is called `words`. */
+function bare(argument: string): string {
+  return argument.replace(/[^\w-]/g, "");
+}
+
+/** The world plus what the global flags say about it. */
+function toContext(world: World, flags: GlobalFlags): CliContext {
+  const isTerminal = world.stdin.isTTY === true && world.stderr.isTTY === true;
+  const saysNo = flags.yes === true || flags.nonInteractive === true || (world.env.CI ?? "") !== "";
+  return {
+    ...world,
+    interactive: isTerminal && !saysNo,
+    json: flags.json === true,
+    verbose: flags.verbose === true,
+    color: useColor(world, flags.color ?? "auto"),
+    paths: {
+      config: flags.config,
+      vaultKey: flags.vaultKey,
+      vaultFile: flags.vaultPath,
+      vaultBackend: flags.vault,
+    },
+  };
+}
+
+/** no-color.org: any non-empty NO_COLOR; then FORCE_COLOR; then whether both outputs are capable terminals. */
+function useColor({ env, stdout, stderr }: World, choice: string): boolean {
+  if (choice !== "auto") return choice === "always";
+  if ((env.NO_COLOR ?? "") !== "") return false;
+  const force = env.FORCE_COLOR;
+  if (force !== undefined) return force !== "0" && force !== "false";
+  return stdout.isTTY === true && stderr.isTTY === true && env.TERM !== "dumb";
 }
 
 /** What a report of a fault should say besides the version. */
@@ -135,7 +249,7 @@ function fromCommander(error: CommanderError, program: Command, argv: readonly s
   const [what = "", suggestion] = scrub(error.message.replace(/^error: /, "")).split(/(?=\(Did you mean)/);
   throw new ZephError("usage", {
     detail: what.trim(),
-    ...(suggestion === undefined ? {} : { hint: `${suggestion.replace(/[()]/g, "")} See \`zeph --help\`.` }),
+    hint: suggestion === undefined ? undefined : `${suggestion.replace(/[()]/g, "")} See \`zeph --help\`.`,
   });
 }
 

@@ -24,9 +24,22 @@ import type { Setup } from "../provider/setup.ts";
 import { maskOf, withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import type { Model } from "../wire/models.ts";
-import type { AskFlags, ReplDependencies } from "./commands/ask.ts";
+import type { Run } from "./command-table.ts";
+import { type AskFlags, isConversation, type ReplDependencies, runAsk, runChat, setUpFirst } from "./commands/ask.ts";
 import { setupOf } from "./setup.ts";
 import { foldFor, show } from "./terminal.ts";
+
+/** `zeph ask`, on what is configured. */
+export const runAskCommand: Run<"ask"> = async (context, flags) =>
+  runAsk(context, flags, await chatDependencies(context, flags, "question"));
+
+/** `zeph` and `zeph chat`. Who has no configuration is set up first. */
+export const runChatCommand: Run<"chat"> = async (context, flags) => {
+  const ended = await setUpFirst(context, flags);
+  if (ended !== undefined) return ended;
+  const kind = isConversation(context, flags) ? "conversation" : "question";
+  return runChat(context, flags, await chatDependencies(context, flags, kind));
+};
 
 /**
  * What a chat needs from config and state folder: how to open a provider, the daily limit, the provider used last. Only
@@ -37,14 +50,17 @@ export async function chatDependencies(
   choice: Pick<AskFlags, "provider" | "model" | "debugDump" | "continue" | "load" | "private">,
   kind: "conversation" | "question",
 ): Promise<ReplDependencies> {
-  const { loaded } = await setupOf(context, { provider: choice.provider, model: choice.model });
-  const { config } = loaded;
+  const { provider, model } = choice;
+  const setup = await setupOf(context, { provider, model });
+  const { config } = setup.loaded;
   const stateFolder = zephFolders(context).state;
   const lastProvider = join(stateFolder, "last-provider");
   const runnable = config.providers.filter((provider) => provider.type !== "other");
   const { debugDump } = choice;
   const remarks = kind === "conversation" && context.interactive;
-  const open = sessionOpener(context, { remarks, ...(debugDump === undefined ? {} : { debugDump }) });
+  const setupFor = async (wanted: Parameters<OpenChatSession>[0]) =>
+    wanted.provider === provider && wanted.model === model ? setup : setupOf(context, wanted);
+  const open = sessionOpener(context, setupFor, { remarks, debugDump });
   const isResumed = choice.continue === true || choice.load !== undefined;
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
   const last = follows ? await readName(lastProvider) : undefined;
@@ -75,59 +91,76 @@ async function readName(path: string): Promise<string | undefined> {
   }
 }
 
-interface SessionOptions {
-  /** Folder for the requests, one file each. */
-  readonly debugDump?: string;
-  /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
-  readonly remarks?: boolean;
-}
-
 /** Opens the provider a chat talks to: config, secret, connection, AI SDK model. Notices go to standard error, once. */
-function sessionOpener(context: CliContext, { debugDump, remarks = false }: SessionOptions = {}): OpenChatSession {
+function sessionOpener(
+  context: CliContext,
+  setupFor: (choice: Parameters<OpenChatSession>[0]) => Promise<Setup>,
+  options: {
+    /** Folder for the requests, one file each. */
+    readonly debugDump: string | undefined;
+    /** Also say what is well, such as whose key signs. In front of a single answer that would be noise. */
+    readonly remarks: boolean;
+  },
+): OpenChatSession {
+  const { debugDump, remarks } = options;
   const told = new Set<string>();
   return async ({ provider, model }) => {
-    const setup = await setupOf(context, { provider, model });
-    const toJournal = failureListener(context, setup, provider);
-    const listeners = new Set<OnSessionEvent>();
-    const tell: OnSessionEvent = (event) => {
-      for (const listener of listeners) listener(event);
-    };
-    const onEvent: OnTransportEvent = (event) => {
-      toJournal(event);
-      tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
-    };
-    // Who names a provider wants that one; only the default may be stood in for.
-    const opened =
-      provider === undefined
-        ? await fallbackProvider(setup, {
-            onEvent,
-            onFallback: async (event) => tell(await describeFallback(event, setup)),
-          })
-        : await openProvider(setup, { name: provider, onEvent });
-    for (const notice of [...opened.notices, ...(remarks ? opened.remarks : [])]) {
+    const setup = await setupFor({ provider, model });
+    const { session, notices } = await openSession(context, setup, { provider, model, debugDump });
+    for (const notice of [...notices.notices, ...(remarks ? notices.remarks : [])]) {
       if (!told.has(notice)) show(context.stderr, `${foldFor(context.stderr, notice)}\n`);
       told.add(notice);
     }
-    const dumping =
-      debugDump === undefined
-        ? opened.gonka
-        : dumpRequests(opened.gonka, {
-            folder: resolve(context.cwd, debugDump),
-            providerName: opened.config.name,
-            clock: context.clock,
-          });
-    // Outermost: what is written down is what leaves.
-    const secrets = await setup.knownSecrets();
-    const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
-    const session = toSession(
-      setup,
-      { ...opened, gonka },
-      listeners,
-      await rememberedModels(opened, setup.world),
-      model ?? opened.config.model,
-    );
-    return withMask(session, maskOf(secrets));
+    return session;
   };
+}
+
+/** Opens a provider of a set-up that is there already. Who names one wants that one; only the default may be stood in for. */
+export async function openSession(
+  context: CliContext,
+  setup: Setup,
+  choice: {
+    readonly provider?: string | undefined;
+    readonly model?: string | undefined;
+    readonly debugDump?: string | undefined;
+  },
+): Promise<{ readonly session: ChatSession; readonly notices: Pick<OpenedProvider, "notices" | "remarks"> }> {
+  const { provider, model, debugDump } = choice;
+  const toJournal = failureListener(context, setup, provider);
+  const listeners = new Set<OnSessionEvent>();
+  const tell: OnSessionEvent = (event) => {
+    for (const listener of listeners) listener(event);
+  };
+  const onEvent: OnTransportEvent = (event) => {
+    toJournal(event);
+    tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
+  };
+  const opened =
+    provider === undefined
+      ? await fallbackProvider(setup, {
+          onEvent,
+          onFallback: async (event) => tell(await describeFallback(event, setup)),
+        })
+      : await openProvider(setup, { name: provider, onEvent });
+  const dumping =
+    debugDump === undefined
+      ? opened.gonka
+      : dumpRequests(opened.gonka, {
+          folder: resolve(context.cwd, debugDump),
+          providerName: opened.config.name,
+          clock: context.clock,
+        });
+  // Outermost: what is written down is what leaves.
+  const secrets = await setup.knownSecrets();
+  const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
+  const session = toSession(
+    setup,
+    { ...opened, gonka },
+    listeners,
+    await rememberedModels(opened, setup.world),
+    model ?? opened.config.model,
+  );
+  return { session: withMask(session, maskOf(secrets)), notices: opened };
 }
 
 function withMask(session: ChatSession, mask: (text: string) => string): ChatSession {

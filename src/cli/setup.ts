@@ -5,7 +5,7 @@ import type { GonkaProvider } from "../config/providers.ts";
 import { describeUntrusted, type UntrustedFile } from "../config/trust.ts";
 import { ZephError } from "../errors.ts";
 import type { ReadNodeOptions } from "../network/node.ts";
-import { loadSetup, type Setup } from "../provider/setup.ts";
+import { type AlreadyRead, loadSetup, nothingRead, type Setup, type SetupWorld } from "../provider/setup.ts";
 import type { RequestSigner } from "../signer/signer.ts";
 import { DEFAULT_PREFIX, normalizeBaseURL, parsePrefix } from "../wire/endpoint.ts";
 import { passphraseSource, promptConfirm } from "./input.ts";
@@ -22,21 +22,7 @@ export async function setupOf(
   choice: { readonly provider?: string | undefined; readonly model?: string | undefined } = {},
   manner: "open" | "silent" = "open",
 ): Promise<Setup> {
-  const { env, homeDir, platform, cwd, clock, random, fetch, paths } = context;
-  const load = () =>
-    loadSetup({
-      env,
-      homeDir,
-      platform,
-      cwd,
-      clock,
-      random,
-      fetch,
-      askPassphrase: passphraseSource(context),
-      flags: { ...paths, ...choice },
-      ...(context.interactive ? { confirm: (question: string) => promptConfirm(context, question) } : {}),
-    });
-  const setup = await load();
+  const setup = await loadOnce(context, choice);
   const { untrusted, files } = setup.loaded;
   if (untrusted === undefined || manner === "silent") return setup;
   const file = files.found.find(({ path }) => path === untrusted.path);
@@ -44,10 +30,32 @@ export async function setupOf(
   if (file !== undefined && isAsked) {
     const agreed = await promptConfirm(context, trustQuestion(untrusted));
     await rememberTrust(context, readTextFile, file, agreed ? "trusted" : "refused");
-    if (agreed) return load();
+    if (agreed) return loadOnce(forgetSetup(context), choice);
   }
   tellOnce(context, describeUntrusted(untrusted));
   return setup;
+}
+
+/** What this command has read, by the paths of its command line: copies of a context share them. */
+const read = new WeakMap<CliContext["paths"], AlreadyRead>();
+
+function loadOnce(context: CliContext, choice: object): Promise<Setup> {
+  const { env, homeDir, platform, cwd, clock, random, fetch, paths } = context;
+  const world: SetupWorld = {
+    ...{ env, homeDir, platform, cwd, clock, random, fetch },
+    askPassphrase: passphraseSource(context),
+    flags: { ...paths, ...choice },
+    ...(context.interactive ? { confirm: (question: string) => promptConfirm(context, question) } : {}),
+  };
+  const before = read.get(paths) ?? nothingRead(world);
+  read.set(paths, before);
+  return loadSetup(world, before);
+}
+
+/** For one who has changed the configuration. */
+export function forgetSetup(context: CliContext): CliContext {
+  read.delete(context.paths);
+  return context;
 }
 
 /** What the file would decide, with the addresses it names: that is what one agrees to. */

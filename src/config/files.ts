@@ -13,6 +13,8 @@ export interface PathContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly homeDir: string;
   readonly platform: NodeJS.Platform;
+  /** How files of the configuration are read. Default: from the disk. */
+  readonly readFile?: ReadTextFile | undefined;
 }
 
 /** Where zeph keeps its own files. Absolute paths; none of them need exist. */

@@ -96,11 +96,11 @@ export interface GonkaProvider extends RunnableProvider {
   readonly chainPrefix: string;
   /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
   readonly trust: {
-    readonly chainId?: string;
-    readonly headerHash?: string;
-    readonly validatorsHash?: string;
+    readonly chainId?: string | undefined;
+    readonly headerHash?: string | undefined;
+    readonly validatorsHash?: string | undefined;
     /** `gonka_verify_proof`: true is `required`, false is `none`; absent, a proof that is offered must hold. */
-    readonly proof?: "required" | "none";
+    readonly proof?: "required" | "none" | undefined;
   };
   /** `signed`: signed requests, as networks before v0.2.14 take them. Default. `devshard`: paid from an escrow. */
   readonly access: "signed" | "devshard";
@@ -152,12 +152,10 @@ function toGonkaProvider(record: GonkaRecord, context: ProviderContext): GonkaPr
     sourceUrl: record.gonka_source_url,
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
     trust: {
-      ...(record.gonka_verify_proof === undefined ? {} : { proof: record.gonka_verify_proof ? "required" : "none" }),
-      ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),
-      ...(record.gonka_trusted_header_hash === undefined ? {} : { headerHash: record.gonka_trusted_header_hash }),
-      ...(record.gonka_trusted_validators_hash === undefined
-        ? {}
-        : { validatorsHash: record.gonka_trusted_validators_hash }),
+      chainId: record.gonka_chain_id,
+      headerHash: record.gonka_trusted_header_hash,
+      validatorsHash: record.gonka_trusted_validators_hash,
+      proof: record.gonka_verify_proof === undefined ? undefined : record.gonka_verify_proof ? "required" : "none",
     },
     access: record.access ?? "signed",
     devshardAmount: record.devshard_amount,

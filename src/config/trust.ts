@@ -175,9 +175,10 @@ const NOTHING: OwnRecords = { providers: [], brokers: [] };
  * or the working folder bring, and whatever variables say. A file that cannot be read says nothing.
  */
 export async function ownRecords(context: PathContext): Promise<OwnRecords> {
+  const { readFile = readTextFile } = context;
   const { user } = configPaths({ ...context, cwd: context.homeDir });
   for (const path of user) {
-    const text = await readTextFile(path).catch(() => undefined);
+    const text = await readFile(path).catch(() => undefined);
     if (text !== undefined) return recordsIn(path, text);
   }
   return NOTHING;

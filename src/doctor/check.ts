@@ -121,7 +121,7 @@ export function failed(thrown: unknown, extras: Extras = {}): CheckResult {
 
 /** A failure that has no error to it: the words of its code. */
 export function broken(code: ZephErrorCode, detail: string | undefined, extras: Extras = {}): CheckResult {
-  return failed(new ZephError(code, detail === undefined ? {} : { detail }), extras);
+  return failed(new ZephError(code, { detail }), extras);
 }
 
 /** Makes the checks of one provider. */

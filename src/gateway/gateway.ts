@@ -71,14 +71,15 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   }) as LocalGateway;
 }
 
-async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
-  const { pathname, host: urlHost } = new URL(request.url);
-  const { method } = request;
+async function answerRequest(state: GatewayState, given: GatewayRequest): Promise<Answer> {
+  const { pathname, host: urlHost } = new URL(given.url);
+  const { method } = given;
   const route = findRoute(method, pathname);
   const exchange = openExchange(
-    { method, route: route.kind, client: clientFamily(request.headers.get("user-agent")) },
+    { method, route: route.kind, client: clientFamily(given.headers.get("user-agent")) },
     state,
   );
+  const request = state.options.onOpen?.(exchange.record, given) ?? given;
   const host = request.headers.get("host") ?? urlHost;
   const origin = request.headers.get("origin");
   state.inFlight += 1;

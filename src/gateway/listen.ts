@@ -24,6 +24,8 @@ export interface ListenOptions {
   /** Connections at once; for a further one, the one that has been idle longest is closed. Default 8192. */
   readonly maxConnections?: number;
   readonly clock?: Clock;
+  /** Asked before the gateway; `undefined` leaves the request to it. @param peer address at the other end */
+  readonly before?: ((request: GatewayRequest, peer: string | undefined) => Promise<Answer> | undefined) | undefined;
 }
 
 export interface Listening {
@@ -54,7 +56,8 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
   refuseWeakKey(gateway, hostname);
   async function serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const request = incomingRequest(incoming, outgoing);
-    const answer = request === undefined ? NO_ADDRESS : await gateway.answer(request);
+    const early = request && options.before?.(request, incoming.socket.remoteAddress);
+    const answer = request === undefined ? NO_ADDRESS : await (early ?? gateway.answer(request));
     if (gateway.draining) outgoing.shouldKeepAlive = false;
     drainAfter(incoming, outgoing, clock);
     await writeAnswer(outgoing, answer, { clock, stallMs });

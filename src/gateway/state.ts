@@ -132,6 +132,8 @@ export interface LocalGatewayOptions {
   readonly responses?: KeptTexts;
   /** Adds the numbers of other processes to those of `/metrics`, in Prometheus' text form. */
   readonly sumMetrics?: (own: string) => Promise<string>;
+  /** Called with every request; the record fills up while it is worked on. What it gives is answered in its place. */
+  readonly onOpen?: (record: ExchangeRecord, request: GatewayRequest) => GatewayRequest | undefined;
   /** Called when a request has ended: for a log. The record holds no body and no secret. */
   readonly onRequest?: (record: ExchangeRecord) => void;
   readonly clock?: Clock;

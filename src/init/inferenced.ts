@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { posix, win32 } from "node:path";
 import type { Readable } from "node:stream";
+import { asObject } from "../base/json.ts";
 import { Secret, scrub } from "../base/secret.ts";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
@@ -166,7 +167,7 @@ export interface Keyring {
   /** `test` (not encrypted), `file`, `os`, `kwallet`, `pass` or `memory`. */
   readonly backend: string;
   /** Default of the program: `~/.inference`. */
-  readonly home?: string;
+  readonly home?: string | undefined;
 }
 
 export interface KeyringEntry {
@@ -177,23 +178,16 @@ export interface KeyringEntry {
 /** `keys list --output json`. Older builds say in words that there are none. */
 export function parseKeyList(text: string): readonly KeyringEntry[] {
   const json = /\[[\s\S]*\]/.exec(text)?.[0];
-  if (json === undefined) {
-    if (text.trim() === "" || /no records/i.test(text)) return [];
-    throw failure(["keys", "list", "--output", "json"], "did not answer in JSON");
-  }
-  let entries: unknown;
+  if (json === undefined && (text.trim() === "" || /no records/i.test(text))) return [];
   try {
-    entries = JSON.parse(json);
+    const entries: unknown = JSON.parse(json ?? "");
+    return (Array.isArray(entries) ? entries : []).flatMap((entry: unknown) => {
+      const { name, address } = asObject(entry) ?? {};
+      return typeof name === "string" && typeof address === "string" ? [{ name, address }] : [];
+    });
   } catch (cause) {
     throw failure(["keys", "list", "--output", "json"], "did not answer in JSON", cause);
   }
-  return Array.isArray(entries) ? entries.flatMap(toEntry) : [];
-}
-
-function toEntry(value: unknown): readonly KeyringEntry[] {
-  if (typeof value !== "object" || value === null || !("name" in value) || !("address" in value)) return [];
-  const { name, address } = value;
-  return typeof name === "string" && typeof address === "string" ? [{ name, address }] : [];
 }
 
 const NOT_OPENED =
@@ -204,7 +198,7 @@ function requireOpened({ stderr }: ProgramResult, args: readonly string[], keyri
   if (!NOT_OPENED.test(stderr)) return;
   const { detail, hint } = failure(args, `${keyringWords(keyring)} did not open: ${complaintOf(stderr) ?? ""}`);
   throw new ZephError("inferenced_failed", {
-    ...(detail === undefined ? {} : { detail }),
+    detail: detail ?? "",
     hint: `Try again in a terminal and give its passphrase. ${hint}`,
   });
 }

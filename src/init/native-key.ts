@@ -17,23 +17,33 @@ import {
   keyringWords,
   versionAdvice,
 } from "./inferenced.ts";
-import { askOr, type InitSession } from "./session.ts";
+import { askOr, type Choice, type InitSession } from "./session.ts";
+
+/** Where a key lies that came from `inferenced`. */
+interface KeyringPlace {
+  readonly inferenced: Inferenced;
+  readonly keyring: Keyring;
+  readonly name: string;
+}
 
 /** A private key that is what its owner says it is. */
 export interface NativeKey {
   readonly signer: RequestSigner;
   /** 64 lower-case hex digits. */
   readonly key: Secret;
-  /** Where it lies, when it came from `inferenced`. */
-  readonly keyring?: { readonly inferenced: Inferenced; readonly keyring: Keyring; readonly name: string };
+  readonly keyring: KeyringPlace | undefined;
 }
 
-type NativeKeyOutcome = NativeKey | { readonly gateway: Secret };
-
-interface Candidate extends Pick<NativeKey, "keyring"> {
+interface Candidate {
   readonly key: Secret;
+  readonly keyring?: KeyringPlace | undefined;
   /** Address the place it came from gives it; must be the derived one. */
-  readonly statedAddress?: { readonly address: string; readonly from: string };
+  readonly statedAddress?: { readonly address: string; readonly from: string } | undefined;
+}
+
+/** A broker's key, with which its owner would rather take a gateway. */
+interface Turned {
+  readonly gateway: Secret;
 }
 
 /**
@@ -44,21 +54,18 @@ export async function obtainPrivateKey(
   session: InitSession,
   prefix: string,
   pasted?: Secret,
-): Promise<NativeKeyOutcome> {
+): Promise<NativeKey | Turned> {
   let next: Candidate | undefined = pasted === undefined ? await givenKey(session) : { key: pasted };
   for (;;) {
-    const candidate: Candidate | { readonly gateway: Secret } = next ?? (await askForKey(session));
+    const candidate: Candidate | Turned = next ?? (await askForKey(session));
     if ("gateway" in candidate) return candidate;
     next = undefined;
     const judged = judgePrivateKey(candidate.key);
     if (judged.kind !== "usable") throw new ZephError("invalid_private_key");
     const signer = RequestSigner.fromHex(judged.key.reveal(), { prefix });
     checkStated(signer, candidate);
-    if (!(await isConfirmed(session, signer.address))) {
-      signer.dispose();
-      continue;
-    }
-    return { signer, key: judged.key, ...(candidate.keyring === undefined ? {} : { keyring: candidate.keyring }) };
+    if (await isConfirmed(session, signer.address)) return { signer, key: judged.key, keyring: candidate.keyring };
+    signer.dispose();
   }
 }
 
@@ -79,44 +86,32 @@ async function givenKey(session: InitSession): Promise<Candidate | undefined> {
   throw new ZephError("invalid_private_key", { detail });
 }
 
-type Source = Candidate | "inferenced" | "paste";
-
-async function askForKey(session: InitSession): Promise<NativeKeyOutcome | Candidate> {
+async function askForKey(session: InitSession): Promise<Candidate | Turned> {
+  const { ask, tell, world } = session;
   const stored = await storedKeys(session);
-  if (session.ask === undefined) {
+  if (ask === undefined) {
     const [first] = stored;
     if (first !== undefined) return first.value;
     throw new ZephError("missing_input", { detail: "--key-stdin, --key-env NAME or --key-name NAME" });
   }
-  const inferenced = await findInferenced(session.world);
-  if (inferenced === undefined) {
-    session.tell.info(`inferenced, which makes keys, is not on the PATH: ${INFERENCED_RELEASES}`);
-  }
-  const fromInferenced = { value: "inferenced", label: "A key of inferenced", hint: inferenced?.path ?? "" } as const;
-  const source =
-    stored.length === 0 && inferenced === undefined
-      ? "paste"
-      : await session.ask.select<Source>({
-          message: "Where is your private key?",
-          choices: [
-            ...stored,
-            ...(inferenced === undefined ? [] : [fromInferenced]),
-            { value: "paste", label: "I paste it", hint: "hidden; 64 hex digits" },
-          ],
-        });
+  const inferenced = await findInferenced(world);
+  if (inferenced === undefined) tell.info(`inferenced, which makes keys, is not on the PATH: ${INFERENCED_RELEASES}`);
+  const choices: readonly Choice<Candidate | Inferenced | "paste">[] = [
+    ...stored,
+    ...(inferenced === undefined
+      ? []
+      : [{ value: inferenced, label: "A key of inferenced", hint: inferenced.path } as const]),
+    { value: "paste", label: "I paste it", hint: "hidden; 64 hex digits" },
+  ];
+  const source = choices.length === 1 ? "paste" : await ask.select({ message: "Where is your private key?", choices });
   if (source === "paste") return pasteKey(session);
-  if (source !== "inferenced") return source;
-  if (inferenced === undefined) throw new ZephError("inferenced_not_found");
-  return tryInferenced(session, inferenced);
-}
-
-/** A program that fails leaves all other ways open. */
-async function tryInferenced(session: InitSession, inferenced: Inferenced): Promise<NativeKeyOutcome | Candidate> {
+  if ("key" in source) return source;
   try {
-    return await exportFrom(session, inferenced);
+    return await exportFrom(session, source);
   } catch (error) {
+    // A program that fails leaves all other ways open.
     if (!ZephError.is(error) || error.code !== "inferenced_failed") throw error;
-    session.tell.fail(error.message);
+    tell.fail(error.message);
     return askForKey(session);
   }
 }
@@ -128,24 +123,22 @@ async function exportFrom(session: InitSession, inferenced: Inferenced, keyName?
 }
 
 /** Keys in the vault and the environment, with the address that is stored beside them. */
-async function storedKeys({ secrets }: InitSession) {
+async function storedKeys({ secrets }: InitSession): Promise<readonly Choice<Candidate>[]> {
   const keys = await secrets.find(nativeSecretNames(GONKA_PRIVATE_KEY));
   const addresses = await secrets.find(nativeSecretNames(GONKA_ADDRESS));
   return keys
     .filter(({ secret }) => judgePrivateKey(secret).kind === "usable")
-    .map(({ secret, name, source }) => {
+    .map(({ secret: key, name, source }) => {
       const stated = addresses.find((address) => address.source === source);
-      const value: Candidate = {
-        key: secret,
-        ...(stated === undefined
-          ? {}
-          : { statedAddress: { address: stated.secret.reveal().trim(), from: `${stated.name} in the ${source}` } }),
+      const statedAddress = stated && {
+        address: stated.secret.reveal().trim(),
+        from: `${stated.name} in the ${source}`,
       };
-      return { value, label: source === "vault" ? "The one in the vault" : "The one in the environment", hint: name };
+      return { value: { key, statedAddress }, label: `The one in the ${source}`, hint: name };
     });
 }
 
-async function pasteKey(session: InitSession): Promise<NativeKeyOutcome | Candidate> {
+async function pasteKey(session: InitSession): Promise<Candidate | Turned> {
   const ask = askOr(session, "--key-stdin or --key-env NAME");
   for (;;) {
     const text = await ask.hidden({
@@ -187,13 +180,6 @@ async function isConfirmed({ ask, tell, request }: InitSession, address: string)
   return ask.confirm({ message: `Is ${address} your account?`, initial: true });
 }
 
-/** A key taken out of an `inferenced` keyring. */
-interface KeyringKey {
-  readonly key: Secret;
-  readonly statedAddress: { readonly address: string; readonly from: string };
-  readonly keyring: { readonly inferenced: Inferenced; readonly keyring: Keyring; readonly name: string };
-}
-
 const ANOTHER_KEYRING = Symbol("another keyring");
 const NEW_KEY = Symbol("new key");
 
@@ -201,16 +187,12 @@ const NEW_KEY = Symbol("new key");
  * Lets the user choose or make a key and exports it. `wanted` is the name from a flag. The address that the program gives
  * for the name comes along, to be compared with the one derived from the key.
  */
-export async function pickFromKeyring(
-  session: InitSession,
-  inferenced: Inferenced,
-  wanted?: string,
-): Promise<KeyringKey> {
+export async function pickFromKeyring(session: InitSession, inferenced: Inferenced, wanted?: string) {
   let keyring = await findKeyring(session, "detect");
   for (;;) {
-    if (inferenced.asksUser(keyring)) {
+    const asks = inferenced.asksUser(keyring);
+    if (asks)
       session.tell.info("inferenced may ask for the keyring's passphrase twice: to list the keys, and to export one.");
-    }
     const entries = await inferenced.list(keyring);
     const chosen = wanted === undefined ? await chooseEntry(session, entries) : requireEntry(entries, wanted, keyring);
     if (chosen === ANOTHER_KEYRING) {
@@ -218,23 +200,15 @@ export async function pickFromKeyring(
       continue;
     }
     const name = chosen === NEW_KEY ? await makeKey(session, inferenced, keyring, entries) : chosen;
-    const statedAddress = await askAddress(inferenced, keyring, { name, entries });
+    const listed = entries.find((entry) => entry.name === name);
+    // Asked by name, as the export is; where that costs the user a passphrase, what the list said is good enough.
+    const statedAddress =
+      listed !== undefined && asks
+        ? { address: listed.address, from: "inferenced keys list" }
+        : { address: await inferenced.address(keyring, name), from: `inferenced keys show ${name}` };
     const key = await inferenced.exportKey(keyring, name);
     return { key, statedAddress, keyring: { inferenced, keyring, name } };
   }
-}
-
-/** Asked by name, as the export is; where that costs the user a passphrase, what the list said is good enough. */
-async function askAddress(
-  inferenced: Inferenced,
-  keyring: Keyring,
-  { name, entries }: { readonly name: string; readonly entries: readonly KeyringEntry[] },
-): Promise<KeyringKey["statedAddress"]> {
-  const listed = entries.find((entry) => entry.name === name);
-  if (listed !== undefined && inferenced.asksUser(keyring)) {
-    return { address: listed.address, from: "inferenced keys list" };
-  }
-  return { address: await inferenced.address(keyring, name), from: `inferenced keys show ${name}` };
 }
 
 function requireEntry(entries: readonly KeyringEntry[], wanted: string, keyring: Keyring): string {
@@ -294,38 +268,25 @@ async function findKeyring(session: InitSession, mode: "detect" | "ask"): Promis
   const { world, request, ask, tell } = session;
   const { keyringBackend, keyringHome } = request.native;
   const home = keyringHome ?? join(world.homeDir, ".inference");
+  const configured = await configuredBackend(home);
   if (mode === "detect") {
-    const detected = await detectBackends(home);
-    const [only] = detected;
-    const byItself = await configuredBackend(home);
-    const backend =
-      keyringBackend ??
-      (detected.length === 1 ? only : undefined) ??
-      (ask === undefined ? (byItself ?? "test") : undefined);
+    // Two backends keep their keys in folders of known names; the others cannot be seen from outside.
+    const [hasTest, hasFile] = [await isFolder(join(home, "keyring-test")), await isFolder(join(home, "keyring-file"))];
+    const detected = hasTest === hasFile ? undefined : hasTest ? "test" : "file";
+    const backend = keyringBackend ?? detected ?? (ask === undefined ? (configured ?? "test") : undefined);
     if (backend !== undefined) {
       tell.info(`Keyring: ${backend}${backend === "test" ? " (not encrypted)" : ""}, ${home}`);
-      return { backend, ...(keyringHome === undefined ? {} : { home: keyringHome }) };
+      return { backend, home: keyringHome };
     }
   }
   const backend = await askOr(session, "--keyring-backend BACKEND").select<string>({
     message: "Which keyring backend?",
     choices: BACKENDS,
-    initial: (await configuredBackend(home)) ?? "test",
+    initial: configured ?? "test",
   });
-  if (mode === "detect") return { backend, ...(keyringHome === undefined ? {} : { home: keyringHome }) };
-  const chosenHome = await askOr(session, "--keyring-home FOLDER").text({
-    message: "Folder of the keyring",
-    initial: home,
-  });
-  return { backend, home: chosenHome };
-}
-
-/** Two backends keep their keys in folders of known names; the others cannot be seen from outside. */
-async function detectBackends(home: string): Promise<readonly string[]> {
-  const found = await Promise.all(
-    ["test", "file"].map(async (backend) => ((await isFolder(join(home, `keyring-${backend}`))) ? [backend] : [])),
-  );
-  return found.flat();
+  if (mode === "detect") return { backend, home: keyringHome };
+  const message = "Folder of the keyring";
+  return { backend, home: await askOr(session, "--keyring-home FOLDER").text({ message, initial: home }) };
 }
 
 /** It has some ten lines. */

@@ -65,11 +65,7 @@ export async function readNode(
     if (deadline.signal.aborted) throw deadline.signal.reason;
     if (ZephError.is(thrown)) throw thrown;
     const { error } = readNetworkFailure(thrown);
-    throw new ZephError(error.code, {
-      detail: `${new URL(url).host}: ${error.detail ?? "no answer"}`,
-      hint: error.hint,
-      cause: thrown,
-    });
+    throw error.with({ detail: `${new URL(url).host}: ${error.detail ?? "no answer"}`, cause: thrown });
   } finally {
     deadline.release();
   }

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { readRegularText } from "../base/files.ts";
+import { asObject } from "../base/json.ts";
 import { redactUrl, type Secret } from "../base/secret.ts";
 import { type Clock, deadlineSignal } from "../base/time.ts";
 import { writeFileAtomic } from "../base/write.ts";
@@ -17,6 +16,7 @@ import { type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gon
 import { type CachedEndpoints, type EndpointCache, endpointSource } from "../transport/native.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import { isAddress, normalizeBaseURL } from "../wire/endpoint.ts";
+import { cachePath, readCache, writeCache } from "./models.ts";
 import type { Setup } from "./setup.ts";
 
 /** A configured provider with its secret resolved, ready to be asked. */
@@ -119,27 +119,18 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
     throw new ZephError("address_mismatch", { detail });
   }
   const notices = noticesOf(setup, resolved);
-  const endpoints = config.nodes.map(({ url, address, name }) => ({
-    baseURL: normalizeBaseURL(url),
-    address,
-    ...(name === undefined ? {} : { name }),
-  }));
-  if (config.access === "devshard") {
-    const remark = `Paying from escrows of ${signer.address}`;
-    const gonka = withNearestModels(gonkaFetch(devshardConnection(setup, config, common, key)));
-    return { config, gonka, secret, address: signer.address, notices, remarks: [remark] };
-  }
-  const connection: Connection = {
-    ...common,
-    kind: "native",
-    signer,
-    ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)),
-  };
   const { address } = signer;
-  const remark =
-    stored === undefined
-      ? `Signing as ${address} (address derived from the key)`
-      : `Signing as ${address} (key and address are stored)`;
+  const known = stored === undefined ? "address derived from the key" : "key and address are stored";
+  const endpoints = config.nodes.map((node) => ({
+    baseURL: normalizeBaseURL(node.url),
+    address: node.address,
+    ...(node.name === undefined ? {} : { name: node.name }),
+  }));
+  const paysFromEscrows = config.access === "devshard";
+  const connection: Connection = paysFromEscrows
+    ? devshardConnection(setup, config, common, key)
+    : { ...common, kind: "native", signer, ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)) };
+  const remark = paysFromEscrows ? `Paying from escrows of ${address}` : `Signing as ${address} (${known})`;
   return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
 }
 
@@ -180,9 +171,6 @@ function noticesOf(setup: Setup, { notice }: ResolvedSecret): readonly string[] 
   return [setup.vaultBackend.notice, notice].filter((line) => line !== undefined);
 }
 
-/** Larger ones were not written by us. */
-const MAX_BYTES = 4 * 1024 * 1024;
-
 /** The nodes of a provider that names only a source: discovered, and remembered between runs for a few minutes. */
 export function nodeSource(
   { world }: Setup,
@@ -191,60 +179,34 @@ export function nodeSource(
   const { sourceUrl, chainPrefix, model, trust } = config;
   if (sourceUrl === undefined) return {};
   const { fetch, clock, random } = world;
-  const name = createHash("sha256")
-    .update(JSON.stringify([sourceUrl, chainPrefix, model, trust]))
-    .digest("hex")
-    .slice(0, 16);
-  return {
-    discover: endpointSource({
-      discover: () =>
-        discoverEndpoints({
-          sourceUrl,
-          prefix: chainPrefix,
-          trust,
-          fetch,
-          clock,
-          random,
-          ...(model === undefined ? {} : { model }),
-        }),
-      cache: fileCache(join(zephFolders(world).cache, `nodes-${name}.json`), chainPrefix),
-      clock,
-    }),
-  };
+  const cache = fileCache(
+    cachePath(world, "nodes", JSON.stringify([sourceUrl, chainPrefix, model, trust])),
+    chainPrefix,
+  );
+  const discover = () => discoverEndpoints({ sourceUrl, prefix: chainPrefix, trust, fetch, clock, random, model });
+  return { discover: endpointSource({ discover, cache, clock }) };
 }
 
 /** A cache is a convenience: what cannot be read or written is as good as not there. */
 function fileCache(path: string, prefix: string): EndpointCache {
   return {
-    async load() {
-      try {
-        return parseCache(JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? ""), prefix);
-      } catch {
-        // Missing, unreadable or damaged: discovery will be asked instead.
-        return undefined;
-      }
-    },
-    async save(cached) {
-      await writeFileAtomic(path, `${JSON.stringify(cached)}\n`).catch(() => {
-        // A full or read-only disk must not keep a chat from going on.
-      });
-    },
+    load: async () => parseCache(await readCache(path), prefix),
+    save: (cached) => writeCache(path, JSON.stringify(cached)),
   };
 }
 
 function parseCache(value: unknown, prefix: string): CachedEndpoints | undefined {
-  if (typeof value !== "object" || value === null || !("readAtMs" in value) || !("endpoints" in value))
-    return undefined;
-  const { readAtMs, endpoints } = value;
+  const { readAtMs, endpoints, epochId } = asObject(value) ?? {};
   if (typeof readAtMs !== "number" || !Array.isArray(endpoints)) return undefined;
-  const usable = endpoints.filter(
-    (endpoint): endpoint is { baseURL: string; address: string } =>
-      typeof endpoint?.baseURL === "string" &&
-      URL.canParse(endpoint.baseURL) &&
-      isAddress(endpoint?.address, { prefix }),
-  );
-  const epochId = "epochId" in value && /^\d{1,20}$/.test(String(value.epochId)) ? String(value.epochId) : undefined;
-  return { readAtMs, endpoints: usable.map(({ baseURL, address }) => ({ baseURL, address })), epochId };
+  return {
+    readAtMs,
+    endpoints: endpoints.flatMap((endpoint: unknown) => {
+      const { baseURL, address } = asObject(endpoint) ?? {};
+      const isUsable = typeof baseURL === "string" && URL.canParse(baseURL) && typeof address === "string";
+      return isUsable && isAddress(address, { prefix }) ? [{ baseURL, address }] : [];
+    }),
+    epochId: /^\d{1,20}$/.test(String(epochId)) ? String(epochId) : undefined,
+  };
 }
 
 /**

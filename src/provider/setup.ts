@@ -1,4 +1,4 @@
-import { readTextFile } from "../base/files.ts";
+import { type ReadTextFile, readTextFile } from "../base/files.ts";
 import { Secret } from "../base/secret.ts";
 import { type Clock, once } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
@@ -75,19 +75,15 @@ export interface Setup {
 /**
  * Reads config and vault location of this user, by the rules every command shares. Throws `config_invalid`,
  * `config_not_found`, `vault_backend_unknown`. The vault itself is opened on first use.
+ *
+ * @param read what was read for this command already, for one who asks again with other flags
  */
-export async function loadSetup(world: SetupWorld): Promise<Setup> {
-  const { env, homeDir, platform, cwd, flags = {} } = world;
-  const loaded = await loadConfig({
-    env,
-    homeDir,
-    platform,
-    cwd,
-    flags: { config: flags.config, provider: flags.provider, model: flags.model, vaultBackend: flags.vaultBackend },
-    readFile: readTextFile,
-    checks: { isAddress: (text, prefix) => isAddress(text, { prefix }), isLoopback },
-  });
-  const paths = vaultPaths({ env, homeDir, platform, flags: vaultFlags(flags) });
+export async function loadSetup(given: SetupWorld, read: AlreadyRead = nothingRead(given)): Promise<Setup> {
+  const world: SetupWorld & PathContext = { ...given, readFile: read.file };
+  const { env, flags = {} } = world;
+  const checks = { isAddress: (text: string, prefix: string) => isAddress(text, { prefix }), isLoopback };
+  const loaded = await loadConfig({ ...world, flags, readFile: read.file, checks });
+  const paths = vaultPaths(world);
   const vaultFileCount = (await existingVaultFiles(paths)).length;
   const vaultIsHalf = vaultFileCount === 1;
   const backend = decideVaultBackend({
@@ -97,10 +93,10 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
     vaultFilesExist: vaultFileCount === 2,
     vaultIsHalf,
   });
-  const vault = vaultReader(paths, world);
+  const { vault } = read;
   const resolved: Secret[] = [];
-  const known = <Found extends { readonly secret: Secret } | undefined>(found: Found): Found => {
-    if (found !== undefined) resolved.push(found.secret);
+  const known = (found: ResolvedSecret): ResolvedSecret => {
+    resolved.push(found.secret);
     return found;
   };
   const lookup = (purpose: string) => ({
@@ -119,13 +115,10 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
       const where = { ...lookup(`provider "${config.name}"`), inline: config.inlineApiKey };
       const { canonical } = config.apiKeyNames;
       const places = where.inline === undefined ? await placesOfKey(world, canonical, "api-key") : "everywhere";
-      const names = await withBrokerVariable(world, config, loaded);
-      const resolved = await resolveSecret(
-        names,
-        places === "vault" ? { ...where, env: { ...env, [canonical]: undefined } } : where,
-      );
-      await guardKey(world, config, loaded, resolved);
-      return known(resolved);
+      if (places === "vault") where.env = { ...env, [canonical]: undefined };
+      const found = await resolveSecret(await withBrokerVariable(world, config, loaded), where);
+      await guardKey(world, config, loaded, found);
+      return known(found);
     },
     async privateKey(config) {
       await placesOfKey(world, config.privateKeyNames.canonical, "private-key");
@@ -136,10 +129,21 @@ export async function loadSetup(world: SetupWorld): Promise<Setup> {
   };
 }
 
-function vaultFlags({ vaultKey, vaultFile }: NonNullable<SetupWorld["flags"]>) {
+/** Texts of config files, and the opened vault: neither is read twice by one command. */
+export interface AlreadyRead {
+  readonly file: ReadTextFile;
+  readonly vault: ReturnType<typeof vaultReader>;
+}
+
+export function nothingRead(world: SetupWorld): AlreadyRead {
+  const texts = new Map<string, () => Promise<string | undefined>>();
   return {
-    ...(vaultKey === undefined ? {} : { vaultKey }),
-    ...(vaultFile === undefined ? {} : { vaultFile }),
+    file(path) {
+      const read = texts.get(path) ?? once(() => readTextFile(path));
+      texts.set(path, read);
+      return read();
+    },
+    vault: vaultReader(vaultPaths(world), world),
   };
 }
 
@@ -156,7 +160,7 @@ function secretsIn(env: SetupWorld["env"]): readonly Secret[] {
 function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
   let vault: Vault | undefined;
   const open = once(async () => {
-    vault = await Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+    vault = await Vault.open({ paths, clock, passphrase: askPassphrase });
     return vault;
   });
   return {
@@ -175,7 +179,9 @@ async function withBrokerVariable(
   { config }: LoadedConfig,
 ): Promise<SecretNames> {
   const keyEnv = brokerForBaseURL(baseURL, mergeBrokers(BROKERS, config.brokers))?.keyEnv;
-  if (keyEnv === undefined || !(await isBrokerVariable(world, keyEnv))) return apiKeyNames;
+  // Records of other files than the user's own may name any variable there is.
+  const isOwn = async () => (await ownRecords(world)).brokers.some((broker) => broker.keyEnv === keyEnv);
+  if (keyEnv === undefined || (brokerVariable(keyEnv) === undefined && !(await isOwn()))) return apiKeyNames;
   return { ...apiKeyNames, aliases: [...new Set([...apiKeyNames.aliases, keyEnv])] };
 }
 
@@ -259,21 +265,14 @@ export async function judgeKeyUse(
   return { kind: isPlainVariable ? "allowed" : "unknown" };
 }
 
-/**
- * Where a key that is stored now under this name belongs, by what the user's own file and the registry say, else by what
- * was said of the last one; `undefined` for names that are no provider's.
- */
-async function originsForNewKey(context: PathContext, name: string): Promise<readonly string[] | undefined> {
-  return originsByName(await ownRecords(context), name) ?? (await readKeyOrigins(context)).named(name);
-}
-
 /** Binds a key that is about to be stored, where its place is known; tells where. Throws `file_unwritable`. */
 export async function bindNewKey(
   context: PathContext,
   name: string,
   secret: Secret,
 ): Promise<readonly string[] | undefined> {
-  const origins = await originsForNewKey(context, name);
+  // By what the user's own file and the registry say, else by what was said of the last one.
+  const origins = originsByName(await ownRecords(context), name) ?? (await readKeyOrigins(context)).named(name);
   if (origins !== undefined) await bindKey(context, { name, secret, origins });
   return origins;
 }
@@ -327,12 +326,6 @@ export function refuseKeyUse(
 function originsOfBroker({ baseURL, otherBaseURLs = [] }: Broker): readonly string[] {
   const urls = [...(baseURL === undefined ? [] : [baseURL]), ...otherBaseURLs];
   return [...new Set(urls.map(originOf))];
-}
-
-/** May a broker's variable be looked at? Records of other files than the user's own may name any variable there is. */
-async function isBrokerVariable(context: PathContext, name: string): Promise<boolean> {
-  if (brokerVariable(name) !== undefined) return true;
-  return (await ownRecords(context)).brokers.some(({ keyEnv }) => keyEnv === name);
 }
 
 /** Not the secrets of Zeph's tools, nor those of this program that are for other uses. */

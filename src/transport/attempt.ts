@@ -182,15 +182,14 @@ function refusedAttempt(
     ...(location === null ? {} : { location }),
   };
   const refusal = response.ok ? webPage(options.path) : options.readRefusal(refused);
-  const requestId = requestIdOf(response.headers);
   const record: AttemptRecord = {
     endpoint: endpointLabel(endpoint),
     status: response.status,
     code: refusal.code,
-    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
+    detail: refusal.detail,
     elapsedMs,
     charged: refusal.charged,
-    ...(requestId === undefined ? {} : { requestId }),
+    requestId: requestIdOf(response.headers),
   };
   return {
     kind: "over",

@@ -178,6 +178,7 @@ class InferenceRun {
       }
       await this.#session.options.clock.sleep(this.#reposts * (REPOST_WAIT_MS / 4));
     }
+    this.#session.courier.rest(this.#session.addressOfNonce(this.id));
     return undefined;
   }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { manualClock } from "../base/time.ts";
 import type { ZephError } from "../errors.ts";
 import { errorBehind } from "./failover.ts";
-import { gonkaFetch } from "./gonka-fetch.ts";
+import { gonkaFetch, withNearestModels } from "./gonka-fetch.ts";
 import type { TransportEvent } from "./policy.ts";
 
 type Reply = () => Response | Promise<Response>;
@@ -35,7 +35,7 @@ function connect(
   });
   const send = (init: RequestInit = {}) =>
     gonka("https://api.example/v1/chat/completions", { method: "POST", body: '{"a":1}', ...init });
-  return { send, clock, requests, events };
+  return { gonka, send, clock, requests, events };
 }
 
 const json =
@@ -169,6 +169,29 @@ describe("failover", () => {
     expect(errorBehind(wrapped)).toBe(errorBehind(response));
     expect(errorBehind(wrapped)?.code).toBe("insufficient_quota");
     expect(errorBehind(new Response("{}"))).toBeUndefined();
+  });
+
+  it("loses nothing of a refusal to which the models there are were added", async () => {
+    const missing = { error: { message: "no model x", code: "model_not_found" } };
+    const listed = json(200, { data: [{ id: "Other/Model" }] });
+    const replies = [refuse("ECONNRESET"), json(404, missing, { "retry-after": "9", "x-request-id": "id-2" }), listed];
+    const before = errorBehind(await connect(replies, { retryCharged: true }).send())!;
+    const { gonka } = connect(replies, { retryCharged: true });
+    const response = await withNearestModels(gonka)(`${gonka.baseURL}/chat/completions`, {
+      method: "POST",
+      body: '{"model":"x"}',
+    });
+    const after = errorBehind(response)!;
+    expect(before).toMatchObject({ code: "model_not_found", charged: "maybe", retryAfterMs: 9000, requestId: "id-2" });
+    expect(after.toJSON()).toEqual({ ...before.toJSON(), hint: expect.stringContaining("Other/Model") });
+  });
+
+  it("loses nothing of an error in an answer that had begun", async () => {
+    const cut = () =>
+      new Response("data: {}\n\n", { headers: { "content-type": "text/event-stream", "x-request-id": "id-3" } });
+    const { send } = connect([cut]);
+    const reading = (await send()).text();
+    await expect(reading).rejects.toMatchObject({ code: "stream_cut", charged: "yes", requestId: "id-3" });
   });
 
   it("throws when nobody answered", async () => {

@@ -2,7 +2,7 @@ import { type DeadlineSignal, deadlineSignal } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
 import { type AttemptRecord, type Charged, ZephError, type ZephErrorCode } from "../errors.ts";
 import { type Endpoint, endpointLabel } from "../wire/endpoint.ts";
-import { MAYBE_CHARGED_HINT, parseErrorBody, requestIdOf } from "../wire/refusals.ts";
+import { MAYBE_CHARGED_HINT, parseErrorBody, requestIdOf, retryAfterMs } from "../wire/refusals.ts";
 import {
   type Answered,
   type AttemptOptions,
@@ -18,7 +18,6 @@ import {
   type EndpointPool,
   type OnTransportEvent,
   type RetryBudget,
-  retryAfterMs,
   SANE_SKEW_MS,
   type Situation,
   type Slots,
@@ -195,7 +194,7 @@ function accept(
     code: "ok",
     elapsedMs,
     charged: "yes",
-    ...(requestId === undefined ? {} : { requestId }),
+    requestId,
   };
   options.onEvent({ type: "attempt-ended", attempt, record });
   const chat = response.ok ? chatOf(request) : undefined;
@@ -206,7 +205,8 @@ function accept(
     idleMs: options.deadlines.idleMs,
     firstChunkMs: options.deadlines.headersMs,
     clock: options.clock,
-    explain: (error) => withAttempts(error, [...seen.records, record]),
+    explain: (error) =>
+      error.with({ attempts: [...seen.records, record], charged: "yes", requestId: error.requestId ?? requestId }),
     onEnd(error) {
       deadline.release();
       total.release();
@@ -294,16 +294,6 @@ function giveUp(
   return finalResponse(last.refused, error, options.path);
 }
 
-function withAttempts(error: ZephError, attempts: readonly AttemptRecord[]): ZephError {
-  return new ZephError(error.code, {
-    attempts,
-    charged: "yes",
-    cause: error.cause,
-    hint: error.hint,
-    ...(error.detail === undefined ? {} : { detail: error.detail }),
-  });
-}
-
 export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
 
 interface FinalErrorOptions {
@@ -331,27 +321,20 @@ function finalError(
     return new ZephError("all_endpoints_failed", { ...shared, detail });
   }
   if (outcome.kind === "failed") {
-    const { code, detail = "no answer", cause } = outcome.error;
-    const known = hints[code] ?? outcome.error.hint;
+    const { error } = outcome;
+    const known = hints[error.code] ?? error.hint;
     const hint = shared.charged === "no" ? known : `${MAYBE_CHARGED_HINT} ${known}`;
-    return new ZephError(code, {
-      ...shared,
-      detail: `${record.endpoint}: ${detail}`,
-      cause,
-      hint,
-    });
+    return error.with({ ...shared, detail: `${record.endpoint}: ${error.detail ?? "no answer"}`, hint });
   }
   const { refusal, headers } = outcome;
-  const asked = retryAfterMs(headers, nowMs);
   const code = insteadCode ?? refusal.code;
-  const hint = hints[code] ?? refusal.hint;
   return new ZephError(code, {
     ...shared,
-    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
-    ...(hint === undefined ? {} : { hint }),
-    ...(record.status === undefined ? {} : { status: record.status }),
-    ...(record.requestId === undefined ? {} : { requestId: record.requestId }),
-    ...(asked === undefined ? {} : { retryAfterMs: asked }),
+    detail: refusal.detail,
+    hint: hints[code] ?? refusal.hint,
+    status: record.status,
+    requestId: record.requestId,
+    retryAfterMs: retryAfterMs(headers, nowMs),
   });
 }
 

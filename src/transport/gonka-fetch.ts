@@ -140,7 +140,7 @@ export function withNearestModels(gonka: GonkaFetch): GonkaFetch {
       const error = errorBehind(response);
       if (error?.code !== "model_not_found") return response;
       const hint = await nearestHint(gonka, modelOf(init?.body), init?.signal ?? undefined);
-      return hint === undefined ? response : errorResponse(withHint(error, hint), new Headers(response.headers));
+      return hint === undefined ? response : errorResponse(error.with({ hint }), new Headers(response.headers));
     },
     { baseURL: gonka.baseURL, endpoints: gonka.endpoints },
   );
@@ -166,17 +166,6 @@ async function nearestHint(
     if (ZephError.is(error)) return undefined;
     throw error;
   }
-}
-
-function withHint(error: ZephError, hint: string): ZephError {
-  const { detail, status, requestId, attempts } = error;
-  return new ZephError(error.code, {
-    hint,
-    attempts,
-    ...(detail === undefined ? {} : { detail }),
-    ...(status === undefined ? {} : { status }),
-    ...(requestId === undefined ? {} : { requestId }),
-  });
 }
 
 function modelOf(body: RequestInit["body"]): string {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ZephError } from "../errors.ts";
 import type { Endpoint } from "../wire/endpoint.ts";
-import type { Refusal } from "../wire/refusals.ts";
-import { classify, EndpointPool, type Outcome, retryAfterMs, type Situation } from "./policy.ts";
+import { type Refusal, retryAfterMs } from "../wire/refusals.ts";
+import { classify, EndpointPool, type Outcome, type Situation } from "./policy.ts";
 
 const SITUATION: Situation = {
   path: "native",

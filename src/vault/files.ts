@@ -27,7 +27,7 @@ export interface VaultPathsOptions {
   readonly homeDir: string;
   readonly platform: NodeJS.Platform;
   /** Values of `--vault-key` and `--vault-path`, where given. */
-  readonly flags?: { readonly vaultKey?: string; readonly vaultFile?: string };
+  readonly flags?: { readonly vaultKey?: string | undefined; readonly vaultFile?: string | undefined } | undefined;
 }
 
 /**

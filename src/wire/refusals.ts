@@ -1,6 +1,6 @@
 import { parseForeignJson, SMALL_ANSWER_LIMITS } from "../base/json.ts";
 import { redactUrl, scrub } from "../base/secret.ts";
-import { type Charged, ZephError, type ZephErrorCode } from "../errors.ts";
+import { type Charged, isZephErrorCode, ZephError, type ZephErrorCode } from "../errors.ts";
 
 /**
  * What the loop may do about a refusal:
@@ -377,20 +377,39 @@ interface RefusedCall {
 export function refusalError({ status, headers, bodyText, path }: RefusedCall): ZephError {
   const contentType = headers.get("content-type") ?? "";
   const location = headers.get("location");
-  const { code, detail, hint } = readBrokerRefusal({
+  const refused = { status, contentType, bodyText, path, ...(location === null ? {} : { location }) };
+  const { code, detail, hint, charged } = readBrokerRefusal(refused);
+  // Our own mark knows more than the status: it was set by the tables of the right path.
+  const marked = headers.get("x-zeph-error-code");
+  const isMarked = isZephErrorCode(marked) && marked !== code;
+  return new ZephError(isMarked ? marked : code, {
     status,
-    contentType,
-    bodyText,
-    path,
-    ...(location === null ? {} : { location }),
+    detail,
+    hint: isMarked ? undefined : hint,
+    charged,
+    requestId: requestIdOf(headers),
+    retryAfterMs: retryAfterMs(headers, Date.parse(headers.get("date") ?? "")),
   });
-  const requestId = requestIdOf(headers);
-  return new ZephError(code, {
-    status,
-    ...(detail === undefined ? {} : { detail }),
-    ...(hint === undefined ? {} : { hint }),
-    ...(requestId === undefined ? {} : { requestId }),
-  });
+}
+
+/**
+ * How long a response asks to wait, in milliseconds: `retry-after-ms`, then `Retry-After` as seconds or as an HTTP date.
+ * Undefined when absent or unreadable; a date in the past is 0.
+ */
+export function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
+  const milliseconds = nonNegative(headers.get("retry-after-ms"));
+  if (milliseconds !== undefined) return milliseconds;
+  const text = headers.get("retry-after");
+  const seconds = nonNegative(text);
+  if (seconds !== undefined) return seconds * 1000;
+  // Date.parse reads "12abc" as a date in some engines; a real HTTP date starts with the weekday.
+  if (text === null || !/^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return undefined;
+  const date = Date.parse(text);
+  return Number.isNaN(date - nowMs) ? undefined : Math.max(0, date - nowMs);
+}
+
+function nonNegative(text: string | null): number | undefined {
+  return text !== null && /^\d+(?:\.\d+)?$/.test(text.trim()) ? Number(text) : undefined;
 }
 
 /** A failed `fetch`, understood. */

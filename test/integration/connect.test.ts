@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { Secret } from "../../src/base/secret.ts";
 import { systemClock } from "../../src/base/time.ts";
-import { type ConnectFlags, runConnect } from "../../src/cli/commands/connect.ts";
+import type { Flags } from "../../src/cli/command-table.ts";
+import { runConnect } from "../../src/cli/commands/connect.ts";
 import { LOCAL_KEY_NAME } from "../../src/gateway/state.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
 import { Vault, vaultPaths } from "../../src/vault/index.ts";
@@ -33,7 +34,7 @@ async function makeVault(): Promise<Vault> {
   return vault;
 }
 
-async function connect(flags: ConnectFlags, options: { json?: boolean; env?: Record<string, string> } = {}) {
+async function connect(flags: Flags<"connect">, options: { json?: boolean; env?: Record<string, string> } = {}) {
   const cli = testCli({ homeDir: home, ...options });
   const code = await runConnect({ ...cli.context, fetch: globalThis.fetch, clock: systemClock }, flags);
   return { code, text: cli.stdout() + cli.stderr() };

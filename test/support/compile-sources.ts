@@ -17,9 +17,11 @@ export interface CompiledSources {
  *
  * @param entries paths below `src`, such as `cli/commands/ask.ts`, and where they come to lie if not there. What they
  *   share comes to lie beside the first.
+ * @param isFaithful a file for each source, as in `src`; to see which of them run
  */
 export async function compileSources(
   entries: readonly (string | readonly [from: string, to: string])[],
+  { isFaithful = false } = {},
 ): Promise<CompiledSources> {
   await mkdir(join(ROOT, "node_modules/.cache"), { recursive: true });
   const folder = await mkdtemp(join(ROOT, "node_modules/.cache/zeph-sources-"));
@@ -35,7 +37,9 @@ export async function compileSources(
     checks: { ineffectiveDynamicImport: false },
   });
   const chunkFileNames = join(dirname(places[0]?.[1] ?? ""), "[name]-[hash].js");
-  await bundle.write({ dir: folder, format: "esm", entryFileNames: "[name].js", chunkFileNames });
+  const names = { entryFileNames: "[name].js", chunkFileNames };
+  const modules = { preserveModules: true, preserveModulesRoot: "src" };
+  await bundle.write({ dir: folder, format: "esm", ...(isFaithful ? modules : names) });
   await bundle.close();
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }

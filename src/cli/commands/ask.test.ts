@@ -278,7 +278,7 @@ describe("chat", () => {
   interface Start {
     readonly model?: ReturnType<typeof mockModel>;
     readonly models?: readonly ChatModelListing[];
-    readonly sessions?: (choice: { provider?: string; model?: string }) => ChatSession;
+    readonly sessions?: (choice: Parameters<ReplDependencies["openSession"]>[0]) => ChatSession;
     readonly dependencies?: Partial<ReplDependencies>;
     readonly flags?: AskFlags;
     readonly env?: Readonly<Record<string, string>>;
@@ -684,7 +684,7 @@ describe("chat", () => {
 
     it("go on with their own provider, or say who goes on where it is gone", async () => {
       await keep("elsewhere", { providerName: "gone" });
-      const sessions = ({ provider }: { provider?: string }) => {
+      const sessions = ({ provider }: { provider?: string | undefined }) => {
         if (provider === "gone") throw new ZephError("provider_not_found", { detail: provider });
         return mockSession({ model: mockModel([answerOf("x")]) });
       };

@@ -13,31 +13,13 @@ import { EXIT, ZephError } from "../../errors.ts";
 import { type Budget, openBudget } from "../../journal/budget.ts";
 import { spendingPath } from "../../journal/ledger.ts";
 import { showAnswer, waitLine } from "../answer.ts";
+import type { Flags } from "../command-table.ts";
 import { isPutTogether, type QuestionFlags, readWholeQuestion } from "../question.ts";
-import { setupOf } from "../setup.ts";
+import { forgetSetup, setupOf } from "../setup.ts";
 import { noticesTold, renderJson, show, toTerminalLine } from "../terminal.ts";
 
-/** Flags of `zeph ask` and `zeph chat`, as commander hands them over. */
-export interface AskFlags extends QuestionFlags {
-  readonly model?: string;
-  readonly provider?: string;
-  readonly system?: string;
-  readonly maxTokens?: string;
-  readonly temperature?: string;
-  readonly topP?: string;
-  readonly frequencyPenalty?: string;
-  readonly presencePenalty?: string;
-  /** `--no-stream` makes it false. */
-  readonly stream?: boolean;
-  readonly hideReasoning?: boolean;
-  readonly debugDump?: string;
-  /** `-c`: go on with the conversation that was kept last. */
-  readonly continue?: boolean;
-  /** `--load ID`: go on with this one. */
-  readonly load?: string;
-  /** `--private`: this conversation is not kept. */
-  readonly private?: boolean;
-}
+/** Flags of `zeph ask` and `zeph chat`. */
+export type AskFlags = Flags<"ask">;
 
 /** What the two commands need and do not make themselves. */
 interface ChatDependencies {
@@ -93,8 +75,9 @@ export async function openChat(
   flags: AskFlags,
   dependencies: ChatDependencies,
 ): Promise<{ readonly session: ChatSession; readonly kept: KeptConversation | undefined }> {
+  const choice = { provider: flags.provider, model: flags.model };
   const wanted = flags.load ?? (flags.continue === true ? "last" : undefined);
-  if (wanted === undefined) return { session: await dependencies.openSession(sessionChoice(flags)), kept: undefined };
+  if (wanted === undefined) return { session: await dependencies.openSession(choice), kept: undefined };
   if (flags.load !== undefined && flags.continue === true) throw excluded("--continue", "--load");
   if (flags.private === true) throw excluded("--private", flags.continue === true ? "--continue" : "--load");
   const { conversations, defaultProvider } = dependencies;
@@ -107,10 +90,10 @@ export async function openChat(
   const provider = flags.provider ?? (kept.providerName === defaultProvider ? undefined : kept.providerName);
   const model = flags.model ?? (flags.provider === undefined ? kept.modelId : undefined);
   try {
-    return { kept, session: await dependencies.openSession(sessionChoice({ provider, model })) };
+    return { kept, session: await dependencies.openSession({ provider, model }) };
   } catch (error) {
     if (!ZephError.is(error) || error.code !== "provider_not_found" || flags.provider !== undefined) throw error;
-    const session = await dependencies.openSession(sessionChoice(flags));
+    const session = await dependencies.openSession(choice);
     const words = `! ${kept.providerName} is no longer configured; asking ${session.providerName} instead`;
     show(context.stderr, `${toTerminalLine(words)}\n`);
     return { kept, session };
@@ -147,15 +130,6 @@ async function* keptAfterwards(
     }
     yield event;
   }
-}
-
-function sessionChoice({ provider, model }: SessionChoice): { provider?: string; model?: string } {
-  return { ...(provider === undefined ? {} : { provider }), ...(model === undefined ? {} : { model }) };
-}
-
-interface SessionChoice {
-  readonly provider?: string | undefined;
-  readonly model?: string | undefined;
 }
 
 /** @param client the command, as the ledger names who asked */
@@ -258,6 +232,7 @@ export async function setUpFirst(
   show(context.stderr, "zeph is not set up yet.\n");
   const { runInit } = await import("./init.ts");
   const exitCode = await runInit(context, {});
+  forgetSetup(context);
   return exitCode === EXIT.ok ? undefined : exitCode;
 }
 

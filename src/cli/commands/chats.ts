@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { resolve } from "node:path";
 import { fileErrorCode } from "../../base/files.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { unwritable } from "../../base/write.ts";
 import {
   type ConversationStore,
@@ -14,22 +14,16 @@ import {
 } from "../../chat/conversations.ts";
 import { zephFolders } from "../../config/files.ts";
 import { ZephError } from "../../errors.ts";
+import type { Run } from "../command-table.ts";
 import { promptConfirm } from "../input.ts";
 import { renderConversations } from "../kept-conversations.ts";
 import { renderMarkdown } from "../markdown.ts";
 import { writeResult } from "../terminal.ts";
 
-export interface ChatsListFlags {
-  /** Words that have to stand in it. */
-  readonly words?: readonly string[];
-  /** `--limit N`: most that are shown. Default 30. */
-  readonly limit?: string;
-}
-
 const DEFAULT_LIMIT = 30;
 
 /** `zeph chats`: what was kept, newest first. */
-export const runChatsList: RunCommand<ChatsListFlags> = async (context, { words = [], limit }) => {
+export const runChatsList: Run<"chats list"> = async (context, { words = [], limit }) => {
   const most = toLimit(limit);
   const store = conversationsOf(context);
   const found = await (words.length === 0 ? store.list() : store.search(words.join(" ")));
@@ -58,13 +52,8 @@ function toLimit(text: string | undefined): number {
   throw new ZephError("usage", { detail: "--limit takes a whole number above 0" });
 }
 
-export interface ChatsIdFlags {
-  /** Its id, the beginning of one, a part of the title, or `last`. */
-  readonly id: string;
-}
-
 /** `zeph chats show ID`: the whole conversation. */
-export const runChatsShow: RunCommand<ChatsIdFlags> = async (context, { id }) => {
+export const runChatsShow: Run<"chats show"> = async (context, { id }) => {
   const kept = await conversationsOf(context).find(id);
   const { stdout, color } = context;
   if (context.json || stdout.isTTY !== true || !color) {
@@ -75,25 +64,14 @@ export const runChatsShow: RunCommand<ChatsIdFlags> = async (context, { id }) =>
   return 0;
 };
 
-export interface ChatsRenameFlags extends ChatsIdFlags {
-  readonly title: readonly string[];
-}
-
 /** `zeph chats rename ID TITLE` */
-export const runChatsRename: RunCommand<ChatsRenameFlags> = async (context, { id, title }) => {
+export const runChatsRename: Run<"chats rename"> = async (context, { id, title }) => {
   const renamed = await conversationsOf(context).rename(id, title.join(" "));
   return writeResult(context, { data: toData(renamed), notice: `${renamed.id} is now called: ${renamed.title}\n` });
 };
 
-export interface ChatsDeleteFlags {
-  readonly ids?: readonly string[];
-  readonly all?: boolean;
-  /** Stands for the yes to `--all`. */
-  readonly yes?: boolean;
-}
-
 /** `zeph chats delete ID…`: for good; there is no backup of what somebody wanted gone. */
-export const runChatsDelete: RunCommand<ChatsDeleteFlags> = async (context, { ids = [], all, yes }) => {
+export const runChatsDelete: Run<"chats delete"> = async (context, { ids = [], all, yes }) => {
   const store = conversationsOf(context);
   if ((ids.length === 0) === (all !== true)) {
     throw new ZephError("usage", { detail: "name conversations by their ids, or give --all" });
@@ -121,15 +99,8 @@ async function confirmAll(
   throw new ZephError("cancelled", { detail: "nothing was deleted" });
 }
 
-export interface ChatsExportFlags extends ChatsIdFlags {
-  /** `--format markdown|json`. Default: what the file's ending says, else Markdown. */
-  readonly format?: string;
-  /** `-o FILE`; default standard output. A file that is there is left as it is. */
-  readonly output?: string;
-}
-
 /** `zeph chats export ID`: as Markdown, or as plain data. */
-export const runChatsExport: RunCommand<ChatsExportFlags> = async (context, { id, format, output }) => {
+export const runChatsExport: Run<"chats export"> = async (context, { id, format, output }) => {
   const kept = await conversationsOf(context).find(id);
   const isJson = (format ?? (/\.json$/i.test(output ?? "") ? "json" : "markdown")) === "json";
   const text = isJson ? `${JSON.stringify(toPlainData(kept), null, 2)}\n` : toMarkdown(kept);

@@ -7,14 +7,8 @@ import { type CliContextOptions, testCli } from "../../../test/support/cli-conte
 import type { RunCommand } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
 import { vaultPaths } from "../../vault/files.ts";
-import {
-  type ConfigMigrateFlags,
-  runConfigMigrate,
-  runConfigPath,
-  runConfigSet,
-  runConfigShow,
-  unifiedDiff,
-} from "./config.ts";
+import type { Flags } from "../command-table.ts";
+import { runConfigMigrate, runConfigPath, runConfigSet, runConfigShow, unifiedDiff } from "./config.ts";
 
 describe("config", () => {
   let homeDir: string;
@@ -190,7 +184,7 @@ api_key = "planted-secret-value"
     await mkdir(dirname(path), { recursive: true });
   });
 
-  async function run(flags: ConfigMigrateFlags = {}, json = false) {
+  async function run(flags: Flags<"config migrate"> = {}, json = false) {
     const cli = testCli({ homeDir, json });
     const exitCode = await runConfigMigrate(cli.context, flags);
     return { exitCode, stdout: cli.stdout(), stderr: cli.stderr() };

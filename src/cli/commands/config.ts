@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { readTextFile, UnusableFile } from "../../base/files.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { BROKERS, containsKey, looksLikeToken, mergeBrokers } from "../../brokers/registry.ts";
 import { setDefaultProvider, setModel } from "../../config/edit.ts";
 import { changeConfig, findConfigFiles, readTrust, rememberTrust, trustIn, writeConfig } from "../../config/files.ts";
@@ -12,16 +12,12 @@ import { ZephError } from "../../errors.ts";
 import { refreshModels } from "../../provider/models.ts";
 import { openProvider } from "../../provider/open.ts";
 import { type Model, matchModel, nearest } from "../../wire/models.ts";
+import type { Run } from "../command-table.ts";
 import { setupOf } from "../setup.ts";
 import { renderTable, style, toTerminalLine, toTerminalText, writeResult } from "../terminal.ts";
 
-export interface ConfigShowFlags {
-  /** `--origin`: say where every value comes from. */
-  readonly origin?: boolean;
-}
-
 /** `zeph config show`: every value in force, in the file's own terms, keys and tokens masked. */
-export const runConfigShow: RunCommand<ConfigShowFlags> = async (context, { origin = false }) => {
+export const runConfigShow: Run<"config show"> = async (context, { origin = false }) => {
   const { loaded, vaultBackend } = await setupOf(context);
   const { settings, warnings, files } = loaded;
   return writeResult(context, {
@@ -60,7 +56,7 @@ export function renderWarning({ color }: CliContext, { message, origin }: Config
 }
 
 /** `zeph config path`: the file that set-up writes, also when it is faulty or not there yet. */
-export const runConfigPath: RunCommand<Record<never, never>> = async (context) => {
+export const runConfigPath: Run<"config path"> = async (context) => {
   const { found, writePath, paths } = await findConfigFiles({
     ...context,
     flags: context.paths,
@@ -78,19 +74,11 @@ export const runConfigPath: RunCommand<Record<never, never>> = async (context) =
   });
 };
 
-export interface ConfigSetFlags {
-  /** What to set: the model of a provider, or the default provider. */
-  readonly key: string;
-  readonly value: string;
-  /** `--provider NAME`: whose model; default the default provider's. */
-  readonly provider?: string;
-}
-
 /**
  * `zeph config set model ID` and `zeph config set provider NAME`: changes one line of the file and keeps the rest. A model
  * is looked up in the live list: written as the list spells it, and with a warning when it is not there.
  */
-export const runConfigSet: RunCommand<ConfigSetFlags> = async (context, { key, value, provider }) => {
+export const runConfigSet: Run<"config set"> = async (context, { key, value, provider }) => {
   const setup = await setupOf(context);
   const { files, config } = setup.loaded;
   const brokers = mergeBrokers(BROKERS, config.brokers);
@@ -132,15 +120,8 @@ function changeSetting(text: string, key: string, value: string, name: string): 
   });
 }
 
-export interface ConfigMigrateFlags {
-  /** `--diff`: show what would change, not the whole result. */
-  readonly diff?: boolean;
-  /** `--in-place`: write the file; the old one is kept beside it. */
-  readonly inPlace?: boolean;
-}
-
 /** `zeph config migrate`: a config of Zeph or of an older zeph in today's form. Prints it unless told to write it. */
-export const runConfigMigrate: RunCommand<ConfigMigrateFlags> = async (context, { diff = false, inPlace = false }) => {
+export const runConfigMigrate: Run<"config migrate"> = async (context, { diff = false, inPlace = false }) => {
   const { path, text } = await findFile(context);
   const migration = migrateConfig(text);
   const isChanged = migration.text !== text;
@@ -332,20 +313,11 @@ function renderHunk(lines: readonly DiffLine[], from: number, to: number): strin
   return `${[head, ...hunk.map(({ kind, text }) => SIGNS[kind] + text)].join("\n")}\n`;
 }
 
-export interface ConfigTrustFlags {
-  /** Default: the config file of the working folder. */
-  readonly path?: string;
-  /** `--list`: what was agreed to, and what was refused. */
-  readonly list?: boolean;
-  /** `--revoke`: take the answer back. */
-  readonly revoke?: boolean;
-}
-
 /**
  * `zeph config trust [PATH]`: agrees to a config file that lies in a working folder, with just its content of now. Where a
  * stored key goes is not decided by it.
  */
-export const runConfigTrust: RunCommand<ConfigTrustFlags> = async (context, { path, list = false, revoke = false }) => {
+export const runConfigTrust: Run<"config trust"> = async (context, { path, list = false, revoke = false }) => {
   if (list) return listTrust(context);
   const wanted = path === undefined ? await projectFileHere(context) : resolve(context.cwd, path);
   if (revoke) {

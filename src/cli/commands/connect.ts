@@ -4,12 +4,13 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { readRegularText } from "../../base/files.ts";
 import { Secret } from "../../base/secret.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { keepBackup, writeFileAtomic } from "../../base/write.ts";
 import { zephFolders } from "../../config/files.ts";
 import { readGatewaySettings } from "../../config/schema.ts";
 import { EXIT, ZephError } from "../../errors.ts";
 import { LOCAL_KEY_NAME } from "../../gateway/state.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { promptConfirm } from "../input.ts";
 import { CODING_AGENTS, type CodingAgent, launchModel } from "../launch/agents.ts";
 import { type ConnectPlan, checkConnection, connectPlan } from "../launch/connect.ts";
@@ -20,24 +21,12 @@ import { show, writeResult } from "../terminal.ts";
 import { unifiedDiff } from "./config.ts";
 import { isLoopbackHost, type LocalKey, localGatewayKey, serveChoices } from "./serve.ts";
 
-export interface ConnectFlags {
-  readonly agent: string;
-  readonly provider?: string;
-  readonly model?: string;
-  /** `--dry-run`: show what would be written. */
-  readonly dryRun?: boolean;
-  /** `--undo`: take away what was written. */
-  readonly undo?: boolean;
-  /** `--no-check` makes it false: no request is sent. */
-  readonly check?: boolean;
-}
-
 /**
  * `zeph connect AGENT`: writes the lasting settings of a coding agent, so that it uses `zeph serve`. What changes is shown
  * and agreed to, the old file is kept, only keys of our own are written, and the result is read again and tried with one
  * real request.
  */
-export const runConnect: RunCommand<ConnectFlags> = async (context, flags) => {
+export const runConnect: Run<"connect"> = async (context, flags) => {
   const agent = agentOf(flags.agent);
   if (flags.undo === true) return undo(context, agent, flags);
   const { upstream, model, url, choices } = await endpointOf(context, flags);
@@ -87,7 +76,7 @@ function agentOf(id: string): CodingAgent {
 }
 
 /** The endpoint as `zeph serve` will open it, by the same settings. */
-async function endpointOf(context: CliContext, flags: ConnectFlags) {
+async function endpointOf(context: CliContext, flags: Flags<"connect">) {
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const choices = serveChoices({}, settings);
   const choice = { provider: flags.provider ?? settings.provider, model: flags.model ?? settings.model };
@@ -205,7 +194,7 @@ async function write(context: CliContext, agent: CodingAgent, { file, before, af
   if (backup !== undefined && !context.json) show(context.stderr, `The old file is kept as ${backup}.\n`);
 }
 
-async function undo(context: CliContext, agent: CodingAgent, flags: ConnectFlags): Promise<number> {
+async function undo(context: CliContext, agent: CodingAgent, flags: Flags<"connect">): Promise<number> {
   const record = await readRecord(context, agent);
   if (record === undefined) {
     throw new ZephError("usage", {

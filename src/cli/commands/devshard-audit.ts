@@ -1,24 +1,18 @@
-import type { RunCommand } from "../../base/world.ts";
 import { EXIT, ZephError } from "../../errors.ts";
 import { chainClient } from "../../network/chain.ts";
 import { auditDevshard, type DevshardAudit } from "../../transport/devshard-audit.ts";
 import { settleByMs } from "../../transport/devshard-index.ts";
 import { PHASE } from "../../wire/devshard/ledger.ts";
 import { formatGnk } from "../../wire/documents.ts";
-import { type NetworkFlags, networkSource } from "../setup.ts";
+import type { Run } from "../command-table.ts";
+import { networkSource } from "../setup.ts";
 import { renderTable, style, writeResult } from "../terminal.ts";
-
-export interface AuditFlags extends NetworkFlags {
-  readonly id: string;
-  readonly host?: readonly string[];
-  readonly protocol?: string;
-}
 
 /**
  * `zeph devshard audit ID`: any escrow, recomputed from what its hosts give. No key is used. Exit code 0 when all agrees, 1
  * for what does not, 10 when no host answers.
  */
-export const runDevshardAudit: RunCommand<AuditFlags> = async (context, flags) => {
+export const runDevshardAudit: Run<"devshard audit"> = async (context, flags) => {
   const { source } = await networkSource(context, flags);
   const { fetch, clock, signal, stderr } = context;
   const chain = chainClient(source, { fetch, clock });

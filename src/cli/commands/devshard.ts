@@ -1,4 +1,4 @@
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
 import type { GonkaProvider } from "../../config/providers.ts";
 import { type EscrowNeed, escrowNeeds } from "../../doctor/devshard.ts";
@@ -30,29 +30,16 @@ import { sessionTerms } from "../../wire/devshard/rules.ts";
 import { payoutOf, type Settlement, settlementOf } from "../../wire/devshard/settlement.ts";
 import { devshardSigner } from "../../wire/devshard/signing.ts";
 import { formatGnk, NGONKA_PER_GNK } from "../../wire/documents.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { promptConfirm } from "../input.ts";
 import { type NetworkFlags, nativeProvider, setupOf } from "../setup.ts";
 import { renderTable, show, style, writeResult } from "../terminal.ts";
 import { auditData, auditExitCode, escrowNumber, renderAudit } from "./devshard-audit.ts";
 
-export interface DevshardFlags extends NetworkFlags {
-  readonly yes?: boolean;
-}
-export interface CheckFlags extends DevshardFlags {
-  readonly model?: string;
-}
-export interface OpenFlags extends CheckFlags {
-  readonly amount?: string;
-  readonly another?: boolean;
-}
-export interface CloseFlags extends DevshardFlags {
-  readonly id?: string;
-}
-
 const LISTING_PAGE = "docs/guides/devshard.md";
 
 /** `zeph devshard check`: one screen, a line for each thing an escrow needs, each with its remedy. Nothing is sent. */
-export const runDevshardCheck: RunCommand<CheckFlags> = async (context, flags) => {
+export const runDevshardCheck: Run<"devshard check"> = async (context, flags) => {
   const setup = await setupOf(context);
   const config = nativeProvider(setup, flags.provider);
   const lines: EscrowNeed[] = [];
@@ -101,7 +88,7 @@ export const runDevshardCheck: RunCommand<CheckFlags> = async (context, flags) =
 };
 
 /** `zeph devshard open`: asks once, with everything that matters. Run again after a kill, it carries the same opening on. */
-export const runDevshardOpen: RunCommand<OpenFlags> = async (context, flags) => {
+export const runDevshardOpen: Run<"devshard open"> = async (context, flags) => {
   const { world, config } = await openWorld(context, flags);
   const left = await resumeOpening(world);
   if (left !== undefined)
@@ -182,7 +169,7 @@ async function opened(context: CliContext, world: DevshardWorld, escrow: OpenEsc
 }
 
 /** `zeph devshard status [ID]`: the own open escrows; with a number everything about that one, also a foreign one. */
-export const runDevshardStatus: RunCommand<CloseFlags> = async (context, flags) => {
+export const runDevshardStatus: Run<"devshard status"> = async (context, flags) => {
   const stateFolder = zephFolders(context).state;
   const { clock, fetch, signal } = context;
   if (flags.id !== undefined) {
@@ -238,7 +225,7 @@ export const runDevshardStatus: RunCommand<CloseFlags> = async (context, flags) 
 };
 
 /** `zeph devshard close [ID]`: finalizes, settles, and shows the final account. Interrupted, it goes on at the next run. */
-export const runDevshardClose: RunCommand<CloseFlags> = async (context, flags) => {
+export const runDevshardClose: Run<"devshard close"> = async (context, flags) => {
   const { world } = await openWorld(context, flags);
   await resumeOpening(world);
   const own = ownEscrows(world);
@@ -254,7 +241,7 @@ export const runDevshardClose: RunCommand<CloseFlags> = async (context, flags) =
 };
 
 /** `zeph devshard rescue ID`: the journal is made whole from the hosts, then it is closed. */
-export const runDevshardRescue: RunCommand<DevshardFlags & { readonly id: string }> = async (context, flags) => {
+export const runDevshardRescue: Run<"devshard rescue"> = async (context, flags) => {
   const { world } = await openWorld(context, flags);
   const { escrow, fromJournal, fromHosts, asidePath, unasked } = await rescueJournal(world, escrowNumber(flags.id));
   if (!context.json) {
@@ -305,7 +292,7 @@ async function isSettled(world: DevshardWorld, { chainId, escrowId }: OpenEscrow
 
 async function closeAndTell(
   context: CliContext,
-  flags: DevshardFlags,
+  flags: Flags<"devshard close">,
   world: DevshardWorld,
   escrow: OpenEscrow,
 ): Promise<number> {
@@ -388,7 +375,7 @@ function tellStep({ json, stderr }: CliContext, step: CloseStep): void {
 
 async function openWorld(
   context: CliContext,
-  flags: DevshardFlags,
+  flags: Flags<"devshard close">,
 ): Promise<{ readonly world: DevshardWorld; readonly config: GonkaProvider }> {
   const setup = await setupOf(context);
   const config = nativeProvider(setup, flags.provider);

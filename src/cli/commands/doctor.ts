@@ -1,35 +1,19 @@
 import { versions } from "node:process";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import type { CheckReport } from "../../doctor/check.ts";
 import { type DoctorReport, runDoctor, toReportJson } from "../../doctor/doctor.ts";
 import { ZephError } from "../../errors.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { passphraseSource, promptConfirm } from "../input.ts";
 import { displayWidth, type Style, show, style, toSafeJson, toTerminalLine } from "../terminal.ts";
 
-export interface DoctorFlags {
-  /** `--timeout-secs N`, for each check. Default 10. */
-  readonly timeoutSecs?: string;
-  /** `--smoke`: also one paid request of one token. */
-  readonly smoke?: boolean;
-  /** `--fix`: mend what can be mended, after a yes. */
-  readonly fix?: boolean;
-  /** `--strict`: warnings count as failures. */
-  readonly strict?: boolean;
-  /** `--bundle FILE`: write a report without secrets, to attach to a bug. */
-  readonly bundle?: string;
-  /** `--provider NAME`: the one a chat would use; default the default provider. */
-  readonly provider?: string;
-  /** `-y`: yes to every question of `--fix`. */
-  readonly yes?: boolean;
-}
-
 /** `zeph doctor`: would a chat work now, and if not, what is to be done? */
-export const runDoctorCommand: RunCommand<DoctorFlags> = (context, flags) => diagnose(context, flags, "all");
+export const runDoctorCommand: Run<"doctor"> = (context, flags) => diagnose(context, flags, "all");
 
 /** `zeph gonka doctor`: the same for signed requests alone. */
-export const runGonkaDoctor: RunCommand<DoctorFlags> = (context, flags) => diagnose(context, flags, "native");
+export const runGonkaDoctor: Run<"gonka doctor"> = (context, flags) => diagnose(context, flags, "native");
 
-async function diagnose(context: CliContext, flags: DoctorFlags, scope: "all" | "native"): Promise<number> {
+async function diagnose(context: CliContext, flags: Flags<"doctor">, scope: "all" | "native"): Promise<number> {
   const timeoutMs = timeoutOf(flags.timeoutSecs);
   const examine = (smoke: boolean) => examineOnce(context, flags, { scope, timeoutMs, smoke });
   let report = await examine(flags.smoke === true);
@@ -49,7 +33,7 @@ async function diagnose(context: CliContext, flags: DoctorFlags, scope: "all" | 
 
 function examineOnce(
   context: CliContext,
-  { strict = false, provider }: DoctorFlags,
+  { strict = false, provider }: Flags<"doctor">,
   options: { readonly scope: "all" | "native"; readonly timeoutMs: number; readonly smoke: boolean },
 ): Promise<DoctorReport> {
   const { env, homeDir, platform, cwd, clock, random, fetch, paths, signal } = context;
@@ -67,7 +51,11 @@ function examineOnce(
 }
 
 /** Makes the changes that would mend something, one question each. True when anything was changed. */
-async function applyFixes(context: CliContext, { yes = false }: DoctorFlags, report: DoctorReport): Promise<boolean> {
+async function applyFixes(
+  context: CliContext,
+  { yes = false }: Flags<"doctor">,
+  report: DoctorReport,
+): Promise<boolean> {
   let changed = false;
   for (const { fix, name } of report.checks) {
     if (fix === undefined) continue;

@@ -2,7 +2,7 @@ import { release } from "node:os";
 import { resolve } from "node:path";
 import { versions } from "node:process";
 import { scrub } from "../../base/secret.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { writeFileAtomic } from "../../base/write.ts";
 import { zephFolders } from "../../config/files.ts";
 import { describeOrigin } from "../../config/layer.ts";
@@ -17,18 +17,12 @@ import {
   journalPath,
 } from "../../journal/journal.ts";
 import { VERSION } from "../../version.ts";
+import type { Run } from "../command-table.ts";
 import { setupOf } from "../setup.ts";
 import { renderTable, style, toTerminalLine, writeResult } from "../terminal.ts";
 
-export interface ExplainFlags {
-  /** Id of a failed request, ours or the server's, or an error code; default the last request. */
-  readonly id?: string;
-  /** `--last`: the last one, which is the default. */
-  readonly last?: boolean;
-}
-
 /** `zeph explain`: the story of a failed request, from this computer's own small journal. Sends nothing. */
-export const runExplain: RunCommand<ExplainFlags> = async (context, { id, last = false }) => {
+export const runExplain: Run<"explain"> = async (context, { id, last = false }) => {
   if (isZephErrorCode(id) && !last) return writeCode(context, id);
   if (last && id !== undefined) throw new ZephError("usage", { detail: "give --last or an id, not both" });
   const path = journalPath(zephFolders(context).state);

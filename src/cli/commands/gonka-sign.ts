@@ -1,31 +1,22 @@
 import { createHash } from "node:crypto";
 import { nanosClock } from "../../base/time.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { ZephError } from "../../errors.ts";
 import { readAccount } from "../../network/node.ts";
 import { verifySignature } from "../../wire/classic.ts";
 import { DEFAULT_PREFIX, parseAddress } from "../../wire/endpoint.ts";
 import { toAddress } from "../../wire/secp256k1.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { readBody } from "../input.ts";
-import { type NetworkFlags, nativeProvider, networkSource, openOwnSigner, setupOf } from "../setup.ts";
+import { nativeProvider, networkSource, openOwnSigner, setupOf } from "../setup.ts";
 import { writeResult } from "../terminal.ts";
-
-export interface SignFlags {
-  /** `--file PATH`: the body, byte for byte; default standard input. */
-  readonly file?: string;
-  /** `--endpoint-account ADDRESS`: the node the request is for; default the first configured one. */
-  readonly endpointAccount?: string;
-  /** `--timestamp NANOSECONDS`; default now. */
-  readonly timestamp?: string;
-  readonly provider?: string;
-}
 
 /**
  * `zeph gonka sign`: the signature of a body, as a request to a node would carry it. For debugging; sends nothing and
  * never shows the key. `inferenced signature verify` accepts it: that program wants the SHA-256 of the body, in hex, as
  * its TEXT.
  */
-export const runGonkaSign: RunCommand<SignFlags> = async (context, flags) => {
+export const runGonkaSign: Run<"gonka sign"> = async (context, flags) => {
   const setup = await setupOf(context);
   const config = nativeProvider(setup, flags.provider);
   if (config === undefined) {
@@ -68,25 +59,11 @@ function timestampOf(text: string | undefined): bigint | undefined {
   throw new ZephError("usage", { detail: "--timestamp takes nanoseconds since 1970, from 1 to 9223372036854775807" });
 }
 
-export interface VerifyFlags extends NetworkFlags {
-  /** `--file PATH`: the body, byte for byte; default standard input. */
-  readonly file?: string;
-  /** `--signature TEXT`: what `Authorization` would say. */
-  readonly signature?: string;
-  readonly timestamp?: string;
-  /** `--endpoint-account ADDRESS`: the node the request is for. */
-  readonly endpointAccount?: string;
-  /** `--account-address ADDRESS`: who signed; default the configured key's. */
-  readonly accountAddress?: string;
-  /** `--public-key BASE64`: of the signer; default what the network has published, or the configured key's. */
-  readonly publicKey?: string;
-}
-
 /**
  * `zeph gonka verify`: would a node accept this signature? Judged by OpenSSL with the rules of a node, not by the code
  * that signs. Throws `signature_invalid` when it would not.
  */
-export const runGonkaVerify: RunCommand<VerifyFlags> = async (context, flags) => {
+export const runGonkaVerify: Run<"gonka verify"> = async (context, flags) => {
   const { signature: authorization, endpointAccount: transferAddress } = flags;
   const timestamp = timestampOf(flags.timestamp);
   if (authorization === undefined) throw new ZephError("missing_input", { detail: "--signature TEXT" });
@@ -114,7 +91,7 @@ export const runGonkaVerify: RunCommand<VerifyFlags> = async (context, flags) =>
   });
 };
 
-async function publicKeyOf(context: CliContext, flags: VerifyFlags): Promise<Uint8Array> {
+async function publicKeyOf(context: CliContext, flags: Flags<"gonka verify">): Promise<Uint8Array> {
   const { accountAddress, publicKey } = flags;
   if (publicKey !== undefined) return checkedKey(parseKey(publicKey), accountAddress);
   if (flags.sourceUrl === undefined) {

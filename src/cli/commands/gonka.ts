@@ -1,5 +1,5 @@
 import { redactUrl } from "../../base/secret.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { ZephError } from "../../errors.ts";
 import { proofAge, provenAt, readParticipants, readVersions } from "../../network/discovery.ts";
 import {
@@ -24,18 +24,12 @@ import {
 import { parseAddress } from "../../wire/endpoint.ts";
 import { type NodeModel, parseNodeModels } from "../../wire/models.ts";
 import type { ProofLabel } from "../../wire/participants.ts";
-import {
-  type NetworkFlags,
-  type NetworkSource,
-  nativeProvider,
-  networkSource,
-  openOwnSigner,
-  setupOf,
-} from "../setup.ts";
+import type { Run } from "../command-table.ts";
+import { type NetworkSource, nativeProvider, networkSource, openOwnSigner, setupOf } from "../setup.ts";
 import { renderTable, style, writeResult } from "../terminal.ts";
 
 /** `zeph gonka status`: version, chain, epoch, and who may ask whom. */
-export const runGonkaStatus: RunCommand<NetworkFlags> = async (context, flags) => {
+export const runGonkaStatus: Run<"gonka status"> = async (context, flags) => {
   const { source, reading } = await networkSource(context, flags);
   const versions = await readVersions(source, reading);
   const [chain, status, epoch] = await Promise.all([
@@ -118,7 +112,7 @@ function developerWords({ untilBlockHeight, allowed }: NonNullable<StatusData["d
 }
 
 /** `zeph gonka models`: what the network serves now, with its own prices. */
-export const runGonkaModels: RunCommand<NetworkFlags> = async (context, flags) => {
+export const runGonkaModels: Run<"gonka models"> = async (context, flags) => {
   const network = await networkSource(context, flags);
   const [models, pricing] = await Promise.all([readModels(network), readPricing(network.source, network.reading)]);
   const priceOf = (id: string) => pricing?.models.find((price) => price.id === id)?.pricePerTokenNgonka;
@@ -147,7 +141,7 @@ async function readModels({ source, reading }: NetworkSource): Promise<readonly 
 }
 
 /** `zeph gonka pricing`: what a token of each model costs on the network. Unknown prices are shown as unknown. */
-export const runGonkaPricing: RunCommand<NetworkFlags> = async (context, flags) => {
+export const runGonkaPricing: Run<"gonka pricing"> = async (context, flags) => {
   const { source, reading } = await networkSource(context, flags);
   const pricing = await readPricing(source, reading);
   if (pricing === undefined) {
@@ -169,7 +163,7 @@ export const runGonkaPricing: RunCommand<NetworkFlags> = async (context, flags) 
 };
 
 /** `zeph gonka participants`: the hosts of this epoch, and how far the list is proven. */
-export const runGonkaParticipants: RunCommand<NetworkFlags> = async (context, flags) => {
+export const runGonkaParticipants: Run<"gonka participants"> = async (context, flags) => {
   const { source, reading, trust } = await networkSource(context, flags);
   const [list, chain, versions] = await Promise.all([
     readParticipants(source, reading, trust),
@@ -210,16 +204,11 @@ const WORDS: Readonly<Record<ProofLabel, string>> = {
   unverified: "the source offers no proof for the list, it is one server's word",
 };
 
-export interface AccountFlags extends NetworkFlags {
-  /** Default: the address of the configured key. */
-  readonly address?: string;
-}
-
 /**
  * `zeph gonka account [ADDRESS]`: what the network knows of an account, its balance exact. Throws `account_not_found`
  * for one it does not know.
  */
-export const runGonkaAccount: RunCommand<AccountFlags> = async (context, flags) => {
+export const runGonkaAccount: Run<"gonka account"> = async (context, flags) => {
   const network = await networkSource(context, flags);
   const address = flags.address ?? (await ownAddress(context, flags.provider));
   parseAddress(address, { prefix: network.prefix });

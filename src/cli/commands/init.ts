@@ -1,5 +1,5 @@
 import { versions } from "node:process";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { ZephError } from "../../errors.ts";
 import { type InitResult, setUp } from "../../init/init.ts";
 import {
@@ -13,50 +13,12 @@ import {
 } from "../../init/session.ts";
 import { refreshModels } from "../../provider/models.ts";
 import { openProvider } from "../../provider/open.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { interruptibleClock, passphraseSource, readStdinSecret, vaultPathsOf } from "../input.ts";
 import { writeResult } from "../terminal.ts";
 
-export interface InitFlags {
-  /** `--path gateway|native` */
-  readonly path?: string;
-  /** `--broker ID`: a broker of the registry or of the config. */
-  readonly broker?: string;
-  /** `--base-url URL`: any OpenAI-compatible endpoint, or another address of the broker. */
-  readonly baseUrl?: string;
-  /** `--model ID`: an id of the live list, or `auto`. */
-  readonly model?: string;
-  /** `--name NAME`: of the provider record. */
-  readonly name?: string;
-  /** `--key-stdin`: read the key from standard input. */
-  readonly keyStdin?: boolean;
-  /** `--key-env NAME`: take the key from this variable. */
-  readonly keyEnv?: string;
-  /** `--no-test` makes it false. */
-  readonly test?: boolean;
-  /** `-o, --output PATH`: the config file to write. */
-  readonly output?: string;
-  /** `--default` or `--no-default`. */
-  readonly default?: boolean;
-  /** `--force`: replace a stored key, or a config that cannot be read, without being asked. */
-  readonly force?: boolean;
-  /** `--full`: ask for the settings that have a good default, too. */
-  readonly full?: boolean;
-  /** `--source-url URL`: a node to discover the others from. */
-  readonly sourceUrl?: string;
-  /** `--node URL[,ADDRESS]`, repeatable. */
-  readonly node?: readonly string[];
-  /** `--key-name NAME`: a key of the `inferenced` keyring. */
-  readonly keyName?: string;
-  readonly keyringBackend?: string;
-  readonly keyringHome?: string;
-  /** `--prefix PREFIX`: address prefix of the network. */
-  readonly prefix?: string;
-  /** `--expect-address ADDRESS`: refuse a key of another address. */
-  readonly expectAddress?: string;
-}
-
 /** `zeph init`: from nothing to the first reply. */
-export const runInit: RunCommand<InitFlags> = async (context, flags) => {
+export const runInit: Run<"init"> = async (context, flags) => {
   const request = toRequest(flags);
   const world = toWorld(context);
   if (!context.interactive) {
@@ -129,7 +91,7 @@ function toData({ applied, outcome, facts, replacedSecrets, elapsedMs }: InitRes
 }
 
 /** Throws `usage` for flags that contradict each other. */
-function toRequest(flags: InitFlags): InitRequest {
+function toRequest(flags: Flags<"init">): InitRequest {
   const { path, broker, model, name, output, keyName, keyringBackend, keyringHome, prefix } = flags;
   if (path !== undefined && path !== "gateway" && path !== "native") {
     throw new ZephError("usage", { detail: `--path ${path}`, hint: "Give --path gateway or --path native." });

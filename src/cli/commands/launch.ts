@@ -2,13 +2,14 @@ import { constants } from "node:fs";
 import { access, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { addToTotal, EMPTY_TOTAL, UNKNOWN_USAGE, type UsageTotal } from "../../chat/session.ts";
 import { readGatewaySettings } from "../../config/schema.ts";
 import { ZephError } from "../../errors.ts";
 import { listen } from "../../gateway/listen.ts";
 import { makeLocalKey } from "../../gateway/state.ts";
 import { renderTotal } from "../amounts.ts";
+import type { Run } from "../command-table.ts";
 import { promptSelect } from "../input.ts";
 import {
   type AgentStart,
@@ -22,21 +23,12 @@ import { openUpstream } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
 import { show } from "../terminal.ts";
 
-export interface LaunchFlags {
-  /** Id of a coding agent. Default: asked for. */
-  readonly agent?: string;
-  /** For the agent, behind `--`. */
-  readonly args?: readonly string[];
-  readonly provider?: string;
-  readonly model?: string;
-}
-
 /**
  * `zeph launch`: a coding agent on the user's provider, with nothing to configure. The endpoint lives in this process, on
  * a free port, with a key of this run; the agent is told in its environment, its arguments and a private folder. Both
  * end together, and no file of the user's was touched.
  */
-export const runLaunch: RunCommand<LaunchFlags> = async (context, flags) => {
+export const runLaunch: Run<"launch"> = async (context, flags) => {
   const { agent, file } = await installedAgent(context, flags.agent);
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const choice = { provider: flags.provider ?? settings.provider, model: flags.model ?? settings.model };

@@ -1,5 +1,5 @@
 import { redactUrl } from "../../base/secret.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { type Broker, topUpPage } from "../../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers } from "../../brokers/registry.ts";
 import type { ProviderConfig } from "../../config/providers.ts";
@@ -7,18 +7,14 @@ import { refreshModels } from "../../provider/models.ts";
 import { openProvider } from "../../provider/open.ts";
 import type { Model } from "../../wire/models.ts";
 import { priceColumns } from "../amounts.ts";
+import type { Run } from "../command-table.ts";
 import { listTemplates, templatesFolder } from "../question.ts";
 import { setupOf } from "../setup.ts";
 import { displayWidth, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
 import { besidesTold, renderWarning } from "./config.ts";
 
-export interface ProvidersFlags {
-  /** `--brokers`: the brokers zeph knows, instead of the configured providers. */
-  readonly brokers?: boolean;
-}
-
 /** `zeph providers`: what is configured; with `--brokers`: where a key is to be had. Nothing is sent anywhere. */
-export const runProviders: RunCommand<ProvidersFlags> = async (context, { brokers: listBrokers = false }) => {
+export const runProviders: Run<"providers"> = async (context, { brokers: listBrokers = false }) => {
   const { loaded } = await setupOf(context);
   const { config, warnings } = loaded;
   const brokers = mergeBrokers(BROKERS, config.brokers);
@@ -138,12 +134,8 @@ function renderBrokers({ color }: CliContext, brokers: readonly Broker[]): strin
     .join("\n");
 }
 
-export interface ModelsFlags {
-  readonly provider?: string;
-}
-
 /** `zeph models`: what the provider offers now, never from a list in the program. */
-export const runModels: RunCommand<ModelsFlags> = async (context, { provider }) => {
+export const runModels: Run<"models"> = async (context, { provider }) => {
   const setup = await setupOf(context, { provider });
   const opened = await openProvider(setup, { name: provider });
   const models = await refreshModels(opened, setup.world, context.signal);
@@ -189,7 +181,7 @@ function shortCount(tokens: number): string {
 const MOST_SHOWN_CHARS = 60;
 
 /** `zeph templates`: the names that `zeph ask -t` takes. */
-export const runTemplates: RunCommand<Readonly<Record<string, unknown>>> = async (context) => {
+export const runTemplates: Run<"templates"> = async (context) => {
   const folder = templatesFolder(context);
   const templates = await listTemplates(context);
   const data = { folder, templates };

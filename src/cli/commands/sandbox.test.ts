@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { testCli } from "../../../test/support/cli-context.ts";
 import type { CliContext } from "../../base/world.ts";
-import { runSandbox, type SandboxFlags } from "./sandbox.ts";
+import type { Flags } from "../command-table.ts";
+import { runSandbox } from "./sandbox.ts";
 
 /** Starts the command, does something while it runs, then presses Ctrl-C. */
 async function whileRunning(
-  flags: SandboxFlags,
+  flags: Flags<"sandbox">,
   use: (started: { baseURL: string; key: string; stdout: string }) => Promise<void>,
   more: Partial<CliContext> = {},
 ) {

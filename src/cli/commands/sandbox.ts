@@ -1,4 +1,3 @@
-import type { RunCommand } from "../../base/world.ts";
 import { EXIT, ZephError } from "../../errors.ts";
 import type { SandboxNetwork } from "../../sandbox/classic/network.ts";
 import type { DevshardNetwork } from "../../sandbox/devshard/devshard.ts";
@@ -6,20 +5,8 @@ import type { DevshardRequest } from "../../sandbox/devshard/host-request.ts";
 import { aborted, type Fault, parseFault } from "../../sandbox/faults.ts";
 import type { RequestRecord } from "../../sandbox/keys.ts";
 import { type SandboxBroker, startSandbox } from "../../sandbox/sandbox.ts";
+import type { Run } from "../command-table.ts";
 import { writeResult } from "../terminal.ts";
-
-export interface SandboxFlags {
-  /** `--port NUMBER`. Default: any free one. */
-  readonly port?: string;
-  /** `--pace TOKENS`: words per second of the built-in engine; 0 sends all at once. Default 40. */
-  readonly pace?: string;
-  /** `--fault NAME`, repeatable: plays on every request; the names are in `FAULT_FORMS`. */
-  readonly fault?: readonly string[];
-  /** `--network`: also start nodes that verify signed requests, and a funded account. */
-  readonly network?: boolean;
-  /** `--devshard`: also start devshard hosts and their chain, and an account that may open escrows. */
-  readonly devshard?: boolean;
-}
 
 const DEFAULT_TOKENS_PER_SECOND = 40;
 
@@ -27,7 +14,7 @@ const DEFAULT_TOKENS_PER_SECOND = 40;
  * `zeph sandbox`: a fake broker on this computer until Ctrl-C. What a program needs to use it goes to standard output,
  * one line per request to standard error. Its keys are worth nothing and die with it, which is why they are shown.
  */
-export const runSandbox: RunCommand<SandboxFlags> = async (context, flags) => {
+export const runSandbox: Run<"sandbox"> = async (context, flags) => {
   const faults = (flags.fault ?? []).map(parseFault);
   const sandbox = await startSandbox({
     port: wholeNumber("--port", flags.port, 0, 65_535),

@@ -10,6 +10,7 @@ import { LOCAL_KEY_NAME, makeLocalKey } from "../../gateway/state.ts";
 import type { EndpointStore } from "../../journal/store.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { isLoopback } from "../../wire/endpoint.ts";
+import { toGnk } from "../amounts.ts";
 import { openVault, passphraseSource } from "../input.ts";
 import { dailyCentsOf, openUpstream, privateStore } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
@@ -22,11 +23,15 @@ import type { WorkerIntroduction, WorkerPart } from "../workers.ts";
  */
 export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const count = workerCount(flags.workers);
+  if (flags.demo === true) {
+    const { runDemo } = await import("../page/demo.ts");
+    return runDemo(context, (inside, onListening) => serve(inside, flags, { demo: onListening }));
+  }
   if (count === 1) return serve(context, flags);
   const { joinWorkers } = await import("../workers.ts");
   const part = await joinWorkers();
   if (part === undefined) return serveWithWorkers(context, flags, count);
-  return serve({ ...context, askPassphrase: part.passphrase }, flags, part).finally(() => part.leave());
+  return serve({ ...context, passphraseOfFirst: part.passphrase }, flags, { part }).finally(() => part.leave());
 };
 
 /** Looks after `count` processes that serve, until Ctrl-C. */
@@ -37,10 +42,10 @@ async function serveWithWorkers(context: CliContext, flags: ServeFlags, count: n
     typed = await source();
     return typed;
   };
-  const setup = await setupOf({ ...context, askPassphrase: passphrase });
+  const setup = await setupOf({ ...context, passphraseOfFirst: passphrase });
   const choices = serveChoices(flags, readGatewaySettings(setup.loaded.config.localGateway));
   const localKey = choices.keyRequired
-    ? await localGatewayKey({ ...context, askPassphrase: passphrase }, setup)
+    ? await localGatewayKey({ ...context, passphraseOfFirst: passphrase }, setup)
     : undefined;
   const store = await openStore(context, setup, flags);
   const { freePort, startWorkers } = await import("../workers.ts");
@@ -57,15 +62,28 @@ async function serveWithWorkers(context: CliContext, flags: ServeFlags, count: n
     return first.exitCode;
   }
   const usesVault = setup.vaultBackend.backend === "age";
-  introduce(context, { ...first, choices, localKey, flags, usesVault });
+  introduce(context, { ...first, pageLink: undefined, choices, localKey, flags, usesVault });
   await untilInterrupted(context.signal);
   await workers.stop();
   await store.close();
   return EXIT.ok;
 }
 
-/** @param part where the process is one of several */
-async function serve(context: CliContext, flags: ServeFlags, part?: WorkerPart): Promise<number> {
+/**
+ * @param role.part where the process is one of several: the page needs one that knows all requests
+ * @param role.demo called once the endpoint listens, where it is a demonstration
+ */
+async function serve(
+  context: CliContext,
+  flags: ServeFlags,
+  {
+    part,
+    demo,
+  }: {
+    readonly part?: WorkerPart;
+    readonly demo?: (endpoint: { readonly baseURL: string; readonly key: string }) => void;
+  } = {},
+): Promise<number> {
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const providerName = flags.provider ?? settings.provider;
   const choices = serveChoices(flags, settings);
@@ -78,6 +96,13 @@ async function serve(context: CliContext, flags: ServeFlags, part?: WorkerPart):
   const { name, model } = opened.config;
   const localKey = choices.keyRequired && part === undefined ? await localGatewayKey(context, setup) : undefined;
   const log = gatheredLines((text) => context.stderr.write(text), context.clock);
+  const page =
+    flags.page === false || part !== undefined || (flags.store ?? "file") !== "file"
+      ? undefined
+      : await (await import("../page/serve-page.ts")).servePage(context, {
+          ...{ upstream, host: choices.host, isDemo: demo !== undefined },
+          isNamed: providerName !== undefined,
+        });
   const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
@@ -88,24 +113,35 @@ async function serve(context: CliContext, flags: ServeFlags, part?: WorkerPart):
       const time = new Date(context.clock.nowMs()).toISOString();
       log.add(toSafeJson({ time, event: "notice", text }));
     },
-    onRequest(record) {
+    ...(page === undefined ? {} : { onOpen: page.opened }),
+    onRequest(record, cost) {
+      page?.ended(record, {
+        provider: record.fallbackProvider ?? name,
+        costUsd: cost?.usd,
+        costGnk: toGnk(cost?.ngonka),
+      });
       if (flags.quiet === true) return;
       log.add(escapeUnseen(logLine(record, context.clock.nowMs())));
     },
   });
   const { host: hostname } = choices;
   const port = part?.port ?? choices.port;
-  const listening = await listen(gateway, { port, hostname, clock: context.clock }).catch((error: unknown) => {
-    tellNewKey(context, localKey);
-    throw error;
-  });
+  const listening = await listen(gateway, { port, hostname, clock: context.clock, before: page?.answer }).catch(
+    (error: unknown) => {
+      tellNewKey(context, localKey);
+      throw error;
+    },
+  );
   const introduction = { baseURL: listening.baseURL, model, provider: { name, baseURL: opened.gonka.baseURL } };
   part?.onMetrics(async () => gateway.metrics());
   if (part === undefined) {
     const usesVault = setup.vaultBackend.backend === "age";
-    introduce(context, { ...introduction, choices, localKey, flags, usesVault });
+    const pageLink = await page?.announce(listening.port);
+    introduce(context, { ...introduction, pageLink, choices, localKey, flags, usesVault });
   } else part.serving(introduction);
+  demo?.({ baseURL: listening.baseURL, key: localKey?.key.reveal() ?? "none" });
   await untilInterrupted(part === undefined ? context.signal : AbortSignal.any([context.signal, part.stop]));
+  await page?.close();
   await stop(context, gateway, listening).finally(() => log.flush());
   await upstream.close();
   return EXIT.ok;
@@ -144,6 +180,7 @@ function introduce(
   context: CliContext,
   {
     baseURL,
+    pageLink,
     choices,
     localKey,
     model,
@@ -151,6 +188,7 @@ function introduce(
     flags,
     usesVault,
   }: WorkerIntroduction & {
+    readonly pageLink: string | undefined;
     readonly choices: ServeChoices;
     readonly localKey: LocalKey | undefined;
     readonly flags: ServeFlags;
@@ -167,6 +205,7 @@ function introduce(
   writeResult(context, {
     data: {
       baseURL,
+      page: pageLink ?? null,
       provider,
       model: model ?? null,
       aliases,
@@ -176,6 +215,7 @@ function introduce(
     },
     answer: serveIntroduction({
       baseURL,
+      pageLink,
       provider,
       model,
       choices,
@@ -241,6 +281,10 @@ export interface ServeFlags {
   readonly cleanUp?: boolean;
   /** Print the key although it is not new. */
   readonly showKey?: boolean;
+  /** `--no-page` makes it false: nothing for a browser. */
+  readonly page?: boolean;
+  /** A sandbox behind it, full of life. */
+  readonly demo?: boolean;
   /** No line per request on standard error. */
   readonly quiet?: boolean;
   /** `--workers N`: processes that share the port. Default 1. */
@@ -327,6 +371,7 @@ function toOrigin(text: string): string {
 
 interface ServeIntroduction {
   readonly baseURL: string;
+  readonly pageLink: string | undefined;
   readonly provider: { readonly name: string; readonly baseURL: string };
   readonly model: string | undefined;
   readonly choices: ServeChoices;
@@ -352,6 +397,12 @@ function serveIntroduction(given: ServeIntroduction): string {
     `Model           ${model === undefined ? "the request must name one" : `${model}, when a request names none`}`,
     ...(aliases.length === 0 ? [] : [`Aliases         ${aliases.join(", ")}`]),
     `Key             ${keyLine(given)}`,
+    ...(given.pageLink === undefined
+      ? []
+      : [
+          `Page            ${given.pageLink}`,
+          "                in a browser on this computer; works once, and `zeph open` makes another",
+        ]),
     "",
     "For OpenAI clients",
     `  export OPENAI_BASE_URL=${baseURL}`,

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../../test/support/chat-terminal.ts";
 import type { CliContext } from "../../base/world.ts";
 import { dayBefore, localDay } from "../../journal/ledger.ts";
-import { runUsage, type UsageFlags } from "./usage.ts";
+import type { Flags } from "../command-table.ts";
+import { runUsage } from "./usage.ts";
 
 let folder: string;
 
@@ -22,7 +23,7 @@ async function ledger(...lines: readonly object[]): Promise<void> {
   await writeFile(join(folder, ".local/state/zeph/spent.jsonl"), text);
 }
 
-async function usage(flags: UsageFlags = {}, more: Partial<CliContext> = {}, columns = 80): Promise<string> {
+async function usage(flags: Flags<"usage"> = {}, more: Partial<CliContext> = {}, columns = 80): Promise<string> {
   const { context, stdout, stderr } = chatTerminal({ folder });
   Object.assign(stdout, { columns });
   expect(await runUsage({ ...context, ...more }, flags)).toBe(0);

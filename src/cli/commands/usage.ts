@@ -1,5 +1,5 @@
 import { UnusableFile } from "../../base/files.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
 import { ZephError } from "../../errors.ts";
 import {
@@ -19,15 +19,8 @@ import {
 } from "../../journal/ledger.ts";
 import { formatGnk } from "../../wire/documents.ts";
 import { formatCount, formatSeconds, formatUsd } from "../amounts.ts";
+import type { Run } from "../command-table.ts";
 import { displayWidth, foldFor, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
-
-export interface UsageFlags {
-  /** `--days N`, today included. Default 30; by hour 2, by month 400. */
-  readonly days?: string;
-  /** `--by hour|day|month`. Default day. */
-  readonly by?: string;
-  readonly csv?: boolean;
-}
 
 const STEPS: readonly UsageStep[] = ["hour", "day", "month"];
 const DEFAULT_DAYS = { hour: 2, day: 30, month: 400 };
@@ -37,7 +30,7 @@ const MOST_DAYS = { hour: KEPT_HOURS_DAYS, day: 400, month: 400 };
  * `zeph usage`: requests, tokens, money, GNK and times by hour, day or month, provider, model and client, of chats,
  * questions and `zeph serve` on this computer. Reads the ledger; asks nobody.
  */
-export const runUsage: RunCommand<UsageFlags> = async (context, flags) => {
+export const runUsage: Run<"usage"> = async (context, flags) => {
   if (flags.csv === true && context.json)
     throw new ZephError("usage", { detail: "--csv and --json exclude each other" });
   const by = toStep(flags.by);
@@ -154,7 +147,7 @@ function toData(bucket: UsageBucket) {
 const CSV_HEAD =
   "provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost,client,errors,p50_ms,p95_ms";
 
-function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
+export function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
   const lines = rows.map((row) => {
     const { answers, errors, inputTokens, outputTokens, costUsd, costNgonka, answersOfUnknownCost, ...took } =
       toData(row);

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { readRegularText, readTextFile, UnusableFile } from "../../base/files.ts";
 import { Secret } from "../../base/secret.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { type InlineKey, inlineKeys, replaceInlineKey } from "../../config/edit.ts";
 import { findConfigFiles, writeConfig } from "../../config/files.ts";
 import { bindKey, originOf, recordsIn } from "../../config/trust.ts";
@@ -9,20 +9,10 @@ import { ZephError } from "../../errors.ts";
 import { bindNewKey } from "../../provider/setup.ts";
 import { entryFault, findImportable, type ImportCandidate, parseDotenv } from "../../vault/entries.ts";
 import type { Vault } from "../../vault/vault.ts";
+import type { Flags, Run } from "../command-table.ts";
 import { openVault, promptConfirm } from "../input.ts";
 import { setupOf } from "../setup.ts";
 import { show, writeResult } from "../terminal.ts";
-
-interface VaultImportFlags {
-  /** A `.env` file; without one the variables of the environment and the config are looked at. */
-  readonly file?: string;
-  /** `--force`: replace stored values that differ. */
-  readonly force?: boolean;
-  /** `--yes`: do not ask. */
-  readonly yes?: boolean;
-  /** `--move`: also take the keys out of the config. */
-  readonly move?: boolean;
-}
 
 const MAX_DOTENV_BYTES = 1024 * 1024;
 
@@ -37,7 +27,7 @@ interface PlannedImport extends ImportCandidate {
  * `zeph vault import [FILE]`: copies secrets of known names into the vault. Shows names and asks; removes nothing but
  * keys from the config, after a yes of its own or with `--move`.
  */
-export const runVaultImport: RunCommand<VaultImportFlags> = async (context, flags) => {
+export const runVaultImport: Run<"vault import"> = async (context, flags) => {
   const vault = await openVault(context);
   const config = flags.file === undefined ? await findInlineKeys(context) : undefined;
   const source = flags.file ?? `the environment${config === undefined ? "" : ` and ${config.path}`}`;
@@ -112,7 +102,7 @@ async function candidatesOf(context: CliContext, file: string): Promise<readonly
   return findImportable(parseDotenv(text));
 }
 
-function planImport(vault: Vault, candidate: ImportCandidate, { force }: VaultImportFlags): PlannedImport {
+function planImport(vault: Vault, candidate: ImportCandidate, { force }: Flags<"vault import">): PlannedImport {
   const fault = entryFault(candidate.name, candidate.value);
   if (fault !== undefined) return { ...candidate, fate: "malformed", words: `not taken: it ${fault}` };
   const stored = vault.get(candidate.name)?.reveal();
@@ -131,7 +121,7 @@ function describePlan(plan: readonly PlannedImport[], source: string): string {
   return `In ${source}:\n${lines.join("")}`;
 }
 
-async function confirmImport(context: CliContext, { yes }: VaultImportFlags, count: number): Promise<void> {
+async function confirmImport(context: CliContext, { yes }: Flags<"vault import">, count: number): Promise<void> {
   if (yes === true) return;
   if (!context.interactive) throw new ZephError("not_interactive", { hint: "Add --yes to store them without asking." });
   if (await promptConfirm(context, `Store ${count} of them in the vault?`, { initial: true })) return;
@@ -147,7 +137,7 @@ interface Moved {
 /** Only what the vault holds now, value for value, leaves the config. */
 async function moveOut(
   context: CliContext,
-  flags: VaultImportFlags,
+  flags: Flags<"vault import">,
   { config, plan }: { readonly config: FileWithKeys; readonly plan: readonly PlannedImport[] },
 ): Promise<Moved | undefined> {
   const inVault = new Set(

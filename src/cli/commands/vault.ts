@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { Secret, scrub } from "../../base/secret.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { bindKey, originOf, unbindKey } from "../../config/trust.ts";
 import { EXIT, ZephError } from "../../errors.ts";
 import { bindNewKey } from "../../provider/setup.ts";
@@ -9,6 +9,7 @@ import { assertEntryName, entryFault } from "../../vault/entries.ts";
 import { existingVaultFiles, type VaultPaths } from "../../vault/files.ts";
 import { Vault } from "../../vault/vault.ts";
 import { isLoopback } from "../../wire/endpoint.ts";
+import type { Flags, Run } from "../command-table.ts";
 import {
   asksOnTerminal,
   interruptibleClock,
@@ -23,17 +24,8 @@ import {
 } from "../input.ts";
 import { renderTable, show, writeResult } from "../terminal.ts";
 
-interface VaultInitFlags {
-  /** `--force`: replace a vault that is there; both files are kept as backups. */
-  readonly force?: boolean;
-  /** `--yes`: stands for the typed confirmation of `--force`. */
-  readonly yes?: boolean;
-  /** `--protect`: ask for a passphrase that protects the key file. */
-  readonly protect?: boolean;
-}
-
 /** `zeph vault init`: a new key pair and an empty vault. */
-export const runVaultInit: RunCommand<VaultInitFlags> = async (context, flags) => {
+export const runVaultInit: Run<"vault init"> = async (context, flags) => {
   const paths = vaultPathsOf(context);
   const existing = await existingVaultFiles(paths);
   if (existing.length > 0) await confirmReplacement(context, flags, existing);
@@ -57,7 +49,7 @@ export const runVaultInit: RunCommand<VaultInitFlags> = async (context, flags) =
 };
 
 /** Throws unless the user means it: `vault_exists` without `--force`, `not_interactive`, `cancelled`. */
-async function confirmReplacement(context: CliContext, flags: VaultInitFlags, existing: string[]): Promise<void> {
+async function confirmReplacement(context: CliContext, flags: Flags<"vault init">, existing: string[]): Promise<void> {
   if (flags.force !== true) throw new ZephError("vault_exists", { detail: existing.join(" and ") });
   if (flags.yes === true) return;
   const question = `This puts a new, empty vault in the place of ${existing.join(" and ")}. Type "replace" to go on`;
@@ -75,18 +67,8 @@ async function newPassphrase(context: CliContext): Promise<Secret> {
   return passphrase;
 }
 
-interface VaultSetFlags {
-  readonly name: string;
-  /** A value that was given as an argument. It is refused, whatever it is. */
-  readonly value?: string;
-  /** `--stdin`: read the value from standard input, also from a keyboard. What is piped in is read without it. */
-  readonly stdin?: boolean;
-  /** `--force`: replace a value that is there. */
-  readonly force?: boolean;
-}
-
 /** `zeph vault set NAME`: stores one secret, from the hidden prompt or, where that is no terminal, standard input. */
-export const runVaultSet: RunCommand<VaultSetFlags> = async (context, { name, ...flags }) => {
+export const runVaultSet: Run<"vault set"> = async (context, { name, ...flags }) => {
   if (flags.value !== undefined)
     throw new ZephError("secret_on_command_line", { detail: "zeph vault set takes a name only" });
   assertEntryName(name);
@@ -136,26 +118,22 @@ async function askValue(context: CliContext, name: string): Promise<Secret> {
   throw new ZephError("not_interactive", { hint });
 }
 
-interface VaultNameFlags {
-  readonly name: string;
-}
-
 /** `zeph vault get NAME`: the plain value on standard output, nothing else. */
-export const runVaultGet: RunCommand<VaultNameFlags> = async (context, { name }) => {
+export const runVaultGet: Run<"vault get"> = async (context, { name }) => {
   const value = (await openVault(context)).get(name)?.reveal();
   if (value === undefined) throw new ZephError("vault_entry_not_found", { detail: scrub(name) });
   return writeResult(context, { data: { name, value }, answer: `${value}\n`, exact: true });
 };
 
 /** `zeph vault list`: the names, sorted. */
-export const runVaultList: RunCommand<Readonly<Record<string, unknown>>> = async (context) => {
+export const runVaultList: Run<"vault list"> = async (context) => {
   const names = (await openVault(context)).names();
   const notice = names.length === 0 ? "The vault is empty.\n" : "";
   return writeResult(context, { data: { names }, answer: names.map((name) => `${name}\n`).join(""), notice });
 };
 
 /** `zeph vault rm NAME`: removes one secret; the vault as it was is kept as a backup. */
-export const runVaultRemove: RunCommand<VaultNameFlags> = async (context, { name }) => {
+export const runVaultRemove: Run<"vault rm"> = async (context, { name }) => {
   const { backupPath } = await (await openVault(context)).remove(name);
   await unbindKey(context, name);
   const notice = `Removed ${name}. The vault as it was: ${backupPath}\n`;
@@ -163,7 +141,7 @@ export const runVaultRemove: RunCommand<VaultNameFlags> = async (context, { name
 };
 
 /** `zeph vault check`: what is wrong with the vault and how to mend it; exit code 17 when something is. */
-export const runVaultCheck: RunCommand<Readonly<Record<string, unknown>>> = async (context) => {
+export const runVaultCheck: Run<"vault check"> = async (context) => {
   const paths: VaultPaths = vaultPathsOf(context);
   const report = await checkVault({ paths, platform: context.platform, passphrase: passphraseSource(context) });
   const count = report.entryCount === 1 ? "1 secret" : `${report.entryCount} secrets`;
@@ -179,15 +157,8 @@ export const runVaultCheck: RunCommand<Readonly<Record<string, unknown>>> = asyn
   return writeResult(context, { data: { healthy, ...report }, answer: `${lines.join("\n")}\n`, exitCode });
 };
 
-interface VaultPassphraseFlags {
-  /** `--remove`: take the passphrase away. */
-  readonly remove?: boolean;
-  /** `--stdin`: read the new passphrase from standard input. */
-  readonly stdin?: boolean;
-}
-
 /** `zeph vault passphrase`: sets or changes the passphrase of the key file, or takes it away. Secrets stay as they are. */
-export const runVaultPassphrase: RunCommand<VaultPassphraseFlags> = async (context, { remove, stdin }) => {
+export const runVaultPassphrase: Run<"vault passphrase"> = async (context, { remove, stdin }) => {
   if (remove === true && stdin === true)
     throw new ZephError("usage", { detail: "--remove and --stdin exclude each other" });
   const vault = await openVault(context);
@@ -242,16 +213,11 @@ function noticeOf(context: CliContext, { keyFile, backupPath, isProtected, wasPr
   return `${lines.join("\n")}\n`;
 }
 
-export interface VaultBindFlags {
-  readonly name: string;
-  readonly origins: readonly string[];
-}
-
 /**
  * `zeph vault bind NAME ORIGIN…`: says where a key may be sent, in the place of what was said before. For a key in the
  * vault, and for one in a variable of that name. Throws `vault_entry_not_found`, `insecure_url`, `wrong_url`.
  */
-export const runVaultBind: RunCommand<VaultBindFlags> = async (context, { name, origins: given }) => {
+export const runVaultBind: Run<"vault bind"> = async (context, { name, origins: given }) => {
   assertEntryName(name);
   if (/PRIVATE_KEY$/.test(name)) {
     throw new ZephError("usage", { detail: "a private key signs and is sent to nobody, so it is bound to no address" });
@@ -275,13 +241,8 @@ export const runVaultBind: RunCommand<VaultBindFlags> = async (context, { name, 
   });
 };
 
-interface VaultRestoreFlags {
-  /** Number in the list, name or path of a backup; without it they are listed. */
-  readonly backup?: string;
-}
-
 /** `zeph vault restore [BACKUP]`: lists earlier states of the vault and its key, or brings one back. */
-export const runVaultRestore: RunCommand<VaultRestoreFlags> = async (context, { backup: wanted }) => {
+export const runVaultRestore: Run<"vault restore"> = async (context, { backup: wanted }) => {
   const paths = vaultPathsOf(context);
   // Asked for once, although two look.
   let asked: ReturnType<ReturnType<typeof passphraseSource>> | undefined;
