@@ -73,7 +73,10 @@ export function pageChat(options: PageChatOptions): Pick<PageSources, "chat" | "
     }
     let end = () => {};
     const ended = new Promise<void>((resolve) => {
-      end = resolve;
+      end = () => {
+        if (ending.get(conversationId) === ended) ending.delete(conversationId);
+        resolve();
+      };
     });
     signal.addEventListener("abort", () => ending.set(conversationId, ended), { once: true });
     try {
@@ -91,10 +94,7 @@ export function pageChat(options: PageChatOptions): Pick<PageSources, "chat" | "
         }
       }
     } finally {
-      await save().finally(() => {
-        if (ending.get(conversationId) === ended) ending.delete(conversationId);
-        end();
-      });
+      await save().finally(end);
     }
   }
 
