@@ -7,11 +7,11 @@ import type { ChatModelListing } from "../chat/session.ts";
 import { ZephError } from "../errors.ts";
 import { findProgram, runProgram } from "../init/inferenced.ts";
 import type { Budget } from "../journal/budget.ts";
-import { formatLocalTime } from "./amounts.ts";
 import type { ReplDependencies } from "./commands/ask.ts";
 import {
   cutToWidth,
   displayWidth,
+  formatLocalTime,
   renderTable,
   style,
   toTerminalLine,

@@ -4,7 +4,7 @@ import { Secret } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors.ts";
-import { type SecretMask, secretMask } from "../provider/without-secrets.ts";
+import { type SecretMask, secretMask } from "../provider/open.ts";
 import { NETWORK_LIMITS } from "../rules/parameters.ts";
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Answer } from "./answer.ts";

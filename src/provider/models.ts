@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { readRegularText } from "../base/files.ts";
-import { writeFileAtomic } from "../base/write.ts";
+import { readRegularText, writeFileAtomic } from "../base/files.ts";
 import { zephFolders } from "../config/files.ts";
 import type { ProviderConfig } from "../config/providers.ts";
 import { readPricing } from "../network/node.ts";

@@ -1,8 +1,8 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+import { stageFile, unwritable } from "../base/files.ts";
 import type { HeldLock } from "../base/lock.ts";
 import { type Clock, systemClock } from "../base/time.ts";
-import { stageFile, unwritable } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { entryFault } from "./entries.ts";
 import {

@@ -6,11 +6,18 @@ import type { ProviderConfig } from "../../config/providers.ts";
 import { refreshModels } from "../../provider/models.ts";
 import { openProvider } from "../../provider/open.ts";
 import type { Model } from "../../wire/models.ts";
-import { priceColumns } from "../amounts.ts";
 import type { Run } from "../command-table.ts";
-import { listTemplates, templatesFolder } from "../question.ts";
 import { setupOf } from "../setup.ts";
-import { displayWidth, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
+import {
+  displayWidth,
+  priceColumns,
+  renderTable,
+  style,
+  toTerminalLine,
+  withoutStyles,
+  writeResult,
+} from "../terminal.ts";
+import { listTemplates, templatesFolder } from "./ask.ts";
 import { besidesTold, renderWarning } from "./config.ts";
 
 /** `zeph providers`: what is configured; with `--brokers`: where a key is to be had. Nothing is sent anywhere. */

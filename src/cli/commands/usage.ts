@@ -18,9 +18,19 @@ import {
   usageStarts,
 } from "../../journal/ledger.ts";
 import { formatGnk } from "../../wire/documents.ts";
-import { formatCount, formatSeconds, formatUsd } from "../amounts.ts";
 import type { Run } from "../command-table.ts";
-import { displayWidth, foldFor, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
+import {
+  displayWidth,
+  foldFor,
+  formatCount,
+  formatSeconds,
+  formatUsd,
+  renderTable,
+  style,
+  toTerminalLine,
+  withoutStyles,
+  writeResult,
+} from "../terminal.ts";
 
 const STEPS: readonly UsageStep[] = ["hour", "day", "month"];
 const DEFAULT_DAYS = { hour: 2, day: 30, month: 400 };
