@@ -18,7 +18,7 @@ import { brokerFacts } from "../transport/connection.ts";
 import { errorBehind } from "../transport/failover.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { VERSION } from "../version.ts";
-import { readChatAnswer } from "../wire/chat-answer.ts";
+import { readChatAnswer } from "../wire/chat-body.ts";
 import { type ChatDelta, type ChatUsage, isRecord, parseJson } from "../wire/chat-shape.ts";
 import { type ChatPiece, chatStreamReader } from "../wire/chat-stream.ts";
 import { refusalError } from "../wire/refusals.ts";

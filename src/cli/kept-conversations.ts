@@ -16,7 +16,6 @@ import {
   style,
   toTerminalLine,
   toTerminalText,
-  withoutStyles,
 } from "./terminal.ts";
 
 /** What the commands of the chat can see and change. */
@@ -96,10 +95,6 @@ export function renderConversations(
     return renderTable([[...heads, dim("title")], ...cells.map((row, index) => [...row, titles[index] ?? ""])]);
   }
   return "";
-}
-
-function widthOf(line: string): number {
-  return displayWidth(withoutStyles(line));
 }
 
 function cut(text: string, columns: number): string {

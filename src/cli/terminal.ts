@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { stripVTControlCharacters } from "node:util";
+import widthOf from "fast-string-width";
 import type { CliContext, TerminalStream, World } from "../base/world.ts";
 import type { TokenUsage, UsageTotal } from "../chat/session.ts";
 import { EXIT, type ZephError } from "../errors.ts";
@@ -111,20 +112,16 @@ export function renderTable(given: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, index) => {
-      widths[index] = Math.max(widths[index] ?? 0, cellWidth(cell));
+      widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell));
     });
   }
   const lines = rows.map((row) => {
     const last = row.length - 1;
     return row
-      .map((cell, index) => (index === last ? cell : cell + " ".repeat((widths[index] ?? 0) - cellWidth(cell))))
+      .map((cell, index) => (index === last ? cell : cell + " ".repeat((widths[index] ?? 0) - displayWidth(cell))))
       .join("  ");
   });
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
-}
-
-function cellWidth(cell: string): number {
-  return displayWidth(withoutStyles(cell));
 }
 
 /**
@@ -173,27 +170,6 @@ export function style(color: boolean): Style {
   };
 }
 
-const ASCII = /^[\x20-\x7e]*$/;
-
-/** East Asian wide and full-width signs, which take two columns (Unicode Standard Annex 11). */
-const WIDE =
-  /[\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]/u;
-const EMOJI = /\p{Emoji_Presentation}|\ufe0f/u;
-const INVISIBLE = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]*$/u;
-
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
-
-/** Columns a text takes on a terminal. */
-export function displayWidth(text: string): number {
-  if (ASCII.test(text)) return text.length;
-  let width = 0;
-  for (const { segment } of graphemes.segment(text)) {
-    if (INVISIBLE.test(segment)) continue;
-    width += WIDE.test(segment) || EMOJI.test(segment) ? 2 : 1;
-  }
-  return width;
-}
-
 const BREAKABLE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]$/;
 
@@ -202,12 +178,26 @@ export function endsBreakable(text: string): boolean {
   return BREAKABLE.test(text);
 }
 
+/** Columns of the widest line, as it is seen. */
+export function displayWidth(text: string): number {
+  return Math.max(
+    ...withoutStyles(text)
+      .split("\n")
+      .map((line) => widthOf(line)),
+  );
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** More units than this for one column are no writing; Node 20 takes time with the square of what it takes apart. */
+const MAX_UNITS_PER_COLUMN = 16;
+
 /** The beginning of `text` that fits into `width` columns. */
 export function cutToWidth(text: string, width: number): string {
   let used = 0;
   let cut = "";
-  for (const { segment } of graphemes.segment(text)) {
-    used += displayWidth(segment);
+  for (const { segment } of graphemes.segment(text.slice(0, Math.max(0, width + 1) * MAX_UNITS_PER_COLUMN))) {
+    used += widthOf(segment);
     if (used > width) break;
     cut += segment;
   }
@@ -221,7 +211,7 @@ export function cutToWidth(text: string, width: number): string {
 export function foldText(text: string, columns: number): string {
   return text
     .split("\n")
-    .map((line) => (visibleWidth(line) <= columns ? line : foldLine(line, columns)))
+    .map((line) => (displayWidth(line) <= columns ? line : foldLine(line, columns)))
     .join("\n");
 }
 
@@ -236,7 +226,7 @@ function foldLine(line: string, columns: number): string {
   let folded = "";
   // A command in back-quotes is for copying: a line break inside it would run its first half.
   for (const [, space = "", word = ""] of line.matchAll(/( *)([^ `]*`[^`]*`[^ ]*|[^ ]+)/g)) {
-    const width = visibleWidth(word);
+    const width = displayWidth(word);
     if (column > hang && column + space.length + width > columns) {
       folded += `\n${" ".repeat(hang)}${word}`;
       column = hang + width;
@@ -254,11 +244,6 @@ function hangOf(line: string, columns: number): number {
   if (lastColumn !== undefined && displayWidth(lastColumn) <= columns / 2) return displayWidth(lastColumn);
   return displayWidth(/^ *(?:[→!✗✓•⚙] )?/.exec(line)?.[0] ?? "");
 }
-
-function visibleWidth(text: string): number {
-  return displayWidth(withoutStyles(text));
-}
-
 /** C0 controls other than tab and line feed, DEL, C1 controls, and invisible signs that reorder or hide text. */
 const UNSAFE =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;

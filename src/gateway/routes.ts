@@ -2,7 +2,7 @@ import { asObject, type JsonObject, parseForeignJson, readBoundedText } from "..
 import { ZephError } from "../errors.ts";
 import { cleanChatSteps } from "../rules/clean.ts";
 import { errorBehind } from "../transport/failover.ts";
-import { chatAssembler } from "../wire/chat-answer.ts";
+import { chatAssembler } from "../wire/chat-body.ts";
 import { chatStreamReader } from "../wire/chat-stream.ts";
 import { nearest, parseModels } from "../wire/models.ts";
 import { type Answer, type ByteSource, firstOf, HEARTBEAT, isByteSource, jsonAnswer } from "./answer.ts";
