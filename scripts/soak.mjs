@@ -1,5 +1,5 @@
-// `npm run soak -- vault` kills changes of a vault instead, `-- devshard` the life of an escrow, `-- serve` counts 10,000
-// requests through `zeph serve`: see soak-vault.mjs, soak-devshard.mjs, soak-serve.mjs.
+// `npm run soak -- NAME` runs another: `vault` kills changes of a vault, `devshard` the life of an escrow, `devshard-chats`
+// chats over an escrow with faulty hosts, `serve` counts requests through `zeph serve`. See soak-NAME.mjs.
 //
 // Runs the local endpoint and both kinds of connection for a long time against a sandbox that misbehaves, and fails when
 // memory grows. `SOAK_SECONDS=3600 npm run soak`; default 120. Loopback only.
@@ -10,16 +10,8 @@ import { fileURLToPath } from "node:url";
 import { listen, localGateway } from "../dist/gateway/index.js";
 import { gonkaFetch, RequestSigner } from "../dist/index.js";
 
-if (process.argv[2] === "devshard") {
-  await import("./soak-devshard.mjs");
-  process.exit();
-}
-if (process.argv[2] === "serve") {
-  await import("./soak-serve.mjs");
-  process.exit();
-}
-if (process.argv[2] === "vault") {
-  await import("./soak-vault.mjs");
+if (["devshard", "devshard-chats", "serve", "vault"].includes(process.argv[2])) {
+  await import(`./soak-${process.argv[2]}.mjs`);
   process.exit();
 }
 

@@ -169,6 +169,14 @@ export const CATALOGUE = {
     "This is not the key of the local endpoint",
     "Send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; `zeph serve --show-key` shows it.",
   ),
+  page_session_missing: final(EXIT.authentication, 401)(
+    "The page needs a new link",
+    "Type `zeph open` in a terminal on this computer; it opens the page with one.",
+  ),
+  page_not_running: final(EXIT.failure, 503)(
+    "No `zeph serve` with a page runs on this computer",
+    "Start one with `zeph serve`, then type `zeph open`.",
+  ),
   host_refused: final(EXIT.failure, 403)(
     "The local endpoint does not answer to this host name",
     "Use http://127.0.0.1 and the port, or start `zeph serve` with --allow-host NAME.",
@@ -442,6 +450,10 @@ export const CATALOGUE = {
   devshard_no_hosts: retryable(EXIT.unreachable, 502)(
     "None of the escrow's hosts could be reached",
     "Try again; `zeph devshard status` shows each host.",
+  ),
+  devshard_paused: final(EXIT.unreachable, 503)(
+    "The network takes no requests over escrows at present; nothing more was ordered",
+    "Wait until it does: `zeph devshard check` shows it. Open escrows can still be settled with `zeph devshard close`.",
   ),
   devshard_version_unknown: final(EXIT.nativeClosed, 501)(
     "This version of the devshard protocol is not known here",

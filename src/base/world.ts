@@ -19,6 +19,8 @@ export interface World {
   readonly openServerFetch?: () => Promise<FetchFunction>;
   /** For `zeph launch`: how an agent is run. Absent: on this terminal. */
   readonly runAgent?: RunAgent;
+  /** For `zeph open`: hands a file to the desktop, and tells whether it was taken. Absent: the system's own way. */
+  readonly openFile?: (path: string) => Promise<boolean>;
   /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { memoryFile } from "../../test/support/memory-file.ts";
 import { Secret } from "../base/secret.ts";
 import { manualClock } from "../base/time.ts";
-import { maskOf } from "../provider/open.ts";
+import { maskOf } from "../provider/without-secrets.ts";
 import type { Exchange } from "./conversation.ts";
 import { conversationStore, isWorthKeeping, openLineHistory, toMarkdown, toPlainData } from "./conversations.ts";
 import { UNKNOWN_USAGE } from "./session.ts";

@@ -84,11 +84,7 @@ export function renderConversations(
   for (const layout of layouts) {
     const heads = layout.map((column) => dim(column === "number" ? "" : column));
     const cells = rows.map((row) => layout.map((column) => toTerminalLine(row[column])));
-    const width = Math.max(
-      ...renderTable([heads, ...cells])
-        .split("\n")
-        .map(widthOf),
-    );
+    const width = displayWidth(renderTable([heads, ...cells]));
     const room = columns - width - 2;
     if (room < LEAST_TITLE && layout !== first) continue;
     const titles = rows.map(({ title }) => cut(toTerminalLine(title), Math.max(room, 8)));

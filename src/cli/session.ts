@@ -18,8 +18,9 @@ import { ZephError } from "../errors.ts";
 import { failureJournal, journalPath, recordFailures } from "../journal/journal.ts";
 import { type FallbackEvent, fallbackProvider } from "../provider/fallback.ts";
 import { answerLimitTokens, findListed, refreshModels, rememberedModels } from "../provider/models.ts";
-import { dumpRequests, maskOf, type OpenedProvider, openProvider, withoutSecrets } from "../provider/open.ts";
+import { dumpRequests, type OpenedProvider, openProvider } from "../provider/open.ts";
 import type { Setup } from "../provider/setup.ts";
+import { maskOf, withoutSecrets } from "../provider/without-secrets.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import type { Model } from "../wire/models.ts";
 import type { Run } from "./command-table.ts";
@@ -108,47 +109,61 @@ function sessionOpener(
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupFor({ provider, model });
-    const toJournal = failureListener(context, setup, provider);
-    const listeners = new Set<OnSessionEvent>();
-    const tell: OnSessionEvent = (event) => {
-      for (const listener of listeners) listener(event);
-    };
-    const onEvent: OnTransportEvent = (event) => {
-      toJournal(event);
-      tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
-    };
-    // Who names a provider wants that one; only the default may be stood in for.
-    const opened =
-      provider === undefined
-        ? await fallbackProvider(setup, {
-            onEvent,
-            onFallback: async (event) => tell(await describeFallback(event, setup)),
-          })
-        : await openProvider(setup, { name: provider, onEvent });
-    for (const notice of [...opened.notices, ...(remarks ? opened.remarks : [])]) {
+    const { session, notices } = await openSession(context, setup, { provider, model, debugDump });
+    for (const notice of [...notices.notices, ...(remarks ? notices.remarks : [])]) {
       if (!told.has(notice)) show(context.stderr, `${foldFor(context.stderr, notice)}\n`);
       told.add(notice);
     }
-    const dumping =
-      debugDump === undefined
-        ? opened.gonka
-        : dumpRequests(opened.gonka, {
-            folder: resolve(context.cwd, debugDump),
-            providerName: opened.config.name,
-            clock: context.clock,
-          });
-    // Outermost: what is written down is what leaves.
-    const secrets = await setup.knownSecrets();
-    const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
-    const session = toSession(
-      setup,
-      { ...opened, gonka },
-      listeners,
-      await rememberedModels(opened, setup.world),
-      model ?? opened.config.model,
-    );
-    return withMask(session, maskOf(secrets));
+    return session;
   };
+}
+
+/** Opens a provider of a set-up that is there already. Who names one wants that one; only the default may be stood in for. */
+export async function openSession(
+  context: CliContext,
+  setup: Setup,
+  choice: {
+    readonly provider?: string | undefined;
+    readonly model?: string | undefined;
+    readonly debugDump?: string | undefined;
+  },
+): Promise<{ readonly session: ChatSession; readonly notices: Pick<OpenedProvider, "notices" | "remarks"> }> {
+  const { provider, model, debugDump } = choice;
+  const toJournal = failureListener(context, setup, provider);
+  const listeners = new Set<OnSessionEvent>();
+  const tell: OnSessionEvent = (event) => {
+    for (const listener of listeners) listener(event);
+  };
+  const onEvent: OnTransportEvent = (event) => {
+    toJournal(event);
+    tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
+  };
+  const opened =
+    provider === undefined
+      ? await fallbackProvider(setup, {
+          onEvent,
+          onFallback: async (event) => tell(await describeFallback(event, setup)),
+        })
+      : await openProvider(setup, { name: provider, onEvent });
+  const dumping =
+    debugDump === undefined
+      ? opened.gonka
+      : dumpRequests(opened.gonka, {
+          folder: resolve(context.cwd, debugDump),
+          providerName: opened.config.name,
+          clock: context.clock,
+        });
+  // Outermost: what is written down is what leaves.
+  const secrets = await setup.knownSecrets();
+  const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
+  const session = toSession(
+    setup,
+    { ...opened, gonka },
+    listeners,
+    await rememberedModels(opened, setup.world),
+    model ?? opened.config.model,
+  );
+  return { session: withMask(session, maskOf(secrets)), notices: opened };
 }
 
 function withMask(session: ChatSession, mask: (text: string) => string): ChatSession {

@@ -5,6 +5,7 @@ import {
   supportsEffort,
   supportsThinkTokens,
   toReasoningEffort,
+  withListing,
 } from "../chat/session.ts";
 import { REASONING_EFFORTS } from "../rules/parameters.ts";
 import { matchModel, nearest } from "../wire/models.ts";
@@ -230,22 +231,6 @@ function renderModels(
     text = renderTable(table.map((row) => row.slice(0, kept)));
   }
   return text;
-}
-
-/** The session with what the live list tells about its model, where the session does not know it already. */
-function withListing(session: ChatSession, models: readonly ChatModelListing[]): ChatSession {
-  const listing = models.find(({ id }) => id === session.modelId);
-  if (listing === undefined) return session;
-  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M, pricePerTokenNgonka, parameters } = listing;
-  return {
-    ...session,
-    ...(session.contextLengthTokens !== undefined || contextLengthTokens === undefined ? {} : { contextLengthTokens }),
-    ...(session.pricing !== undefined || promptUsdPer1M === undefined || completionUsdPer1M === undefined
-      ? {}
-      : { pricing: { promptUsdPer1M, completionUsdPer1M } }),
-    ...(pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka }),
-    ...(parameters === undefined ? {} : { parameters }),
-  };
 }
 
 /**

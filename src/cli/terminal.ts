@@ -4,7 +4,7 @@ import widthOf from "fast-string-width";
 import type { CliContext, TerminalStream, World } from "../base/world.ts";
 import type { TokenUsage, UsageTotal } from "../chat/session.ts";
 import { EXIT, type ZephError } from "../errors.ts";
-import { formatGnk } from "../wire/documents.ts";
+import { formatGnk, NGONKA_PER_GNK } from "../wire/documents.ts";
 import type { Model } from "../wire/models.ts";
 
 interface CommandResult {
@@ -457,4 +457,9 @@ function gnkPer1M({ pricePerTokenNgonka: price }: Priced): string {
 
 function dollars(usdPer1M: number | undefined): string {
   return usdPer1M === undefined ? "?" : String(Number(usdPer1M.toPrecision(4)));
+}
+
+/** Exact amounts are whole numbers of 10⁻⁹ GNK; what is only shown, and not added up, may be a number of GNK. */
+export function toGnk(ngonka: bigint | undefined): number | undefined {
+  return ngonka === undefined ? undefined : Number(ngonka) / Number(NGONKA_PER_GNK);
 }

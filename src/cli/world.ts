@@ -66,6 +66,7 @@ function giveBackTerminal(): void {
 
 async function openServerFetch(env: NodeJS.ProcessEnv): Promise<FetchFunction> {
   const [{ Agent, ProxyAgent }, { leanFetch }] = await Promise.all([import("undici"), import("./lean-fetch.ts")]);
+  if (!namesProxy(env)) return leanFetch(new Agent());
   return throughProxies(env, (proxy) => leanFetch(proxy === undefined ? new Agent() : new ProxyAgent(proxy)));
 }
 

@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { posix, win32 } from "node:path";
-import { fileErrorCode, type ReadTextFile, readTextFile, UnusableFile, type AtomicWrite, writeFileAtomic } from "../base/files.ts";
+import {
+  type AtomicWrite,
+  fileErrorCode,
+  type ReadTextFile,
+  readTextFile,
+  UnusableFile,
+  writeFileAtomic,
+} from "../base/files.ts";
 import { changingFile } from "../base/lock.ts";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";

@@ -126,7 +126,7 @@ export function describeFault({ origin, place, field, message }: Fault): string 
 export function faultsError(faults: readonly Fault[], hint?: string): ZephError {
   const lines = [...new Set([...faults].sort(byPlace).map(describeFault))];
   const detail = lines.length === 1 ? (lines[0] ?? "") : `${lines.length} faults\n  ${lines.join("\n  ")}`;
-  return new ZephError("config_invalid", { detail, ...(hint === undefined ? {} : { hint }) });
+  return new ZephError("config_invalid", { detail, hint });
 }
 
 function byPlace(a: Fault, b: Fault): number {

@@ -255,20 +255,23 @@ interface Config {
 type ConfiguredBroker = ReturnType<typeof toConfiguredBroker>;
 
 /** A `[[brokers]]` table with the field names the program uses, without those that are not there. */
-function toConfiguredBroker(record: Sections["brokers"][number]) {
-  return {
-    id: record.id.trim().toLowerCase(),
-    ...(record.name === undefined ? {} : { name: record.name }),
-    ...(record.base_url === undefined ? {} : { baseURL: record.base_url }),
-    ...(record.key_prefixes === undefined ? {} : { keyPrefixes: record.key_prefixes }),
-    ...(record.key_env === undefined ? {} : { keyEnv: record.key_env }),
-    ...(record.dialects === undefined ? {} : { dialects: record.dialects }),
-    ...(record.signup_url === undefined ? {} : { signupUrl: record.signup_url }),
-    ...(record.top_up_url === undefined ? {} : { topUpUrl: record.top_up_url }),
-    ...(record.money === undefined ? {} : { money: record.money }),
-    ...(record.pricing_path === undefined ? {} : { pricingPath: record.pricing_path }),
+function toConfiguredBroker({ id, ...record }: Sections["brokers"][number]) {
+  const fields = {
+    name: record.name,
+    baseURL: record.base_url,
+    keyPrefixes: record.key_prefixes,
+    keyEnv: record.key_env,
+    dialects: record.dialects,
+    signupUrl: record.signup_url,
+    topUpUrl: record.top_up_url,
+    money: record.money,
+    pricingPath: record.pricing_path,
   };
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return { id: id.trim().toLowerCase(), ...(Object.fromEntries(given) as Given<typeof fields>) };
 }
+
+type Given<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> };
 
 /** One value of the configuration that is in force, for `config show`. */
 export interface Setting {

@@ -67,8 +67,6 @@ interface RunnableProvider extends ProviderBase {
   readonly pricing: ConfiguredPricing | undefined;
   /** Tokens; overrides the model list. */
   readonly contextLength: number | undefined;
-  /** A key would travel in clear, over http to another computer; the transport refuses to send it. */
-  readonly hasInsecureUrl: boolean;
 }
 
 interface ConfiguredPricing {
@@ -96,11 +94,11 @@ export interface GonkaProvider extends RunnableProvider {
   readonly chainPrefix: string;
   /** What a discovered list of nodes must agree with. Empty: it is taken as far as it agrees with itself. */
   readonly trust: {
-    readonly chainId?: string;
-    readonly headerHash?: string;
-    readonly validatorsHash?: string;
+    readonly chainId?: string | undefined;
+    readonly headerHash?: string | undefined;
+    readonly validatorsHash?: string | undefined;
     /** `gonka_verify_proof`: true is `required`, false is `none`; absent, a proof that is offered must hold. */
-    readonly proof?: "required" | "none";
+    readonly proof?: "required" | "none" | undefined;
   };
   /** `signed`: signed requests, as networks before v0.2.14 take them. Default. `devshard`: paid from an escrow. */
   readonly access: "signed" | "devshard";
@@ -131,7 +129,6 @@ interface ProviderContext {
   readonly name: string;
   readonly isDefault: boolean;
   readonly requestTimeoutMs: number;
-  readonly hasInsecureUrl: boolean;
 }
 
 function toCompatibleProvider(record: CompatibleRecord, baseURL: string, context: ProviderContext): CompatibleProvider {
@@ -152,12 +149,10 @@ function toGonkaProvider(record: GonkaRecord, context: ProviderContext): GonkaPr
     sourceUrl: record.gonka_source_url,
     chainPrefix: record.gonka_chain_prefix ?? "gonka",
     trust: {
-      ...(record.gonka_verify_proof === undefined ? {} : { proof: record.gonka_verify_proof ? "required" : "none" }),
-      ...(record.gonka_chain_id === undefined ? {} : { chainId: record.gonka_chain_id }),
-      ...(record.gonka_trusted_header_hash === undefined ? {} : { headerHash: record.gonka_trusted_header_hash }),
-      ...(record.gonka_trusted_validators_hash === undefined
-        ? {}
-        : { validatorsHash: record.gonka_trusted_validators_hash }),
+      chainId: record.gonka_chain_id,
+      headerHash: record.gonka_trusted_header_hash,
+      validatorsHash: record.gonka_trusted_validators_hash,
+      proof: record.gonka_verify_proof === undefined ? undefined : record.gonka_verify_proof ? "required" : "none",
     },
     access: record.access ?? "signed",
     devshardAmount: record.devshard_amount,
@@ -184,7 +179,6 @@ function toRunnable(record: CompatibleRecord | GonkaRecord, context: ProviderCon
       completionUsdPer1M: pricing.completion_usd_per_1m,
     },
     contextLength: record.context_length,
-    hasInsecureUrl: context.hasInsecureUrl,
   };
 }
 
@@ -252,18 +246,16 @@ export function buildProviders(
   checks: ConfigChecks,
   requestTimeoutMs: number,
 ): BuiltProviders {
-  const insecure = records.map(({ table }) => insecureUrlFields(table, checks.isLoopback));
   return {
-    providers: records.flatMap((record, index) => {
-      const hasInsecureUrl = (insecure[index] ?? []).length > 0;
+    providers: records.flatMap((record) => {
       const { name, isDefault } = record;
-      return toProvider(record, { name, isDefault, requestTimeoutMs, hasInsecureUrl }) ?? [];
+      return toProvider(record, { name, isDefault, requestTimeoutMs }) ?? [];
     }),
     faults: [
       ...records.flatMap((record, index) => recordFaults(record, index, checks.isAddress)),
       ...secretNameClashes(records),
     ],
-    warnings: records.flatMap((record, index) => recordWarnings(record, index, insecure[index] ?? [])),
+    warnings: records.flatMap((record, index) => recordWarnings(record, index, checks.isLoopback)),
   };
 }
 
@@ -465,7 +457,7 @@ const REASONING_EFFORTS: readonly string[] = ["none", "minimal", "low", "medium"
 function recordWarnings(
   { table }: MergedRecord,
   index: number,
-  insecureFields: readonly string[],
+  isLoopback: ConfigChecks["isLoopback"],
 ): readonly ConfigWarning[] {
   const kind = recordKind(table.values.type);
   const place = recordPlace(table.values, index);
@@ -485,7 +477,10 @@ function recordWarnings(
     const words = `is none of ${REASONING_EFFORTS.join(", ")}; it is not sent`;
     if (effort.trim() !== "") warnings.push(warn("irrelevant_field", "reasoning_effort", words));
   }
-  return [...warnings, ...insecureFields.map((field) => warn("insecure_url", field, INSECURE_WORDS[kind]))];
+  return [
+    ...warnings,
+    ...insecureUrlFields(table, isLoopback).map((field) => warn("insecure_url", field, INSECURE_WORDS[kind])),
+  ];
 }
 
 const INSECURE_WORDS = {
@@ -499,14 +494,8 @@ function insecureUrlFields(table: LayeredTable, isLoopback: (url: string) => boo
   const { values } = table;
   const isInsecure = (url: unknown) =>
     typeof url === "string" && /^http:/i.test(url) && URL.canParse(url) && !isLoopback(url);
-  switch (recordKind(values.type)) {
-    case "compatible":
-      return isInsecure(values.base_url) ? ["base_url"] : [];
-    case "gonka": {
-      const nodes = Array.isArray(values.gonka_nodes) ? values.gonka_nodes : [];
-      return nodes.some((node: unknown) => isTable(node) && isInsecure(node.url)) ? ["gonka_nodes"] : [];
-    }
-    case "other":
-      return [];
-  }
+  const kind = recordKind(values.type);
+  if (kind === "compatible") return isInsecure(values.base_url) ? ["base_url"] : [];
+  const nodes = kind === "gonka" && Array.isArray(values.gonka_nodes) ? values.gonka_nodes : [];
+  return nodes.some((node: unknown) => isTable(node) && isInsecure(node.url)) ? ["gonka_nodes"] : [];
 }

@@ -1,5 +1,14 @@
 import { ZephError } from "../errors.ts";
-import { type Fault, isTable, type Layer, type Origin, type Table, type TablePart, tablesAt } from "./layer.ts";
+import {
+  DEFAULT_ORIGIN,
+  type Fault,
+  isTable,
+  type Layer,
+  type Origin,
+  type Table,
+  type TablePart,
+  tablesAt,
+} from "./layer.ts";
 import {
   changed,
   checked,
@@ -37,36 +46,26 @@ const count = wholeNumber(1);
 const amount = number("must be a number", (value) => (value < 0 ? "must not be negative" : undefined));
 const seconds = number("must be a number of seconds", (value) => (value > 0 ? undefined : "must be more than 0"));
 
-const DURATION_UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+const TIME = 'must be a time such as "30s", or a number of seconds';
+const GNK = "must be an amount of GNK, such as 5 or 2.5";
+const isTextOrNumber = (value: unknown): value is number | string =>
+  typeof value === "string" || typeof value === "number";
 
 /** `"30s"`, `"500ms"`, `"2m"` or a number of seconds, as milliseconds. */
-const durationMs = changed(
-  valueShape(
-    (value): value is number | string => typeof value === "string" || typeof value === "number",
-    'must be a time such as "30s", or a number of seconds',
-  ),
-  (value, fault) => {
-    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim());
-    const milliseconds = Number(match?.[1] ?? Number.NaN) * (DURATION_UNITS_MS[match?.[2] ?? "s"] ?? 1);
-    if (!(milliseconds > 0)) fault('must be a time such as "30s", or a number of seconds');
-    return Math.round(milliseconds);
-  },
-);
+const durationMs = changed(valueShape(isTextOrNumber, TIME), (value, fault) => {
+  const [, count, unit = "s"] = /^(\d+(?:\.\d+)?)\s*(ms|s|m)?$/.exec(String(value).trim()) ?? [];
+  const milliseconds = Number(count) * (unit === "ms" ? 1 : unit === "s" ? 1000 : 60_000);
+  if (!(milliseconds > 0)) fault(TIME);
+  return Math.round(milliseconds);
+});
 
 /** GNK as people write it, as ngonka: 9 decimals at most. */
-const gnk = changed(
-  valueShape(
-    (value): value is number | string => typeof value === "string" || typeof value === "number",
-    "must be an amount of GNK, such as 5 or 2.5",
-  ),
-  (value, fault) => {
-    const match = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim());
-    const ngonka =
-      match === null ? 0n : BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
-    if (ngonka <= 0n) fault("must be an amount of GNK, such as 5 or 2.5");
-    return ngonka;
-  },
-);
+const gnk = changed(valueShape(isTextOrNumber, GNK), (value, fault) => {
+  const [, whole = "0", decimals = ""] = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(String(value).trim()) ?? [];
+  const ngonka = BigInt(whole + decimals.padEnd(9, "0"));
+  if (ngonka <= 0n) fault(GNK);
+  return ngonka;
+});
 
 const httpUrl = checked(text, httpUrlFault);
 
@@ -215,7 +214,7 @@ export type GonkaRecord = Infer<typeof gonkaRecord>;
 const trimmed = changed(text, (value) => value.trim());
 const serveTexts = list(trimmed, "must be a list of texts");
 
-const shape = table({
+const gatewayShape = table({
   port: optional(wholeNumber(0, 65_535)),
   host: optional(trimmed),
   provider: optional(trimmed),
@@ -227,38 +226,19 @@ const shape = table({
   clean_up: optional(flag),
 });
 
-/** The table `[local_gateway]` of a config. Fields it does not know are nobody's fault. */
-export interface GatewaySettings {
-  readonly port?: number | undefined;
-  readonly host?: string | undefined;
-  readonly provider?: string | undefined;
-  readonly model?: string | undefined;
-  readonly aliases?: Readonly<Record<string, string>> | undefined;
-  readonly cors?: readonly string[] | undefined;
-  readonly allowHosts?: readonly string[] | undefined;
-  readonly alwaysStream?: boolean | undefined;
-  readonly cleanUp?: boolean | undefined;
-}
+/** The table `[local_gateway]` of a config. */
+export type GatewaySettings = Partial<ReturnType<typeof readGatewaySettings>>;
 
-/** Reads `[local_gateway]`. Throws `config_invalid` with every fault at once. */
-export function readGatewaySettings(given: Readonly<Record<string, unknown>>): GatewaySettings {
-  const { data, issues } = readShape(shape, given);
+/** Reads `[local_gateway]`; fields it does not know are nobody's fault. Throws `config_invalid` with every fault at once. */
+export function readGatewaySettings(given: Readonly<Record<string, unknown>>) {
+  const { data, issues } = readShape(gatewayShape, given);
   if (data === undefined) {
     const faults = issues.map(({ path, message }) => `${path.join(".")} ${message}`);
     throw new ZephError("config_invalid", { detail: `[local_gateway] ${faults.join("; ")}` });
   }
   const { port, host, provider, model, aliases, cors } = data;
-  return {
-    port,
-    host,
-    provider,
-    model,
-    aliases,
-    cors,
-    allowHosts: data.allow_hosts,
-    alwaysStream: data.always_stream,
-    cleanUp: data.clean_up,
-  };
+  const { allow_hosts: allowHosts, always_stream: alwaysStream, clean_up: cleanUp } = data;
+  return { port, host, provider, model, aliases, cors, allowHosts, alwaysStream, cleanUp };
 }
 
 /** Flags that change the configuration, as given on the command line. */
@@ -268,42 +248,51 @@ export interface ConfigFlags {
   /** Name of the provider to use. */
   readonly provider?: string | undefined;
   readonly model?: string | undefined;
-  readonly baseURL?: string | undefined;
   readonly vaultBackend?: string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A single value from a flag or a variable, on its way to the same schema as a file's. */
-interface Override {
-  readonly address: readonly [string, string];
-  readonly value: unknown;
-  readonly origin: Origin;
-}
-
-const SECTION_VARIABLES: readonly (readonly [string, readonly [string, string], (text: string) => unknown])[] = [
-  ["ZEPH_VAULT_BACKEND", ["vault", "backend"], String],
-  ["ZEPH_LLM_EMBEDDING_MODEL", ["llm", "embedding_model"], String],
-  ["ZEPH_TIMEOUT_LLM", ["timeouts", "llm_seconds"], toNumber],
-  ["ZEPH_TIMEOUT_LLM_REQUEST", ["timeouts", "llm_request_timeout_secs"], toNumber],
-  ["ZEPH_TIMEOUT_EMBEDDING", ["timeouts", "embedding_seconds"], toNumber],
-];
+const SECTION_VARIABLES = [
+  ["ZEPH_VAULT_BACKEND", "vault", "backend"],
+  ["ZEPH_LLM_EMBEDDING_MODEL", "llm", "embedding_model"],
+  ["ZEPH_TIMEOUT_LLM", "timeouts", "llm_seconds"],
+  ["ZEPH_TIMEOUT_LLM_REQUEST", "timeouts", "llm_request_timeout_secs"],
+  ["ZEPH_TIMEOUT_EMBEDDING", "timeouts", "embedding_seconds"],
+] as const;
 
 /** The settings outside provider records that variables give. */
 export function environmentSections(env: Environment): Layer {
   return toLayer(
-    SECTION_VARIABLES.flatMap(([name, address, convert]) => {
+    SECTION_VARIABLES.map(([name, section, field]) => {
       const text = given(env[name]);
-      return text === undefined ? [] : [{ address, value: convert(text), origin: { kind: "env", name } as const }];
+      return { section, field, value: section === "timeouts" ? toNumber(text) : text, origin: { kind: "env", name } };
     }),
   );
 }
 
 /** The settings outside provider records that flags give. */
 export function flagSections(flags: ConfigFlags): Layer {
-  const backend = given(flags.vaultBackend);
-  if (backend === undefined) return toLayer([]);
-  return toLayer([{ address: ["vault", "backend"], value: backend, origin: { kind: "flag", name: "--vault" } }]);
+  const origin = { kind: "flag", name: "--vault" } as const;
+  return toLayer([{ section: "vault", field: "backend", value: given(flags.vaultBackend), origin }]);
+}
+
+function toLayer(
+  given: readonly {
+    readonly section: string;
+    readonly field: string;
+    readonly value: unknown;
+    readonly origin: Origin;
+  }[],
+): Layer {
+  const values: Record<string, Record<string, unknown>> = {};
+  const origins = new Map<string, Origin>();
+  for (const { section, field, value, origin } of given) {
+    if (value === undefined) continue;
+    values[section] = { ...values[section], [field]: value };
+    origins.set(`${section}.${field}`, origin);
+  }
+  return { values, originOf: (address) => origins.get(address.slice(0, 2).join(".")) ?? DEFAULT_ORIGIN };
 }
 
 /** Fields of one provider record from elsewhere than a file. */
@@ -334,12 +323,9 @@ export function aliasRecord(env: Environment, provider: { readonly name: unknown
   return toRecordOverride("env", [["model", "GONKAGATE_MODEL", given(env.GONKAGATE_MODEL)]]);
 }
 
-/** `--model` and `--base-url`: they change the provider that is used. */
+/** `--model` changes the provider that is used. */
 export function flagRecord(flags: ConfigFlags): RecordOverride {
-  return toRecordOverride("flag", [
-    ["base_url", "--base-url", given(flags.baseURL)],
-    ["model", "--model", given(flags.model)],
-  ]);
+  return toRecordOverride("flag", [["model", "--model", given(flags.model)]]);
 }
 
 function toRecordOverride(
@@ -362,17 +348,6 @@ function toNodes(text: string | undefined): readonly Table[] | undefined {
   });
 }
 
-function toLayer(overrides: readonly Override[]): Layer {
-  const values: Record<string, Record<string, unknown>> = {};
-  const origins = new Map<string, Origin>();
-  for (const { address, value, origin } of overrides) {
-    const [section, field] = address;
-    values[section] = { ...values[section], [field]: value };
-    origins.set(`${section}.${field}`, origin);
-  }
-  return { values, originOf: (address) => origins.get(address.slice(0, 2).join(".")) ?? { kind: "default" } };
-}
-
 /** What cannot be converted stays text, so that the schema complains about it like about any other value. */
 function toBoolean(text: string | undefined): unknown {
   if (text === undefined) return undefined;
@@ -380,9 +355,8 @@ function toBoolean(text: string | undefined): unknown {
   return /^(?:false|0|no|off)$/i.test(text) ? false : text;
 }
 
-function toNumber(text: string): unknown {
-  const value = Number(text);
-  return Number.isFinite(value) ? value : text;
+function toNumber(text: string | undefined): unknown {
+  return Number.isFinite(Number(text)) ? Number(text) : text;
 }
 
 function given(text: string | undefined): string | undefined {

@@ -170,9 +170,7 @@ export async function vaultChecks(
       return { status: "fail", code: "vault_not_found", detail: `missing: ${missing.join(", ")}`, hint };
     },
   };
-  const look = once(() =>
-    checkVault({ paths, platform, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) }),
-  );
+  const look = once(() => checkVault({ paths, platform, clock, passphrase: askPassphrase }));
   const findings = async (...ids: readonly VaultFinding["id"][]) =>
     (await look()).findings.filter(({ id }) => ids.includes(id));
   // What killed processes left: nothing that hinders, and it can go at once.

@@ -18,7 +18,7 @@ import { CATALOGUE, ZephError, type ZephErrorCode } from "../errors.ts";
 import { findListed } from "../provider/models.ts";
 import { openProvider } from "../provider/open.ts";
 import type { Setup, SetupWorld } from "../provider/setup.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import { type Model, matchModel } from "../wire/models.ts";
 
 /** `skip`: could not be looked at, because something it needs is broken or not offered. */
@@ -121,7 +121,7 @@ export function failed(thrown: unknown, extras: Extras = {}): CheckResult {
 
 /** A failure that has no error to it: the words of its code. */
 export function broken(code: ZephErrorCode, detail: string | undefined, extras: Extras = {}): CheckResult {
-  return failed(new ZephError(code, detail === undefined ? {} : { detail }), extras);
+  return failed(new ZephError(code, { detail }), extras);
 }
 
 /** Makes the checks of one provider. */

@@ -128,15 +128,9 @@ function chainOf(setup: Setup | undefined, { scope }: Pick<DoctorOptions, "scope
 }
 
 /** Where the vault would be; undefined when the flags that say so are faulty, which the config check has told. */
-function defaultVaultPaths({ env, homeDir, platform, flags = {} }: SetupWorld) {
-  const { vaultKey, vaultFile } = flags;
+function defaultVaultPaths({ env, homeDir, platform, flags }: SetupWorld) {
   try {
-    return vaultPaths({
-      env,
-      homeDir,
-      platform,
-      flags: { ...(vaultKey === undefined ? {} : { vaultKey }), ...(vaultFile === undefined ? {} : { vaultFile }) },
-    });
+    return vaultPaths({ env, homeDir, platform, flags });
   } catch {
     return undefined;
   }

@@ -229,9 +229,8 @@ export function nativeChecks(
   const discoveryCheck = check(gonka("discovery"), {}, async ({ world }, signal) => {
     const { fetch, clock, random } = world;
     const { model, trust } = config;
-    const wanted = model === undefined ? {} : { model };
     try {
-      const reading = { sourceUrl: sourceUrl ?? "", prefix, trust, fetch, clock, random, signal, ...wanted };
+      const reading = { sourceUrl: sourceUrl ?? "", prefix, trust, fetch, clock, random, signal, model };
       return judgeDiscovery(await discoverEndpoints(reading));
     } catch (error) {
       if (!ZephError.is(error) || !error.retryable) throw error;

@@ -3,10 +3,10 @@ import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
 import {
-  clientFamily,
   type Exchange,
   findRoute,
   type GatewayRequest,
+  gatewayRequest,
   joinNames,
   openExchange,
   type Route,
@@ -53,7 +53,7 @@ export interface LocalGateway {
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
   const answer = (request: GatewayRequest) => answerRequest(state, request);
-  const handler = async (request: Request) => toResponse(await answer(request), state.clock);
+  const handler = async (request: Request) => toResponse(await answer(gatewayRequest(request)), state.clock);
   Object.defineProperties(handler, {
     keyWeakness: { value: localKeyWeakness(options.key) },
     draining: { get: () => state.draining },
@@ -68,15 +68,15 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   }) as LocalGateway;
 }
 
-async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
-  const { pathname, host: urlHost } = new URL(request.url);
-  const { method } = request;
-  const route = findRoute(method, pathname);
+async function answerRequest(state: GatewayState, given: GatewayRequest): Promise<Answer> {
+  const { method, target, host } = given;
+  const queryAt = target.indexOf("?");
+  const route = findRoute(method, queryAt === -1 ? target : target.slice(0, queryAt));
   const exchange = openExchange(
-    { method, route: route.kind, client: clientFamily(request.headers.get("user-agent")) },
+    { method, route: route.kind, client: state.clientFamily(given.headers.get("user-agent")) },
     state,
   );
-  const host = request.headers.get("host") ?? urlHost;
+  const request = state.options.onOpen?.(exchange.record, given) ?? given;
   const origin = request.headers.get("origin");
   state.inFlight += 1;
   let cors: Readonly<Record<string, string>> = {};
@@ -89,7 +89,7 @@ async function answerRequest(state: GatewayState, request: GatewayRequest): Prom
         : await runRoute(route, { state, exchange, request });
     return finish(exchange, answer, cors);
   } catch (thrown) {
-    if (request.signal.aborted) {
+    if (request.hasLeft) {
       exchange.end("caller-left");
       return { status: 499, headers: {}, body: null };
     }

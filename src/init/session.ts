@@ -97,12 +97,12 @@ export interface Ask {
     readonly initial?: Value | undefined;
   }): Promise<Value>;
   /** Input that is not shown. `check` must not repeat the value. */
-  hidden(question: { readonly message: string; readonly check?: Check<Secret> }): Promise<Secret>;
+  hidden(question: { readonly message: string; readonly check?: Check<Secret> | undefined }): Promise<Secret>;
   text(question: {
     readonly message: string;
     readonly initial?: string | undefined;
     readonly placeholder?: string | undefined;
-    readonly check?: Check<string>;
+    readonly check?: Check<string> | undefined;
   }): Promise<string>;
   /** `initial` is what plain Enter means; default no. */
   confirm(question: { readonly message: string; readonly initial?: boolean }): Promise<boolean>;

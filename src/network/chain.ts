@@ -63,7 +63,7 @@ export interface TxOutcome {
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-/** Everything a devshard needs of the chain, over the REST interface of one node. */
+/** Everything a devshard needs of the chain, over the REST interface of its nodes. */
 export interface ChainClient {
   readonly url: string;
   params(signal?: AbortSignal): Promise<DevshardParams>;
@@ -90,13 +90,106 @@ export interface ChainClient {
 const INFERENCE = "/productscience/inference/inference";
 const START_MESSAGE = "/inference.inference.MsgStartInference";
 
+/** The nodes that a provider of the config names, as {@link chainClient} takes them: its source first. */
+export function chainUrls(named: {
+  readonly sourceUrl: string | undefined;
+  readonly nodes: readonly { readonly url: string }[];
+}): readonly string[] {
+  const urls = named.nodes.map(({ url }) => url);
+  return named.sourceUrl === undefined ? urls : [named.sourceUrl, ...urls];
+}
+
+type ChainReading = Pick<ReadNodeOptions, "fetch" | "clock">;
+
 /**
- * Reads and writes through a node's REST interface. All reads throw `unreachable`, `timeout_headers` and `bad_response`.
- * Source: gonka-ai/gonka `inference-chain` v0.2.15; cosmos-sdk v0.53 for `/cosmos`.
+ * Reads and writes through the REST interface of nodes: of the one that answered last, and of the others in their order
+ * while it does not. A node of another chain than the first that answered is none of them. All reads throw `unreachable`,
+ * `timeout_headers` and `bad_response`.
  *
- * @param url of a node, with or without `/v1`, or of its REST interface (`…/chain-api`)
+ * @param urls of nodes, with or without `/v1`, or of their REST interfaces (`…/chain-api`)
  */
-export function chainClient(url: string, reading: Pick<ReadNodeOptions, "fetch" | "clock">): ChainClient {
+export function chainClient(urls: string | readonly string[], reading: ChainReading): ChainClient {
+  const nodes = [...new Set([urls].flat())].map((url) => nodeChain(url, reading));
+  const admitted = new Set<ChainClient>();
+  let chainId: string | undefined;
+  let latest = 0;
+
+  async function admit(node: ChainClient, signal: AbortSignal | undefined): Promise<void> {
+    if (nodes.length === 1 || admitted.has(node)) return;
+    const id = await node.chainId(signal);
+    chainId ??= id;
+    if (id !== chainId)
+      throw new ZephError("bad_response", { detail: `${node.url} is a node of ${id}, not of ${chainId}` });
+    admitted.add(node);
+  }
+
+  /** What the first node says that can say something; `hasFailed` when one before it could not. */
+  async function first<T>(
+    ask: (node: ChainClient, hasFailed: boolean) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const failures: unknown[] = [];
+    for (let step = 0; step < nodes.length; step += 1) {
+      const index = (latest + step) % nodes.length;
+      const node = nodes[index] as ChainClient;
+      try {
+        await admit(node, signal);
+        const answer = await ask(node, failures.length > 0);
+        latest = index;
+        return answer;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!ZephError.is(error)) throw error;
+        failures.push(error);
+      }
+    }
+    throw failures[0] ?? new ZephError("no_endpoints", { detail: "no node of the chain is named" });
+  }
+
+  return {
+    url: nodes[0]?.url ?? "",
+    params: (signal) => first((node) => node.params(signal), signal),
+    escrow: (id, signal) => first((node) => node.escrow(id, signal), signal),
+    hostUrl: (address, signal) => first((node) => node.hostUrl(address, signal), signal),
+    grantees: (granter, signal) => first((node) => node.grantees(granter, signal), signal),
+    accountNumber: (address, signal) => first((node) => node.accountNumber(address, signal), signal),
+    balance: (address, signal) => first((node) => node.balance(address, signal), signal),
+    async chainId(signal) {
+      chainId ??= await first((node) => node.chainId(signal), signal);
+      return chainId;
+    },
+    epoch: (signal) => first((node) => node.epoch(signal), signal),
+    modelHasGroup: (epochIndex, model, signal) =>
+      first((node) => node.modelHasGroup(epochIndex, model, signal), signal),
+    // The same bytes may go to any number of nodes: the chain takes them once.
+    broadcast: (txRaw, signal) =>
+      first(async (node, hasFailed) => {
+        const outcome = await node.broadcast(txRaw, signal);
+        if (outcome.code === 0 || !hasFailed) return outcome;
+        // The node before may have passed it on, and this one then says no to it for just that.
+        throw new ZephError("unreachable", { detail: `it is not known whether it was taken: ${outcome.log}` });
+      }, signal),
+    /** One node may be behind the others, so that only all of them together can say no. */
+    async transaction(hash, signal) {
+      let found: TxOutcome | undefined;
+      await first(async (node) => {
+        found = await node.transaction(hash, signal);
+        return found;
+      }, signal);
+      for (const node of nodes.length === 1 ? [] : nodes) {
+        if (found !== undefined) break;
+        found = await admit(node, signal)
+          .then(() => node.transaction(hash, signal))
+          .catch(() => undefined);
+        signal?.throwIfAborted();
+      }
+      return found;
+    },
+  };
+}
+
+/** One node. Source: gonka-ai/gonka `inference-chain` v0.2.15; cosmos-sdk v0.53 for `/cosmos`. */
+function nodeChain(url: string, reading: ChainReading): ChainClient {
   const root = nodeRoot(url);
   let found: Promise<string> | undefined;
 

@@ -26,7 +26,7 @@ export interface DiscoverOptions {
   /** A node or mirror of the network; any form `normalizeBaseURL` understands. There is no default. */
   readonly sourceUrl: string;
   /** Only nodes that serve this model. */
-  readonly model?: string;
+  readonly model?: string | undefined;
   /** Address prefix of the network, default `gonka`. */
   readonly prefix?: string;
   /** What the list must be checked against; without it the label is at best `self-consistent`. */
@@ -201,12 +201,12 @@ function shuffle<T>(items: readonly T[], random: () => number): T[] {
 /** What a list of nodes is checked against. Without a pinned hash the server that sent it vouches for itself. */
 export interface ParticipantsTrust extends Trust {
   /** Chain the list must come from. */
-  readonly chainId?: string;
+  readonly chainId?: string | undefined;
   /**
    * `required` refuses a list without a proof that holds; `none` takes the server's word and does not read what would
    * prove it. Default `as-offered`: a proof that is there must hold.
    */
-  readonly proof?: "required" | "as-offered" | "none";
+  readonly proof?: "required" | "as-offered" | "none" | undefined;
 }
 
 interface ParticipantsList {

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { readRegularText, writeFileAtomic } from "../base/files.ts";
+import { asObject } from "../base/json.ts";
 import { zephFolders } from "../config/files.ts";
-import type { ProviderConfig } from "../config/providers.ts";
+import type { CompatibleProvider, GonkaProvider, ProviderConfig } from "../config/providers.ts";
 import { readPricing } from "../network/node.ts";
-import { listModels } from "../transport/gonka-fetch.ts";
+import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import { normalizeBaseURL } from "../wire/endpoint.ts";
 import { type Model, parseModels } from "../wire/models.ts";
-import type { OpenedProvider } from "./open.ts";
 import type { SetupWorld } from "./setup.ts";
 
 /** Larger ones were not written by us. */
@@ -21,7 +21,7 @@ const PRICES_WAIT_MS = 3_000;
 
 /** Reads the live list (natively with the network's prices) and remembers it, for prices and context lengths of later runs. */
 export async function refreshModels(
-  { config, gonka }: OpenedProvider,
+  { config, gonka }: { readonly config: CompatibleProvider | GonkaProvider; readonly gonka: GonkaFetch },
   world: SetupWorld,
   signal?: AbortSignal,
 ): Promise<readonly Model[]> {
@@ -30,15 +30,13 @@ export async function refreshModels(
   const content = JSON.stringify({ readAtMs: world.clock.nowMs(), models }, (_key, value: unknown) =>
     typeof value === "bigint" ? value.toString() : value,
   );
-  await writeFileAtomic(cachePath(config.name, gonka.baseURL, world), `${content}\n`).catch(() => {
-    // A cache is a convenience: a full or read-only disk must not keep the list from being shown.
-  });
+  await writeCache(listPath(config.name, gonka.baseURL, world), content);
   return models;
 }
 
 /** Prices for each token in ngonka, by model. Empty for a broker, and where the network does not tell. */
 async function networkPrices(
-  config: OpenedProvider["config"],
+  config: CompatibleProvider | GonkaProvider,
   { fetch, clock }: SetupWorld,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, bigint | undefined>> {
@@ -62,50 +60,32 @@ export async function rememberedModels(
   { config, gonka }: { readonly config: { readonly name: string }; readonly gonka: { readonly baseURL: string } },
   world: SetupWorld,
 ): Promise<readonly Model[]> {
-  try {
-    const cached: unknown = JSON.parse(
-      (await readRegularText(cachePath(config.name, gonka.baseURL, world), { maxBytes: MAX_BYTES })) ?? "",
-    );
-    if (typeof cached !== "object" || cached === null || !("readAtMs" in cached) || !("models" in cached)) return [];
-    const ageMs = world.clock.nowMs() - Number(cached.readAtMs);
-    return ageMs >= 0 && ageMs < MAX_AGE_MS && Array.isArray(cached.models) ? restore(cached.models) : [];
-  } catch {
-    // Missing, unreadable or damaged: nothing is remembered.
-    return [];
-  }
+  const { readAtMs, models } = asObject(await readCache(listPath(config.name, gonka.baseURL, world))) ?? {};
+  const ageMs = world.clock.nowMs() - Number(readAtMs);
+  return ageMs >= 0 && ageMs < MAX_AGE_MS && Array.isArray(models) ? restore(models.filter(isNamed)) : [];
+}
+
+/** An entry of our own form. */
+type Remembered = Omit<Model, "pricePerTokenNgonka"> & { readonly pricePerTokenNgonka?: unknown };
+
+function isNamed(entry: unknown): entry is Remembered {
+  return typeof asObject(entry)?.id === "string";
 }
 
 /** The file holds our own form; it goes through the same checks as a list from the network all the same. */
-function restore(models: readonly unknown[]): readonly Model[] {
-  const prices = new Map(
-    models.map((entry) => [
-      (entry as Model).id,
-      readAmountText((entry as { pricePerTokenNgonka?: unknown }).pricePerTokenNgonka),
-    ]),
-  );
+function restore(models: readonly Remembered[]): readonly Model[] {
+  const prices = new Map(models.map(({ id, pricePerTokenNgonka }) => [id, readAmountText(pricePerTokenNgonka)]));
   const restored = parseModels({
-    data: models.map((entry) => {
-      const {
-        id,
-        contextLengthTokens,
-        maxOutputTokens,
-        promptUsdPer1M,
-        completionUsdPer1M,
-        tools,
-        images,
-        parameters,
-      } = entry as Model;
-      return {
-        id,
-        type: (entry as Model).saysEmbedding === true ? "embedding" : undefined,
-        context_length: contextLengthTokens,
-        max_output_length: maxOutputTokens,
-        pricing: { prompt: promptUsdPer1M, completion: completionUsdPer1M },
-        supports_tools: tools,
-        capabilities: { vision: images },
-        supported_parameters: parameters,
-      };
-    }),
+    data: models.map((entry) => ({
+      id: entry.id,
+      type: entry.saysEmbedding === true ? "embedding" : undefined,
+      context_length: entry.contextLengthTokens,
+      max_output_length: entry.maxOutputTokens,
+      pricing: { prompt: entry.promptUsdPer1M, completion: entry.completionUsdPer1M },
+      supports_tools: entry.tools,
+      capabilities: { vision: entry.images },
+      supported_parameters: entry.parameters,
+    })),
   });
   return restored.map((model) => withPrice(model, prices.get(model.id)));
 }
@@ -115,9 +95,28 @@ function readAmountText(value: unknown): bigint | undefined {
   return typeof value === "string" && /^\d{1,30}$/.test(value) ? BigInt(value) : undefined;
 }
 
-function cachePath(name: string, baseURL: string, world: SetupWorld): string {
-  const hash = createHash("sha256").update(`${name} ${baseURL}`).digest("hex").slice(0, 16);
-  return join(zephFolders(world).cache, `models-${hash}.json`);
+function listPath(name: string, baseURL: string, world: SetupWorld): string {
+  return cachePath(world, "models", `${name} ${baseURL}`);
+}
+
+/** Where what a network told is kept: a file for each `subject`. */
+export function cachePath(world: SetupWorld, kind: "models" | "nodes", subject: string): string {
+  const hash = createHash("sha256").update(subject).digest("hex").slice(0, 16);
+  return join(zephFolders(world).cache, `${kind}-${hash}.json`);
+}
+
+/** `undefined` where it is missing, unreadable or damaged: the network will be asked instead. */
+export async function readCache(path: string): Promise<unknown> {
+  try {
+    return JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+/** A cache is a convenience: a full or read-only disk must not keep anything from going on. */
+export async function writeCache(path: string, text: string): Promise<void> {
+  await writeFileAtomic(path, `${text}\n`).catch(() => {});
 }
 
 /** Ids are case-sensitive and spelled differently per broker; where the list is remembered, letter case is no matter. */

@@ -1,21 +1,21 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { readRegularText, writeFileAtomic } from "../base/files.ts";
-import { maskSecretShapes, redactUrl, type Secret } from "../base/secret.ts";
-import { type Clock, deadlineSignal } from "../base/time.ts";
+import { writeFileAtomic } from "../base/files.ts";
+import { asObject } from "../base/json.ts";
+import { redactUrl, type Secret } from "../base/secret.ts";
+import { type Clock, deadlineSignal, timeoutError } from "../base/time.ts";
 import { topUpPage } from "../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers, recognizeKey } from "../brokers/registry.ts";
 import { zephFolders } from "../config/files.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/providers.ts";
 import type { ResolvedSecret } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
-import { discoverEndpoints } from "../network/discovery.ts";
-import { RequestSigner } from "../signer/signer.ts";
 import type { Connection, ConnectionOptions } from "../transport/connection.ts";
-import { type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gonka-fetch.ts";
+import type { Exchange } from "../transport/exchange.ts";
+import { type ConnectionCore, type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gonka-fetch.ts";
 import { type CachedEndpoints, type EndpointCache, endpointSource } from "../transport/native.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import { isAddress, normalizeBaseURL } from "../wire/endpoint.ts";
+import { cachePath, readCache, writeCache } from "./models.ts";
 import type { Setup } from "./setup.ts";
 
 /** A configured provider with its secret resolved, ready to be asked. */
@@ -111,6 +111,7 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   const purpose = `provider "${config.name}"`;
   const resolved = await setup.privateKey(config);
   const { secret: key, ...secret } = resolved;
+  const { RequestSigner } = await import("../signer/signer.ts");
   const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix });
   const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();
   if (stored !== undefined && stored !== signer.address) {
@@ -118,38 +119,30 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
     throw new ZephError("address_mismatch", { detail });
   }
   const notices = noticesOf(setup, resolved);
-  const endpoints = config.nodes.map(({ url, address, name }) => ({
-    baseURL: normalizeBaseURL(url),
-    address,
-    ...(name === undefined ? {} : { name }),
-  }));
-  if (config.access === "devshard") {
-    const remark = `Paying from escrows of ${signer.address}`;
-    const gonka = withNearestModels(gonkaFetch(devshardConnection(setup, config, common, key)));
-    return { config, gonka, secret, address: signer.address, notices, remarks: [remark] };
-  }
-  const connection: Connection = {
-    ...common,
-    kind: "native",
-    signer,
-    ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)),
-  };
   const { address } = signer;
-  const remark =
-    stored === undefined
-      ? `Signing as ${address} (address derived from the key)`
-      : `Signing as ${address} (key and address are stored)`;
+  const known = stored === undefined ? "address derived from the key" : "key and address are stored";
+  const endpoints = config.nodes.map((node) => ({
+    baseURL: normalizeBaseURL(node.url),
+    address: node.address,
+    ...(node.name === undefined ? {} : { name: node.name }),
+  }));
+  const paysFromEscrows = config.access === "devshard";
+  const connection: Connection = paysFromEscrows
+    ? await devshardConnection(setup, config, common, key)
+    : { ...common, kind: "native", signer, ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)) };
+  const remark = paysFromEscrows ? `Paying from escrows of ${address}` : `Signing as ${address} (${known})`;
   return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
 }
 
-function devshardConnection(
+async function devshardConnection(
   { world }: Setup,
   config: GonkaProvider,
   common: ConnectionOptions,
   privateKey: Secret,
-): Connection {
-  const sourceUrl = config.sourceUrl ?? config.nodes[0]?.url;
-  if (sourceUrl === undefined) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
+): Promise<Connection> {
+  const { chainUrls } = await import("../network/chain.ts");
+  const sourceUrl = chainUrls(config);
+  if (sourceUrl.length === 0) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
   const { model, devshardAmount: amount, devshardAutoOpen: maxPerDay } = config;
   const mayOpen = model !== undefined && amount !== undefined && maxPerDay !== undefined;
   return {
@@ -157,6 +150,7 @@ function devshardConnection(
     kind: "devshard",
     privateKey,
     sourceUrl,
+    prefix: config.chainPrefix,
     stateFolder: zephFolders(world).state,
     maxTokens: config.maxTokens,
     autoOpen: mayOpen ? { model, amount, maxPerDay } : undefined,
@@ -179,9 +173,6 @@ function noticesOf(setup: Setup, { notice }: ResolvedSecret): readonly string[] 
   return [setup.vaultBackend.notice, notice].filter((line) => line !== undefined);
 }
 
-/** Larger ones were not written by us. */
-const MAX_BYTES = 4 * 1024 * 1024;
-
 /** The nodes of a provider that names only a source: discovered, and remembered between runs for a few minutes. */
 export function nodeSource(
   { world }: Setup,
@@ -190,60 +181,37 @@ export function nodeSource(
   const { sourceUrl, chainPrefix, model, trust } = config;
   if (sourceUrl === undefined) return {};
   const { fetch, clock, random } = world;
-  const name = createHash("sha256")
-    .update(JSON.stringify([sourceUrl, chainPrefix, model, trust]))
-    .digest("hex")
-    .slice(0, 16);
-  return {
-    discover: endpointSource({
-      discover: () =>
-        discoverEndpoints({
-          sourceUrl,
-          prefix: chainPrefix,
-          trust,
-          fetch,
-          clock,
-          random,
-          ...(model === undefined ? {} : { model }),
-        }),
-      cache: fileCache(join(zephFolders(world).cache, `nodes-${name}.json`), chainPrefix),
-      clock,
-    }),
+  const cache = fileCache(
+    cachePath(world, "nodes", JSON.stringify([sourceUrl, chainPrefix, model, trust])),
+    chainPrefix,
+  );
+  const discover = async () => {
+    const { discoverEndpoints } = await import("../network/discovery.ts");
+    return discoverEndpoints({ sourceUrl, prefix: chainPrefix, trust, fetch, clock, random, model });
   };
+  return { discover: endpointSource({ discover, cache, clock }) };
 }
 
 /** A cache is a convenience: what cannot be read or written is as good as not there. */
 function fileCache(path: string, prefix: string): EndpointCache {
   return {
-    async load() {
-      try {
-        return parseCache(JSON.parse((await readRegularText(path, { maxBytes: MAX_BYTES })) ?? ""), prefix);
-      } catch {
-        // Missing, unreadable or damaged: discovery will be asked instead.
-        return undefined;
-      }
-    },
-    async save(cached) {
-      await writeFileAtomic(path, `${JSON.stringify(cached)}\n`).catch(() => {
-        // A full or read-only disk must not keep a chat from going on.
-      });
-    },
+    load: async () => parseCache(await readCache(path), prefix),
+    save: (cached) => writeCache(path, JSON.stringify(cached)),
   };
 }
 
 function parseCache(value: unknown, prefix: string): CachedEndpoints | undefined {
-  if (typeof value !== "object" || value === null || !("readAtMs" in value) || !("endpoints" in value))
-    return undefined;
-  const { readAtMs, endpoints } = value;
+  const { readAtMs, endpoints, epochId } = asObject(value) ?? {};
   if (typeof readAtMs !== "number" || !Array.isArray(endpoints)) return undefined;
-  const usable = endpoints.filter(
-    (endpoint): endpoint is { baseURL: string; address: string } =>
-      typeof endpoint?.baseURL === "string" &&
-      URL.canParse(endpoint.baseURL) &&
-      isAddress(endpoint?.address, { prefix }),
-  );
-  const epochId = "epochId" in value && /^\d{1,20}$/.test(String(value.epochId)) ? String(value.epochId) : undefined;
-  return { readAtMs, endpoints: usable.map(({ baseURL, address }) => ({ baseURL, address })), epochId };
+  return {
+    readAtMs,
+    endpoints: endpoints.flatMap((endpoint: unknown) => {
+      const { baseURL, address } = asObject(endpoint) ?? {};
+      const isUsable = typeof baseURL === "string" && URL.canParse(baseURL) && typeof address === "string";
+      return isUsable && isAddress(address, { prefix }) ? [{ baseURL, address }] : [];
+    }),
+    epochId: /^\d{1,20}$/.test(String(epochId)) ? String(epochId) : undefined,
+  };
 }
 
 /**
@@ -261,7 +229,28 @@ function withEmbeddingDeadline(gonka: GonkaFetch, clock: Clock, limitMs: number)
       deadline.disarm();
     }
   };
-  return Object.assign(ask, { baseURL: gonka.baseURL, endpoints: gonka.endpoints });
+  const { baseURL, endpoints, core } = gonka;
+  return Object.assign(ask, { baseURL, endpoints, core: core && { ...core, exchange: embeddingExchange(core) } });
+
+  function embeddingExchange({ exchange }: ConnectionCore): Exchange {
+    return (request, sink) => {
+      if (!request.path.startsWith("/embeddings")) return exchange(request, sink);
+      const cancel = clock.schedule(limitMs, () => underway.abort(timeoutError("timeout_total", limitMs)));
+      const underway = exchange(request, {
+        head(head) {
+          cancel();
+          sink.head(head);
+        },
+        data: (bytes) => sink.data(bytes),
+        end: () => sink.end(),
+        fail(error) {
+          cancel();
+          sink.fail(error);
+        },
+      });
+      return underway;
+    };
+  }
 }
 
 interface DumpOptions {
@@ -299,55 +288,4 @@ function toJson(body: string): unknown {
   } catch {
     return body;
   }
-}
-
-/** Shorter ones could be words of an ordinary sentence. */
-const MIN_SECRET_CHARS = 12;
-const MASK = "[redacted]";
-
-/**
- * The same connection for prompts that may hold secrets of the user's own: where one stands in a body, `[redacted]` is
- * sent. `onRemoved` is called for each such request.
- */
-export function withoutSecrets(gonka: GonkaFetch, secrets: readonly Secret[], onRemoved: () => void): GonkaFetch {
-  if (secrets.length === 0) return gonka;
-  const mask = secretMask(secrets);
-  return Object.assign(
-    (input: string | URL | Request, init?: RequestInit) => {
-      const { body } = init ?? {};
-      if (typeof body !== "string") return gonka(input, init);
-      const clean = mask(body);
-      if (clean === body) return gonka(input, init);
-      onRemoved();
-      return gonka(input, { ...init, body: clean });
-    },
-    { baseURL: gonka.baseURL, endpoints: gonka.endpoints },
-  );
-}
-
-/** Takes secrets out of a JSON text; gives the very text back where none stands in it. */
-export type SecretMask = (json: string) => string;
-
-/** @param secrets of the user; those that are too short to be told from words are left alone */
-export function secretMask(secrets: readonly Secret[]): SecretMask {
-  const pattern = secretPattern(secrets);
-  return pattern === undefined ? (json) => json : (json) => json.replace(pattern, MASK);
-}
-
-/** For texts that are kept on the disk: known secrets, and whatever has the shape of one, become `[redacted]`. */
-export function maskOf(secrets: readonly Secret[]): (text: string) => string {
-  const pattern = secretPattern(secrets);
-  return (text) => maskSecretShapes(pattern === undefined ? text : text.replace(pattern, MASK));
-}
-
-/** Hex keys are written in either case; nothing else that is this long is alike but for its case. */
-function secretPattern(secrets: readonly Secret[]): RegExp | undefined {
-  const forms = secrets
-    .map((secret) => secret.reveal().trim())
-    .filter((value) => value.length >= MIN_SECRET_CHARS)
-    // As it stands inside a JSON text.
-    .map((value) => JSON.stringify(value.replace(/^0x(?=[0-9a-f]{64}$)/i, "")).slice(1, -1))
-    .sort((a, b) => b.length - a.length);
-  if (forms.length === 0) return undefined;
-  return new RegExp(forms.map((form) => form.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|"), "gi");
 }

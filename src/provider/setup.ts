@@ -80,16 +80,9 @@ export interface Setup {
  */
 export async function loadSetup(given: SetupWorld, read: AlreadyRead = nothingRead(given)): Promise<Setup> {
   const world: SetupWorld & PathContext = { ...given, readFile: read.file };
-  const { env, homeDir, platform, cwd, flags = {} } = world;
-  const loaded = await loadConfig({
-    env,
-    homeDir,
-    platform,
-    cwd,
-    flags: { config: flags.config, provider: flags.provider, model: flags.model, vaultBackend: flags.vaultBackend },
-    readFile: read.file,
-    checks: { isAddress: (text, prefix) => isAddress(text, { prefix }), isLoopback },
-  });
+  const { env, flags = {} } = world;
+  const checks = { isAddress: (text: string, prefix: string) => isAddress(text, { prefix }), isLoopback };
+  const loaded = await loadConfig({ ...world, flags, readFile: read.file, checks });
   const paths = vaultPaths(world);
   const vaultFileCount = (await existingVaultFiles(paths)).length;
   const vaultIsHalf = vaultFileCount === 1;
@@ -102,8 +95,8 @@ export async function loadSetup(given: SetupWorld, read: AlreadyRead = nothingRe
   });
   const { vault } = read;
   const resolved: Secret[] = [];
-  const known = <Found extends { readonly secret: Secret } | undefined>(found: Found): Found => {
-    if (found !== undefined) resolved.push(found.secret);
+  const known = (found: ResolvedSecret): ResolvedSecret => {
+    resolved.push(found.secret);
     return found;
   };
   const lookup = (purpose: string) => ({
@@ -122,13 +115,10 @@ export async function loadSetup(given: SetupWorld, read: AlreadyRead = nothingRe
       const where = { ...lookup(`provider "${config.name}"`), inline: config.inlineApiKey };
       const { canonical } = config.apiKeyNames;
       const places = where.inline === undefined ? await placesOfKey(world, canonical, "api-key") : "everywhere";
-      const names = await withBrokerVariable(world, config, loaded);
-      const resolved = await resolveSecret(
-        names,
-        places === "vault" ? { ...where, env: { ...env, [canonical]: undefined } } : where,
-      );
-      await guardKey(world, config, loaded, resolved);
-      return known(resolved);
+      if (places === "vault") where.env = { ...env, [canonical]: undefined };
+      const found = await resolveSecret(await withBrokerVariable(world, config, loaded), where);
+      await guardKey(world, config, loaded, found);
+      return known(found);
     },
     async privateKey(config) {
       await placesOfKey(world, config.privateKeyNames.canonical, "private-key");
@@ -146,12 +136,12 @@ export interface AlreadyRead {
 }
 
 export function nothingRead(world: SetupWorld): AlreadyRead {
-  const texts = new Map<string, Promise<string | undefined>>();
+  const texts = new Map<string, () => Promise<string | undefined>>();
   return {
     file(path) {
-      const text = texts.get(path) ?? readTextFile(path);
-      texts.set(path, text);
-      return text;
+      const read = texts.get(path) ?? once(() => readTextFile(path));
+      texts.set(path, read);
+      return read();
     },
     vault: vaultReader(vaultPaths(world), world),
   };
@@ -170,7 +160,7 @@ function secretsIn(env: SetupWorld["env"]): readonly Secret[] {
 function vaultReader(paths: VaultPaths, { clock, askPassphrase }: SetupWorld) {
   let vault: Vault | undefined;
   const open = once(async () => {
-    vault = await Vault.open({ paths, clock, ...(askPassphrase === undefined ? {} : { passphrase: askPassphrase }) });
+    vault = await Vault.open({ paths, clock, passphrase: askPassphrase });
     return vault;
   });
   return {
@@ -189,7 +179,9 @@ async function withBrokerVariable(
   { config }: LoadedConfig,
 ): Promise<SecretNames> {
   const keyEnv = brokerForBaseURL(baseURL, mergeBrokers(BROKERS, config.brokers))?.keyEnv;
-  if (keyEnv === undefined || !(await isBrokerVariable(world, keyEnv))) return apiKeyNames;
+  // Records of other files than the user's own may name any variable there is.
+  const isOwn = async () => (await ownRecords(world)).brokers.some((broker) => broker.keyEnv === keyEnv);
+  if (keyEnv === undefined || (brokerVariable(keyEnv) === undefined && !(await isOwn()))) return apiKeyNames;
   return { ...apiKeyNames, aliases: [...new Set([...apiKeyNames.aliases, keyEnv])] };
 }
 
@@ -273,21 +265,14 @@ export async function judgeKeyUse(
   return { kind: isPlainVariable ? "allowed" : "unknown" };
 }
 
-/**
- * Where a key that is stored now under this name belongs, by what the user's own file and the registry say, else by what
- * was said of the last one; `undefined` for names that are no provider's.
- */
-async function originsForNewKey(context: PathContext, name: string): Promise<readonly string[] | undefined> {
-  return originsByName(await ownRecords(context), name) ?? (await readKeyOrigins(context)).named(name);
-}
-
 /** Binds a key that is about to be stored, where its place is known; tells where. Throws `file_unwritable`. */
 export async function bindNewKey(
   context: PathContext,
   name: string,
   secret: Secret,
 ): Promise<readonly string[] | undefined> {
-  const origins = await originsForNewKey(context, name);
+  // By what the user's own file and the registry say, else by what was said of the last one.
+  const origins = originsByName(await ownRecords(context), name) ?? (await readKeyOrigins(context)).named(name);
   if (origins !== undefined) await bindKey(context, { name, secret, origins });
   return origins;
 }
@@ -341,12 +326,6 @@ export function refuseKeyUse(
 function originsOfBroker({ baseURL, otherBaseURLs = [] }: Broker): readonly string[] {
   const urls = [...(baseURL === undefined ? [] : [baseURL]), ...otherBaseURLs];
   return [...new Set(urls.map(originOf))];
-}
-
-/** May a broker's variable be looked at? Records of other files than the user's own may name any variable there is. */
-async function isBrokerVariable(context: PathContext, name: string): Promise<boolean> {
-  if (brokerVariable(name) !== undefined) return true;
-  return (await ownRecords(context)).brokers.some(({ keyEnv }) => keyEnv === name);
 }
 
 /** Not the secrets of Zeph's tools, nor those of this program that are for other uses. */

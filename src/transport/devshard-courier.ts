@@ -200,7 +200,7 @@ export class DevshardCourier {
   async signsFor(address: string, content: Uint8Array, signature: Uint8Array): Promise<boolean> {
     let signer: string;
     try {
-      signer = recoverAddress(content, signature);
+      signer = recoverAddress(content, signature, this.#ledger.prefix);
     } catch (error) {
       if (error instanceof DevshardRefusal) return false;
       throw error;
@@ -308,8 +308,8 @@ export class DevshardCourier {
       throw this.#diverged;
     }
     if (Buffer.compare(root, stateHash) !== 0) {
-      await this.#judge(peer, `at nonce ${receipt.nonce} its state is another`, receipt.nonce);
-      throw new ZephError("bad_response", { detail: `${peer.address} reports a state that nobody else has` });
+      // With the others on our side, what it was asked for is still its to answer, and paid for.
+      return this.#judge(peer, `at nonce ${receipt.nonce} its state is another`, receipt.nonce);
     }
     peer.isOff = false;
     peer.cursor = Math.max(peer.cursor, receipt.nonce);

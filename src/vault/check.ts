@@ -53,7 +53,7 @@ export interface CheckVaultOptions {
   readonly paths: VaultPaths;
   /** Modes are checked except on `win32`. */
   readonly platform: NodeJS.Platform;
-  readonly passphrase?: AskPassphrase;
+  readonly passphrase?: AskPassphrase | undefined;
   /** Tells how old a lock is. Default: the system's. */
   readonly clock?: Pick<Clock, "nowMs">;
 }
@@ -203,7 +203,7 @@ export interface VaultBackups {
 export interface ListVaultBackupsOptions {
   readonly paths: VaultPaths;
   /** Called when the key file is protected; without an answer what it opens stays unknown. */
-  readonly passphrase?: AskPassphrase;
+  readonly passphrase?: AskPassphrase | undefined;
 }
 
 /** What can be brought back. Changes nothing; throws only `cancelled`. */

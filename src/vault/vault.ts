@@ -38,7 +38,7 @@ const BACKUPS_KEPT = 6;
 export interface VaultOpenOptions {
   readonly paths: VaultPaths;
   /** Called once, and only when the key file is protected by a passphrase. */
-  readonly passphrase?: AskPassphrase;
+  readonly passphrase?: AskPassphrase | undefined;
   /** Names the backups and bounds the wait for another process. Default: the system's. */
   readonly clock?: Clock;
 }

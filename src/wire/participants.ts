@@ -205,9 +205,9 @@ export interface ExcludedParticipant {
  */
 export interface Trust {
   /** Hash of the very header that carries the proof (block H+1). */
-  readonly headerHash?: string;
+  readonly headerHash?: string | undefined;
   /** Hash of the validator set that signs that header; changes with every epoch. */
-  readonly validatorsHash?: string;
+  readonly validatorsHash?: string | undefined;
 }
 
 function isPinned(trust: Trust | undefined): trust is Trust {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { MalformedProtobuf, protobufMessage, readFields } from "./protobuf.ts";
+import { MalformedProtobuf, ProtobufWriter, protobufMessage, readFields } from "./protobuf.ts";
 
 const INNER = protobufMessage({ slot: [1, "uint32"], accept: [2, "bool"] });
 const MESSAGE = protobufMessage({
@@ -99,6 +99,17 @@ describe("as Go's decoder", () => {
     ["groups without end", "9b01".repeat(5000)],
   ])("refuses %s", (_, digits) => {
     expect(() => read(digits)).toThrow(MalformedProtobuf);
+  });
+
+  it("finishes more than once, and leaves what was finished as it was", () => {
+    const writer = new ProtobufWriter().bytesField(1, Buffer.alloc(4093, 1));
+    const first = writer.finish();
+    const other = new ProtobufWriter().bytesField(2, Buffer.alloc(100, 2)).finish();
+    expect(writer.finish()).toEqual(first);
+    expect(new ProtobufWriter().bytesField(3, Buffer.alloc(4093, 3)).finish()[0]).toBe(26);
+    expect([first[0], first.length, other[0]]).toEqual([10, 4096, 18]);
+    const more = writer.integerField(4, 5).finish();
+    expect([more.length, first.length]).toEqual([4098, 4096]);
   });
 
   it("reads fields with their own bytes", () => {

@@ -127,13 +127,10 @@ export function readFields(bytes: Uint8Array): RawField[] {
 
 /** Writes fields into one growing buffer; the caller keeps their order. */
 export class ProtobufWriter {
-  #buffer: Buffer;
+  /** At first one that finished messages were written into as well. */
+  #buffer = spares.pop() ?? Buffer.allocUnsafe(SPARE_BYTES);
+  #isLent = true;
   #length = 0;
-
-  constructor() {
-    // What a finished message wrote into is taken by the next.
-    this.#buffer = spares.pop() ?? Buffer.allocUnsafe(SPARE_BYTES);
-  }
 
   varint(value: bigint | number): this {
     this.#reserve(10);
@@ -182,10 +179,12 @@ export class ProtobufWriter {
     return this;
   }
 
-  /** The bytes; nothing is written after that. */
   finish(): Uint8Array {
-    const bytes = Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length);
-    if (spares.length < MAX_SPARES && this.#buffer.length === SPARE_BYTES) spares.push(this.#buffer);
+    // A copy of its own memory, and a Buffer as what it was cut from; whoever goes on writing goes on there.
+    const bytes = Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length) as Buffer;
+    if (this.#isLent && spares.length < MAX_SPARES) spares.push(this.#buffer);
+    this.#isLent = false;
+    this.#buffer = bytes;
     return bytes;
   }
 
@@ -194,6 +193,7 @@ export class ProtobufWriter {
     const grown = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#length + bytes));
     grown.set(this.#buffer.subarray(0, this.#length));
     this.#buffer = grown;
+    this.#isLent = false;
   }
 }
 

@@ -16,6 +16,7 @@ import { rescueJournal } from "../../src/transport/devshard-rescue.ts";
 import type { DevshardSession } from "../../src/transport/devshard-session.ts";
 import { canonicalJson, promptHash } from "../../src/wire/devshard/canonical-json.ts";
 import { STATUS } from "../../src/wire/devshard/ledger.ts";
+import { fromDiffJson } from "../../src/wire/devshard/messages.ts";
 import { devshardSigner } from "../../src/wire/devshard/signing.ts";
 
 const AMOUNT = 6_000_000_000n;
@@ -104,6 +105,8 @@ describe("a chat over a devshard", () => {
     for (const host of network.hosts) host.faults.clear();
     await settleEscrow(world, await finalizeDevshard(session), session.journal);
     expect(network.payments.at(-1)?.why).toBe("settled");
+    const txs = (await session.journal.diffs(1, session.ledger.nonce)).flatMap((diff) => fromDiffJson(diff).txs);
+    expect(txs.filter(({ kind }) => kind === "finish")).toHaveLength(2);
     await session.journal.close();
   });
 
@@ -175,6 +178,20 @@ describe("a chat over a devshard", () => {
     const text = await (await devshardChat(body, { session, model, maxTokens: 50 })).text();
     expect(text).toContain("patience");
     expect(session.ledger.nonce).toBe(1);
+    await session.journal.close();
+  });
+
+  it("is refused in plain words while the network takes none, and costs one order to find out", async () => {
+    const { session } = await opened();
+    network.chain.params.requestsEnabled = false;
+    try {
+      expect(await codeOf(ask(session, "first"))).toBe("devshard_paused");
+      expect(await codeOf(ask(session, "second"))).toBe("devshard_paused");
+      expect(session.ledger.nonce).toBe(1);
+    } finally {
+      network.chain.params.requestsEnabled = true;
+    }
+    expect((await ask(session, "third")).status).toBe(200);
     await session.journal.close();
   });
 

@@ -11,13 +11,24 @@ import { isLoopback } from "../../wire/endpoint.ts";
 import { openVault } from "../input.ts";
 import { openUpstream } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
-import { escapeUnseen, show, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
+import { escapeUnseen, show, toGnk, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
 
 /**
  * `zeph serve`: an endpoint on this computer in front of a configured provider, until Ctrl-C. What a
  * client needs goes to standard output, one line of JSON per request to standard error.
  */
 export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
+  if (flags.demo !== true) return serve(context, flags);
+  const { runDemo } = await import("../page/demo.ts");
+  return runDemo(context, (inside, onListening) => serve(inside, flags, onListening));
+};
+
+/** @param demo called once the endpoint listens, where it is a demonstration */
+async function serve(
+  context: CliContext,
+  flags: ServeFlags,
+  demo?: (endpoint: { readonly baseURL: string; readonly key: string }) => void,
+): Promise<number> {
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const providerName = flags.provider ?? settings.provider;
   const choices = serveChoices(flags, settings);
@@ -26,6 +37,13 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
   const { name, model } = opened.config;
   const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
   const log = gatheredLines((text) => context.stderr.write(text), context.clock);
+  const page =
+    flags.page === false
+      ? undefined
+      : await (await import("../page/serve-page.ts")).servePage(context, {
+          ...{ upstream, host: choices.host, isDemo: demo !== undefined },
+          isNamed: providerName !== undefined,
+        });
   const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
@@ -35,21 +53,30 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
       const time = new Date(context.clock.nowMs()).toISOString();
       log.add(toSafeJson({ time, event: "notice", text }));
     },
-    onRequest(record) {
+    ...(page === undefined ? {} : { onOpen: page.opened }),
+    onRequest(record, cost) {
+      page?.ended(record, {
+        provider: record.fallbackProvider ?? name,
+        costUsd: cost?.usd,
+        costGnk: toGnk(cost?.ngonka),
+      });
       if (flags.quiet === true) return;
       log.add(escapeUnseen(logLine(record, context.clock.nowMs())));
     },
   });
   const { port, host: hostname } = choices;
-  const listening = await listen(gateway, { port, hostname, clock: context.clock }).catch((error: unknown) => {
-    // It is stored by now, and nothing will call it new again.
-    if (localKey?.state === "created") {
-      show(context.stderr, `A new local key is kept in the vault as ${LOCAL_KEY_NAME}: ${localKey.key.reveal()}\n`);
-    }
-    throw error;
-  });
+  const listening = await listen(gateway, { port, hostname, clock: context.clock, before: page?.answer }).catch(
+    (error: unknown) => {
+      // It is stored by now, and nothing will call it new again.
+      if (localKey?.state === "created") {
+        show(context.stderr, `A new local key is kept in the vault as ${LOCAL_KEY_NAME}: ${localKey.key.reveal()}\n`);
+      }
+      throw error;
+    },
+  );
   introduce(context, {
     listening,
+    pageLink: await page?.announce(listening.port),
     choices,
     localKey,
     model,
@@ -57,16 +84,19 @@ export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
     flags,
     usesVault: setup.vaultBackend.backend === "age",
   });
+  demo?.({ baseURL: listening.baseURL, key: localKey?.key.reveal() ?? "none" });
   await untilInterrupted(context.signal);
+  await page?.close();
   await stop(context, gateway, listening).finally(() => log.flush());
   await upstream.close();
   return EXIT.ok;
-};
+}
 
 function introduce(
   context: CliContext,
   {
     listening,
+    pageLink,
     choices,
     localKey,
     model,
@@ -75,6 +105,7 @@ function introduce(
     usesVault,
   }: {
     readonly listening: Listening;
+    readonly pageLink: string | undefined;
     readonly choices: ServeChoices;
     readonly localKey: LocalKey | undefined;
     readonly model: string | undefined;
@@ -94,6 +125,7 @@ function introduce(
   writeResult(context, {
     data: {
       baseURL,
+      page: pageLink ?? null,
       provider,
       model: model ?? null,
       aliases,
@@ -103,6 +135,7 @@ function introduce(
     },
     answer: serveIntroduction({
       baseURL,
+      pageLink,
       provider,
       model,
       choices,
@@ -168,6 +201,10 @@ export interface ServeFlags {
   readonly cleanUp?: boolean;
   /** Print the key although it is not new. */
   readonly showKey?: boolean;
+  /** `--no-page` makes it false: nothing for a browser. */
+  readonly page?: boolean;
+  /** A sandbox behind it, full of life. */
+  readonly demo?: boolean;
   /** No line per request on standard error. */
   readonly quiet?: boolean;
 }
@@ -240,6 +277,7 @@ function toOrigin(text: string): string {
 
 interface ServeIntroduction {
   readonly baseURL: string;
+  readonly pageLink: string | undefined;
   readonly provider: { readonly name: string; readonly baseURL: string };
   readonly model: string | undefined;
   readonly choices: ServeChoices;
@@ -265,6 +303,12 @@ function serveIntroduction(given: ServeIntroduction): string {
     `Model           ${model === undefined ? "the request must name one" : `${model}, when a request names none`}`,
     ...(aliases.length === 0 ? [] : [`Aliases         ${aliases.join(", ")}`]),
     `Key             ${keyLine(given)}`,
+    ...(given.pageLink === undefined
+      ? []
+      : [
+          `Page            ${given.pageLink}`,
+          "                in a browser on this computer; works once, and `zeph open` makes another",
+        ]),
     "",
     "For OpenAI clients",
     `  export OPENAI_BASE_URL=${baseURL}`,

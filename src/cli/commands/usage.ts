@@ -156,7 +156,7 @@ function toData(bucket: UsageBucket) {
 const CSV_HEAD =
   "provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost,client,errors,p50_ms,p95_ms";
 
-function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
+export function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
   const lines = rows.map((row) => {
     const { answers, errors, inputTokens, outputTokens, costUsd, costNgonka, answersOfUnknownCost, ...took } =
       toData(row);

@@ -28,6 +28,8 @@ export interface DevshardOptions {
   readonly port?: number | undefined;
   /** Default `gonka-sandbox-1`. */
   readonly chainId?: string | undefined;
+  /** Of the network's addresses. Default `gonka`. */
+  readonly prefix?: string | undefined;
   /** What differs from the defaults of the chain's parameters. */
   readonly params?: Partial<DevshardParams> | undefined;
   /** Number of the first escrow. Default 1. */
@@ -117,8 +119,8 @@ export async function startDevshard(options: DevshardOptions = {}): Promise<Devs
   const clock = options.clock ?? systemClock;
   const engine = options.engine ?? builtInEngine({ clock });
   const models = (await engine.models()).filter(({ kind }) => kind === "chat").map(({ id }) => id);
-  const { chainId = "gonka-sandbox-1", params, inclusionDelayMs, firstEscrowId } = options;
-  const chain = new DevshardChain({ chainId, clock, models, params, inclusionDelayMs, firstEscrowId });
+  const { chainId = "gonka-sandbox-1", prefix, params, inclusionDelayMs, firstEscrowId } = options;
+  const chain = new DevshardChain({ chainId, prefix, clock, models, params, inclusionDelayMs, firstEscrowId });
   const stopping = new AbortController();
   const watch = new DevshardWatch();
   const world = worldOf(options, { chain, engine, clock, watch, stopped: stopping.signal });
@@ -189,7 +191,7 @@ async function startHosts(
   watched: Watched,
 ): Promise<{ readonly hosts: readonly RunningHost[]; readonly listeners: readonly Listener[] }> {
   const keys: DevshardKey[] = Array.from({ length: count ?? (hostKeysHex.length || DEFAULT_HOSTS) }, (_, index) =>
-    devshardKey(hostKeysHex[index]),
+    devshardKey(hostKeysHex[index], world.chain.prefix),
   );
   const made = keys.map((key, index) => new DevshardHost(`host-${index + 1}`, key, world));
   const portOf = (index: number) => (port === undefined ? 0 : port + 1 + index);
@@ -276,7 +278,7 @@ async function exchangeOf(raw: {
 
 function createUser(chain: DevshardChain, options: Parameters<DevshardNetwork["createUser"]>[0] = {}): DevshardUser {
   const { privateKeyHex, balanceNgonka = DEFAULT_BALANCE_NGONKA, isAllowed = true } = options;
-  const key = devshardKey(privateKeyHex);
+  const key = devshardKey(privateKeyHex, chain.prefix);
   if (balanceNgonka > 0n) chain.fund(key.address, balanceNgonka);
   if (isAllowed) chain.params.allowedCreators = [...chain.params.allowedCreators, key.address];
   return { address: key.address, privateKeyHex: key.privateKeyHex };

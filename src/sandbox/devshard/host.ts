@@ -5,7 +5,7 @@ import { CHAT_PATH } from "../classic/node.ts";
 import type { Engine, EngineEvent, SandboxModel } from "../engine.ts";
 import type { DevshardChain } from "./chain.ts";
 import { answerChain } from "./chain-routes.ts";
-import { type DevshardKey, devshardKey, sha256 } from "./crypto.ts";
+import { type DevshardKey, devshardKey, prefixOf, sha256 } from "./crypto.ts";
 import {
   type ChatCall,
   type DevshardWatch,
@@ -95,7 +95,13 @@ export class DevshardHost {
   }
 
   /** Signs with a new key from now on, which the chain knows a grant for, or not. */
-  useWarmKey({ isGranted = true, key = devshardKey() }: { isGranted?: boolean; key?: DevshardKey } = {}): DevshardKey {
+  useWarmKey({
+    isGranted = true,
+    key = devshardKey(undefined, prefixOf(this.address)),
+  }: {
+    isGranted?: boolean;
+    key?: DevshardKey;
+  } = {}): DevshardKey {
     this.#signingKey = key;
     if (isGranted) this.#world.chain.grant(this.address, key.address);
     return key;
@@ -151,7 +157,7 @@ export class DevshardHost {
     if (kind === undefined || !this.#world.versions.includes(version)) throw new HostRefusal(404, "Not Found");
     const session = this.#session(version, escrowId, faults);
     if (kind === "read") return sendJson(outgoing, 200, this.#read(session, route, call));
-    const sender = senderOf(call, escrowId, this.#nowSeconds(faults));
+    const sender = senderOf(call, session, this.#nowSeconds(faults));
     checkSender(session, sender, kind);
     if (faults.rateLimit !== undefined) this.#checkRate(`${escrowId} ${sender}`, faults.rateLimit);
     if (kind === "group") throw new HostRefusal(503, "gossip is not attached", "not_implemented");
