@@ -506,7 +506,7 @@ function mergeInto(target: Json, source: Json, isUnwanted: (name: string) => boo
 }
 
 /** A whole answer as the chunks of a stream: the words, then why it ended and what it used. */
-export function toChunks(answer: ChatCompletion): readonly ChatChunk[] {
+function toChunks(answer: ChatCompletion): readonly ChatChunk[] {
   const { choices, usage, ...head } = answer;
   const shared = { ...head, object: "chat.completion.chunk" as const };
   const words = choices.map(({ message, finish_reason: _finish, ...choice }) => {

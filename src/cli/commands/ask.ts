@@ -301,7 +301,7 @@ export async function readWholeQuestion(context: CliContext, flags: QuestionFlag
 }
 
 /** Does anything but words make this a question? Then it is one also where a conversation could begin. */
-export function isPutTogether({ file = [], attach = [], template }: QuestionFlags): boolean {
+function isPutTogether({ file = [], attach = [], template }: QuestionFlags): boolean {
   return file.length > 0 || attach.length > 0 || template !== undefined;
 }
 
