@@ -132,7 +132,10 @@ async function processorTime(title, contenders, ask) {
     cpuMs: median(turns.map(({ cpuMs, count }) => cpuMs / count)),
   }));
   console.log(`\n${title}`);
-  table(["", "processor ms per request"], summary.map(({ name, cpuMs }) => [name, fixed(cpuMs, 3)]));
+  table(
+    ["", "processor ms per request"],
+    summary.map(({ name, cpuMs }) => [name, fixed(cpuMs, 3)]),
+  );
   return summary;
 }
 

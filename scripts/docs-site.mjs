@@ -15,9 +15,17 @@ const SECTIONS = [
   { title: "Start", sources: ["README.md"] },
   {
     title: "Guides",
-    sources: ["gateway", "native", "devshard", "ai-sdk", "openai-sdk", "serve", "page", "testing", "troubleshooting"].map(
-      (name) => `docs/guides/${name}.md`,
-    ),
+    sources: [
+      "gateway",
+      "native",
+      "devshard",
+      "ai-sdk",
+      "openai-sdk",
+      "serve",
+      "page",
+      "testing",
+      "troubleshooting",
+    ].map((name) => `docs/guides/${name}.md`),
     folder: "docs/guides",
   },
   { title: "Examples", sources: ["examples/README.md"], folder: "examples" },

@@ -79,6 +79,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   zod: ["config", "wire", "network", "ai-sdk", "cli"],
   "eventsource-parser": ["wire", "gateway", "sandbox"],
   undici: ["cli"],
+  redis: ["journal"],
 };
 
 interface Import {

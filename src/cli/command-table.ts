@@ -349,6 +349,9 @@ export const COMMANDS = {
       "--no-page": "no page for a browser",
       "--demo": "show the page with a sandbox behind it; nothing of yours is read or written",
       "--quiet": "no line per request",
+      "--workers <number>": "processes that share the port, for those who share the endpoint (default 1)",
+      "--store <address>": "where ledger, daily limit and kept answers are: file (default), or redis://HOST:PORT",
+      "--store-lost <rule>": "when a daily limit is set and the shared store is lost: refuse (default) or pass",
     },
     examples: `Examples:
   zeph serve                                    then set the client's base URL to http://127.0.0.1:8424/v1

@@ -83,9 +83,10 @@ export async function openVault(context: CliContext): Promise<Vault> {
 
 /**
  * Where the passphrase comes from: the file that `ZEPH_VAULT_PASSPHRASE_FILE` names, else a hidden prompt when there is
- * a terminal, else nowhere, which makes the vault say `vault_locked`.
+ * a terminal, else nowhere, which makes the vault say `vault_locked`. A worker asks the process that started it.
  */
 export function passphraseSource(context: CliContext): AskPassphrase {
+  if (context.passphraseOfFirst !== undefined) return context.passphraseOfFirst;
   return async () => {
     const path = passphraseFile(context);
     if (path !== undefined) return readPassphraseFile(path, context.platform);

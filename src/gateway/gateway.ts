@@ -34,6 +34,8 @@ export interface LocalGateway {
   readonly draining: boolean;
   /** Requests under way. */
   readonly inFlight: number;
+  /** This process's own numbers, in Prometheus' text form. */
+  metrics(): string;
 }
 
 /**
@@ -62,6 +64,7 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   return Object.assign(handler, {
     answer,
     observe: (event: TransportEvent) => state.metrics.observe(event),
+    metrics: () => ownMetrics(state),
     drain: () => {
       state.draining = true;
     },
@@ -145,9 +148,14 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
   }
 }
 
-async function metricsRoute({ metrics, inFlight, options: { upstream, sumMetrics } }: GatewayState): Promise<Answer> {
-  const own = metrics.render({ inFlight, upstream });
-  return sumMetrics === undefined ? own : { ...own, body: await sumMetrics(String(own.body)) };
+function ownMetrics({ metrics, inFlight, options: { upstream } }: GatewayState): string {
+  return metrics.render({ inFlight, upstream });
+}
+
+async function metricsRoute(state: GatewayState): Promise<Answer> {
+  const own = ownMetrics(state);
+  const body = (await state.options.sumMetrics?.(own)) ?? own;
+  return { status: 200, headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, body };
 }
 
 function noRoute({ error, allow }: Extract<Route, { readonly kind: "none" }>, context: RouteContext): Answer {

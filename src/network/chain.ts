@@ -12,8 +12,8 @@ import {
 } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
 import { type DevshardConfig, devshardRules, type EscrowTerms, sessionTerms } from "../wire/devshard/rules.ts";
-import { type LatestEpoch, parseBalance, parseLatestEpoch } from "../wire/documents.ts";
-import { type NodeDocument, type ReadNodeOptions, readNode } from "./node.ts";
+import { type LatestEpoch, parseBalance } from "../wire/documents.ts";
+import { type NodeClient, nodeClient, nodeRoot, type ReadNodeOptions } from "./node.ts";
 
 /** An escrow's row on the chain. Amounts in ngonka. */
 export interface Escrow extends EscrowTerms {
@@ -191,33 +191,25 @@ export function chainClient(urls: string | readonly string[], reading: ChainRead
 /** One node. Source: gonka-ai/gonka `inference-chain` v0.2.15; cosmos-sdk v0.53 for `/cosmos`. */
 function nodeChain(url: string, reading: ChainReading): ChainClient {
   const root = nodeRoot(url);
+  const node = (signal: AbortSignal | undefined) => nodeClient(root, { ...reading, signal });
   let found: Promise<string> | undefined;
 
-  /** Where the REST interface is: behind the node's proxy, or at the root of a chain that runs alone. */
+  /** Path of the REST interface: behind the node's proxy, or at the root of a chain that runs alone. */
   function api(signal: AbortSignal | undefined): Promise<string> {
-    found ??= findApi(root, (href) => readNode(href, { ...reading, signal })).catch((error: unknown) => {
+    found ??= findApi(node(signal)).catch((error: unknown) => {
       found = undefined;
       throw error;
     });
     return found;
   }
-  async function read(path: string, signal: AbortSignal | undefined): Promise<NodeDocument["json"]> {
-    return (await readNode(`${await api(signal)}${path}`, { ...reading, signal })).json;
+  async function read(path: string, signal: AbortSignal | undefined): Promise<unknown> {
+    return (await node(signal).read(`${await api(signal)}${path}`)).json;
   }
-  async function find(path: string, signal: AbortSignal | undefined): Promise<NodeDocument["json"]> {
+  async function find(path: string, signal: AbortSignal | undefined): Promise<unknown> {
     try {
       return await read(path, signal);
     } catch (error) {
       if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }
-  /** For what some nodes do not offer and nothing depends on. */
-  async function ask<T>(href: string, parse: (json: unknown) => T, signal: AbortSignal | undefined) {
-    try {
-      return parse((await readNode(href, { ...reading, signal })).json);
-    } catch (error) {
-      if (ZephError.is(error) && error.code === "bad_response") return undefined;
       throw error;
     }
   }
@@ -249,14 +241,20 @@ function nodeChain(url: string, reading: ChainReading): ChainClient {
         ? undefined
         : accountNumberOf(readObject(readObject(json, "account").account, "account"));
     },
-    balance: async (address, signal) =>
-      ask(`${await api(signal)}/cosmos/bank/v1beta1/balances/${address}`, parseBalance, signal),
+    balance: async (address, signal) => {
+      try {
+        return parseBalance(await read(`/cosmos/bank/v1beta1/balances/${address}`, signal));
+      } catch (error) {
+        if (ZephError.is(error) && error.code === "bad_response") return undefined;
+        throw error;
+      }
+    },
     chainId: async (signal) => {
       const json = readObject(await read("/cosmos/base/tendermint/v1beta1/node_info", signal), "node_info");
       const info = readObject(json.default_node_info, "default_node_info");
       return readText(info.network, "network");
     },
-    epoch: (signal) => ask(`${root.replace(/\/chain-api$/, "")}/v1/epochs/latest`, parseLatestEpoch, signal),
+    epoch: (signal) => node(signal).epoch(),
     modelHasGroup: async (epochIndex, model, signal) => {
       const path = `${INFERENCE}/epoch_group_data/${epochIndex}?model_id=${encodeURIComponent(model)}`;
       try {
@@ -272,7 +270,7 @@ function nodeChain(url: string, reading: ChainReading): ChainClient {
         tx_bytes: Buffer.from(txRaw).toString("base64"),
         mode: "BROADCAST_MODE_SYNC",
       });
-      const json = await post(`${await api(signal)}/cosmos/tx/v1beta1/txs`, body, { ...reading, signal });
+      const json = await post(`${root}${await api(signal)}/cosmos/tx/v1beta1/txs`, body, { ...reading, signal });
       return parseTxResponse(json);
     },
     transaction: async (hash, signal) => {
@@ -297,23 +295,11 @@ export function devshardConfig(
   return { escrowId, version, group, user, amount, ...sessionTerms({ ...escrow, voteThresholdFactor }, group.length) };
 }
 
-function nodeRoot(url: string): string {
-  const text = url
-    .trim()
-    .replace(/\/+$/, "")
-    .replace(/(?:\/v1)+$/, "");
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new ZephError("wrong_url", { detail: "not an address of a node" });
-  }
-  return text;
-}
-
-async function findApi(root: string, probe: (href: string) => Promise<NodeDocument>): Promise<string> {
-  const bases = root.endsWith("/chain-api") ? [root] : [`${root}/chain-api`, root];
+async function findApi(node: NodeClient): Promise<string> {
   let last: unknown;
-  for (const base of bases) {
+  for (const base of ["/chain-api", ""]) {
     try {
-      parseParams((await probe(`${base}${INFERENCE}/params`)).json);
+      parseParams((await node.read(`${base}${INFERENCE}/params`)).json);
       return base;
     } catch (error) {
       if (!ZephError.is(error) || error.code !== "bad_response") throw error;

@@ -3,6 +3,7 @@ import type { Clock } from "../../base/time.ts";
 import { type AnswerFrame, answerChunks, executorRequest, goStringify, wholeAnswer } from "../classic/inference.ts";
 import { CHAT_PATH } from "../classic/node.ts";
 import type { Engine, EngineEvent, SandboxModel } from "../engine.ts";
+import { aborted, writePiece } from "../server.ts";
 import type { DevshardChain } from "./chain.ts";
 import { answerChain } from "./chain-routes.ts";
 import { type DevshardKey, devshardKey, prefixOf, sha256 } from "./crypto.ts";
@@ -259,7 +260,7 @@ export class DevshardHost {
     const receipt = taken && { receipt: base64(taken.receipt), confirmed_at: taken.confirmedAt };
     await stream.event({ devshard_receipt: { ...state, ...receipt } });
     if (start !== undefined && chat.payload !== undefined) {
-      if (faults.afterReceipt === "hang") return await untilAborted(signal, outgoing);
+      if (faults.afterReceipt === "hang") return void (await aborted(signal).then(() => outgoing.destroy()));
       if (faults.afterReceipt === "fail") return stream.end();
       const { inferenceId } = start;
       const served = await this.#serve(session, { inferenceId, payload: chat.payload, stream, signal, faults });
@@ -384,17 +385,6 @@ function applyWhatHolds(session: HostSession, diffs: readonly ReceivedDiff[]): v
   }
 }
 
-function untilAborted(signal: AbortSignal, outgoing: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      outgoing.destroy();
-      resolve();
-    };
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
-  });
-}
-
 /** Answers as JSON; refusals of the HTTP framework end in a newline. */
 function sendJson(outgoing: ServerResponse, status: number, value: unknown, end = ""): void {
   const body = Buffer.from(goJson(value) + end);
@@ -470,12 +460,8 @@ class EventStream {
     await this.#piece(bytes.subarray(inside));
   }
 
-  /** Resolves when the client can take more, or is gone. */
   #piece(bytes: Buffer): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#outgoing.destroyed) return resolve();
-      this.#outgoing.write(bytes, () => resolve());
-    });
+    return writePiece(this.#outgoing, bytes);
   }
 }
 
