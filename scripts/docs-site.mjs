@@ -15,7 +15,7 @@ const SECTIONS = [
   { title: "Start", sources: ["README.md"] },
   {
     title: "Guides",
-    sources: ["gateway", "native", "devshard", "ai-sdk", "openai-sdk", "serve", "page", "testing", "troubleshooting"].map(
+    sources: ["gateway", "native", "devshard", "ai-sdk", "openai-sdk", "serve", "page", "operate", "testing", "troubleshooting"].map(
       (name) => `docs/guides/${name}.md`,
     ),
     folder: "docs/guides",
