@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { listConversations, useChanges } from "./conversations.js";
+import { forget, listConversations, NEW, useChanges } from "./conversations.js";
 import { usd, when } from "./format.js";
 import { html } from "./html.js";
 import { shortName } from "./model-choice.js";
@@ -30,10 +30,14 @@ export function ConversationList({ openId, onChoose }) {
       controller.abort();
     };
   }, [query, turn]);
+  const startAnew = () => {
+    forget(NEW);
+    onChoose();
+  };
   useChanges(() => setTurn((before) => before + 1));
   return html`
     <div class="side-head">
-      <a class="button main" href="#/chat" onClick=${onChoose}>New conversation</a>
+      <a class="button main" href="#/chat" onClick=${startAnew}>New conversation</a>
       <input type="search" placeholder="Search" aria-label="Search conversations" value=${query} onInput=${({ target }) => setQuery(target.value)} />
     </div>
     ${error && html`<${Problem} error=${error} />`}

@@ -6,6 +6,7 @@ import {
   deleteConversation,
   forget,
   isWriting,
+  NEW,
   readConversation,
   renameConversation,
   useChanges,
@@ -16,11 +17,11 @@ import { html, useKept, useMedia } from "./html.js";
 import { modelFacts } from "./model-choice.js";
 import { Dialog, Problem } from "./parts.js";
 
-/** What was chosen for a conversation and not asked with yet: `{ model?, system? }` by id, "new" for the next one. */
+/** What was chosen for a conversation and not asked with yet: `{ model?, system? }` by id, `NEW` for the next one. */
 const chosen = new Map();
 
 /** Conversations at the left, the open one beside them; on a narrow screen the list is a window of its own. */
-export function ChatPage({ route, state, refresh }) {
+export function ChatPage({ route, state }) {
   const isWide = useMedia("(min-width: 880px)");
   const [isListOpen, setListOpen] = useState(false);
   useEffect(() => setListOpen(false), [route.id]);
@@ -31,7 +32,6 @@ export function ChatPage({ route, state, refresh }) {
     <${Conversation}
       id=${route.id}
       state=${state}
-      refresh=${refresh}
       listButton=${
         !isWide &&
         html`<button type="button" class="plain" aria-haspopup="dialog" onClick=${() => setListOpen(true)}>Conversations</button>`
@@ -40,13 +40,15 @@ export function ChatPage({ route, state, refresh }) {
   `;
 }
 
+const addressOf = (id) => `#/chat/${encodeURIComponent(id)}`;
+
 function Conversation({ id, state, listButton }) {
   const writing = useWriting();
   const [kept, setKept] = useState(undefined);
   const [error, setError] = useState(undefined);
   const [, redraw] = useState(0);
   const [lastModel, keepLastModel] = useKept("model", undefined);
-  const key = id ?? "new";
+  const key = id ?? NEW;
 
   const read = (signal) =>
     readConversation(id, signal).then(
@@ -56,14 +58,16 @@ function Conversation({ id, state, listButton }) {
       },
       (failure) => signal?.aborted || setError(failure),
     );
+  const isHere = id === undefined || writing.has(id);
   useEffect(() => {
     setError(undefined);
-    if (id === undefined || isWriting(id) || writing.has(id)) return;
-    setKept((before) => (before?.id === id ? before : undefined));
+    if (isHere) return;
     const controller = new AbortController();
     void read(controller.signal);
     return () => controller.abort();
-  }, [id]);
+  }, [id, isHere]);
+  // Looked at again, it is read again: the terminal may have gone on with it.
+  useEffect(() => () => forget(id), [id]);
   useChanges((change) => {
     if (change.id !== id || isWriting(id) || !change.isElsewhere) return;
     forget(id);
@@ -105,11 +109,12 @@ function Conversation({ id, state, listButton }) {
       ...model,
       system,
       replaceFrom: isThere ? replaceFrom : undefined,
-      onStart: (startedId) => {
-        chosen.set(startedId, { model, system });
-        chosen.delete("new");
+      onId: (given, from) => {
+        chosen.set(given, { model, system });
+        chosen.delete(from ?? NEW);
         // Only who still looks at it is taken to its own address.
-        if (/^(#\/chat\/?)?$/.test(location.hash)) location.replace(`#/chat/${encodeURIComponent(startedId)}`);
+        const isSeen = from === undefined ? /^(#\/chat\/?)?$/.test(location.hash) : location.hash === addressOf(from);
+        if (isSeen) location.replace(addressOf(given));
       },
     });
   };

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { events } from "./api.js";
 import { count, decimal, duration, usd } from "./format.js";
 import { html } from "./html.js";
@@ -17,6 +17,8 @@ export function ComparePage({ state }) {
   const [error, setError] = useState(undefined);
   const controller = useRef(undefined);
   Object.assign(kept, { question, entries, runs });
+  // Whoever leaves does not want to pay for the rest.
+  useEffect(() => () => controller.current?.abort(), []);
 
   const run = async (event) => {
     event?.preventDefault();

@@ -6,15 +6,19 @@ import { Dialog } from "./parts.js";
 /** Larger images are refused here, before they are read: no model takes them. */
 const MAX_IMAGE_BYTES = 20_000_000;
 
+/** What is not sent yet outlives a look at another page. */
+const draft = { text: "", images: [] };
+
 /** Where a question is written: Enter sends, Shift+Enter begins a line, Escape stops an answer. */
 export function Composer({ state, model, facts, system, isBusy, onModel, onSystem, onSend, onStop }) {
-  const [text, setText] = useState("");
-  const [images, setImages] = useState([]);
+  const [text, setText] = useState(draft.text);
+  const [images, setImages] = useState(draft.images);
   const [trouble, setTrouble] = useState("");
   const [isSystemOpen, setSystemOpen] = useState(false);
   const field = useRef(null);
   const picker = useRef(null);
   const takesImages = facts?.takesImages === true;
+  Object.assign(draft, { text, images });
 
   useEffect(() => {
     // On a phone the keyboard would cover what there is to read.

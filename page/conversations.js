@@ -4,7 +4,10 @@ import { useEffect, useState } from "preact/hooks";
 import { call, events } from "./api.js";
 import { announce } from "./parts.js";
 
-/** Conversations being answered, by id; one that has no id yet stands under "new". */
+/** Stands for the id of a conversation that has none yet. */
+export const NEW = "new";
+
+/** Conversations being answered, by id. */
 const writing = new Map();
 const listeners = new Set();
 /** Tells the other tabs of this page that a conversation changed. */
@@ -58,9 +61,9 @@ function changed(id, isDeleted = false) {
 
 /**
  * Asks, and follows the answer until it ends. `conversation` is what is shown now; its exchanges from `replaceFrom` on are
- * replaced. `onStart(id)` is called once the conversation has an id.
+ * replaced. `onId(id, from)` is called once the conversation has an id, or another one than it had.
  */
-export async function ask(conversation, { parts, provider, model, system, replaceFrom, onStart }) {
+export async function ask(conversation, { parts, provider, model, system, replaceFrom, onId }) {
   const before = conversation.exchanges.slice(0, replaceFrom ?? conversation.exchanges.length);
   const exchange = {
     parts,
@@ -79,29 +82,28 @@ export async function ask(conversation, { parts, provider, model, system, replac
     exchanges: [...before, exchange],
     stop: () => controller.abort(),
   };
-  let key = conversation.id ?? "new";
+  let key = conversation.id ?? NEW;
   writing.set(key, entry);
   tell();
   announce("Asking");
   try {
     const body = { conversationId: conversation.id, provider, model, system, parts, replaceFrom };
     for await (const [event, data] of events("chat", body, controller.signal)) {
-      if (event === "start" && data.conversationId !== key) {
+      if (event === "start") {
+        exchange.isStarted = true;
+        if (data.title) entry.title = data.title;
+      }
+      // An answer to what was changed elsewhere meanwhile is kept in a conversation of its own, told at its end.
+      if (data.conversationId && data.conversationId !== key) {
         writing.delete(key);
+        const from = entry.id;
         key = data.conversationId;
         entry.id = key;
-        if (data.title) entry.title = data.title;
         writing.set(key, entry);
-        onStart?.(key);
-        changed(key);
+        onId(key, from);
+        if (event === "start") changed(key);
       }
-      if (event === "start") exchange.isStarted = true;
       apply(exchange, event, data);
-      if (event === "end" && data.conversationId && data.conversationId !== key) {
-        writing.delete(key);
-        key = data.conversationId;
-        onStart?.(key);
-      }
       tellSoon();
     }
     if (exchange.isWriting) exchange.interrupted = "failed";
@@ -128,7 +130,7 @@ export const isWriting = (id) => writing.get(id)?.exchanges.at(-1)?.isWriting ==
 
 /** Forgets what this tab wrote itself, so that the kept conversation is shown. An answer still being written stays. */
 export function forget(id) {
-  if (!isWriting(id)) writing.delete(id);
+  if (!isWriting(id) && writing.delete(id)) tellSoon();
 }
 
 export const readConversation = (id, signal) => call(`chats/${encodeURIComponent(id)}`, { signal });

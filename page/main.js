@@ -1,4 +1,4 @@
-import { render } from "preact";
+import { Component, render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { call, openSession } from "./api.js";
 import { ChatPage } from "./chat.js";
@@ -27,11 +27,18 @@ function App() {
   const route = useRoute();
   const [state, setState] = useState(undefined);
   const [error, setError] = useState(undefined);
-  const refresh = () => call("state").then(setState, setError);
+  const refresh = () =>
+    call("state").then((fresh) => {
+      setState(fresh);
+      setError(undefined);
+    }, setError);
   useEffect(() => {
     start().then(refresh, setError);
   }, []);
   useChanges(() => state && refresh());
+  useEffect(() => {
+    if (state) void refresh();
+  }, [route.page]);
   useEffect(() => {
     const name = PAGES.find(([page]) => page === route.page)?.[1];
     if (route.page !== "chat") document.title = `${name} · zeph`;
@@ -42,7 +49,7 @@ function App() {
     <${Top} page=${route.page} state=${state} />
     <main id="main" tabindex="-1" class=${`page-${route.page}`}>
       ${error && html`<${Problem} error=${error}><button type="button" onClick=${() => location.reload()}>Try again</button><//>`}
-      ${state && html`<${Page} route=${route} state=${state} refresh=${refresh} />`}
+      ${state && html`<${Guarded} key=${route.page}><${Page} route=${route} state=${state} /><//>`}
     </main>
     <div id="said" class="unseen" role="status" aria-live="polite"></div>
   `;
@@ -89,7 +96,24 @@ function Locked({ error }) {
   </main>`;
 }
 
-function Page({ route, state, refresh }) {
+/** A fault of one page leaves the others where they are. */
+class Guarded extends Component {
+  static getDerivedStateFromError(error) {
+    return { error };
+  }
+  render({ children }, { error }) {
+    if (!error) return children;
+    const told = {
+      message: "This page cannot be drawn. That is a fault of zeph.",
+      hint: "Reload it; zeph serve goes on.",
+    };
+    return html`<${Problem} error=${{ ...told, code: error.message }}>
+      <button type="button" class="button" onClick=${() => location.reload()}>Reload</button>
+    <//>`;
+  }
+}
+
+function Page({ route, state }) {
   const [pages, setPages] = useState({});
   const { page } = route;
   const [error, setError] = useState(undefined);
@@ -99,7 +123,7 @@ function Page({ route, state, refresh }) {
   }, [page]);
   if (error) return html`<${Problem} error=${error} />`;
   const View = page === "chat" ? ChatPage : pages[page];
-  return View ? html`<${View} key=${page} route=${route} state=${state} refresh=${refresh} />` : null;
+  return View ? html`<${View} key=${page} route=${route} state=${state} />` : null;
 }
 
 /** The page's place: `#/requests/abc?only=errors` is `{ page: "requests", id: "abc", query }`. */

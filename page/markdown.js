@@ -38,7 +38,9 @@ function cut(text) {
   try {
     return marked.lexer(text);
   } catch {
-    return [{ type: "text", raw: text, text }];
+    // Nested deeper than the stack. Only the paragraph that is shows as it was written.
+    const parts = text.split(/(?<=\n)(?=\n)/);
+    return parts.length > 1 ? parts.flatMap(cut) : [{ type: "text", raw: text, text }];
   }
 }
 

@@ -23,9 +23,9 @@ export function ModelButton({ value, models, providers, onChange, label = "Model
       type="button"
       class="model-button"
       aria-haspopup="dialog"
-      aria-label=${`${label}: ${value.model} at ${value.provider}`}
+      title=${`${value.model} at ${value.provider}`}
       onClick=${() => setOpen(true)}
-    ><b>${shortName(value.model)}</b> <span>${value.provider}</span><span aria-hidden="true"> ▾</span></button>
+    ><span class="unseen">${label}: </span><b>${shortName(value.model)}</b> <span>${value.provider}</span><span aria-hidden="true"> ▾</span></button>
     ${
       isOpen &&
       html`<${ModelDialog}
@@ -51,8 +51,14 @@ function ModelDialog({ value, models, providers, onChange, onClose }) {
   const groups = providers
     .map((provider) => ({ provider, of: models.filter((model) => model.provider === provider.name && isMatch(model)) }))
     .filter(({ of }) => of.length > 0);
+  const chooseFirst = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    const first = groups[0]?.of[0];
+    if (first) onChange({ provider: first.provider, model: first.id });
+  };
   return html`<${Dialog} title="Choose a model" onClose=${onClose} wide>
-    <input type="search" aria-label="Find a model" placeholder="Find a model or a provider" value=${query} onInput=${({ target }) => setQuery(target.value)} />
+    <input type="search" autofocus aria-label="Find a model" placeholder="Find a model or a provider" value=${query} onInput=${({ target }) => setQuery(target.value)} onKeyDown=${chooseFirst} />
     <div class="models">
       ${groups.map(
         ({ provider, of }) => html`<section key=${provider.name} aria-label=${provider.label}>

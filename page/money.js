@@ -86,16 +86,16 @@ function Tiles({ days, models }) {
         ? html`<${Tile} name="Left today" value=${usd(limit.leftUsd)} note=${`of a limit of ${usd(limit.usd)} a day`}>
             <meter min="0" max=${limit.usd} value=${limit.usedUsd} aria-label="Used of today's limit"></meter>
           <//>`
-        : html`<${Tile} name="Daily limit" value="none" note="zeph config set serve.maxUsdPerDay 5" isCode />`
+        : html`<${Tile} name="Daily limit" value="none" note=${html`<code>max_daily_cents</code> in the config sets one`} />`
     }
     ${slowest && html`<${Tile} name="Slowest model" value=${shortName(slowest.key)} note=${`p95 ${duration(slowest.p95Ms)} in 30 days`} isText />`}
   </dl>`;
 }
 
-const Tile = ({ name, value, note, children, isText, isCode }) => html`<div class=${isText ? "tile wide" : "tile"}>
+const Tile = ({ name, value, note, children, isText }) => html`<div class=${isText ? "tile wide" : "tile"}>
   <dt>${name}</dt>
   <dd class=${isText ? "tile-text" : "tile-value"}>${value}</dd>
-  <dd class="quiet">${isCode ? html`<code>${note}</code>` : note}${children}</dd>
+  <dd class="quiet">${note}${children}</dd>
 </div>`;
 
 function Plot({ usage: { starts, buckets, totals }, by, split, measure }) {

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { call } from "./api.js";
-import { count, duration, gnk, short, usd } from "./format.js";
+import { count, duration, gnk, moment, short, usd } from "./format.js";
 import { html, useLoaded } from "./html.js";
 import { shortName } from "./model-choice.js";
 import { Loading, Problem, Table } from "./parts.js";
@@ -12,9 +12,9 @@ export function NetworkPage() {
   const { models, brokers, nodes, escrows } = loaded.value;
   return html`<h1 class="unseen">Network</h1>
     <${Prices} models=${models} />
-    <${Brokers} brokers=${brokers} />
     <${Nodes} known=${nodes} />
-    <${Escrows} escrows=${escrows} />`;
+    <${Escrows} escrows=${escrows} />
+    <${Brokers} brokers=${brokers} />`;
 }
 
 function Prices({ models }) {
@@ -29,7 +29,7 @@ function Prices({ models }) {
   const cheapest = (model) => Math.min(...model.offers.map((offer) => sum(offer) ?? Number.POSITIVE_INFINITY));
   return html`<section class="panel" aria-labelledby="prices">
     <h2 id="prices">Prices, side by side</h2>
-    <p class="quiet">USD per million tokens, in and out. The lowest of a row is marked.</p>
+    <p class="quiet">Per million tokens, in and out, in USD; the network's own price in GNK. The lowest of a row is marked.</p>
     ${
       models.length === 0
         ? html`<p class="quiet">No price list is known yet.</p>`
@@ -52,7 +52,8 @@ function Prices({ models }) {
                 of: (model) => {
                   const offer = offerOf(model, name);
                   if (!offer) return html`<span class="quiet">–</span>`;
-                  if (sum(offer) === undefined) return html`<span class="quiet">offered</span>`;
+                  if (sum(offer) === undefined)
+                    return html`<span class="quiet">${offer.ngonkaPerToken === undefined ? "offered" : gnk(offer.ngonkaPerToken / 1000)}</span>`;
                   const isCheapest = model.offers.length > 1 && sum(offer) === cheapest(model);
                   return html`<span class=${isCheapest ? "best" : ""} title=${offer.asOf ? `as of ${offer.asOf}` : undefined}>${usd(offer.inputUsdPerMillion)} · ${usd(offer.outputUsdPerMillion)}${isCheapest && html`<span class="unseen"> (lowest)</span>`}</span>`;
                 },
@@ -67,18 +68,20 @@ function Brokers({ brokers }) {
   return html`<section class="panel" aria-labelledby="brokers">
     <h2 id="brokers">Brokers</h2>
     <div class="brokers">
-      ${brokers.map(
-        ({ name, label, baseUrl, keyStored, facts }) => html`<article key=${name} class="broker">
+      ${[...brokers]
+        .sort((a, b) => Number(b.keyStored) - Number(a.keyStored))
+        .map(
+          ({ name, label, baseUrl, keyStored, facts }) => html`<article key=${name} class="broker">
           <h3>${label} ${keyStored && html`<span class="badge good">key stored</span>`}</h3>
           <p class="quiet address">${baseUrl}</p>
           ${
             facts.length > 0 &&
             html`<details><summary>${count(facts.length)} ${facts.length === 1 ? "fact" : "facts"}</summary>
-              <ul>${facts.map(({ text, asOf }) => html`<li>${text} ${asOf && html`<time class="quiet" datetime=${asOf}>${asOf}</time>`}</li>`)}</ul>
+              <ul>${facts.map(({ text, asOf }) => html`<li>${text} ${asOf && html`<time class="quiet nowrap" datetime=${asOf}>${asOf}</time>`}</li>`)}</ul>
             </details>`
           }
         </article>`,
-      )}
+        )}
     </div>
   </section>`;
 }
@@ -105,7 +108,7 @@ function Nodes({ known }) {
       nodes.length === 0
         ? html`<p class="quiet">No node is known. Nodes belong to the native path: <code>zeph init --path native</code>.</p>`
         : html`<${Table}
-            caption="Nodes"
+            caption="Nodes and their state"
             rows=${nodes}
             keyOf=${({ address, host }) => `${address} ${host}`}
             sortedBy=${{ name: "latency", down: false }}
@@ -114,7 +117,7 @@ function Nodes({ known }) {
                 name: "host",
                 title: "Node",
                 of: ({ host, address }) =>
-                  html`<span class="address">${host}</span><span class="quiet address" title=${address}>${inShort(address)}</span>`,
+                  html`<span class="address">${host}</span><span class="quiet nowrap" title=${address}>${inShort(address)}</span>`,
               },
               {
                 name: "latency",
@@ -130,7 +133,7 @@ function Nodes({ known }) {
                 name: "proof",
                 title: "Proof",
                 sort: ({ proof }) => proof,
-                of: ({ proof }) => html`<span class=${`state ${PROOF_CLASS[proof] ?? ""}`}>${proof}</span>`,
+                of: ({ proof }) => html`<${Proof} proof=${proof} />`,
               },
               { name: "models", title: "Models", of: ({ models }) => models?.map(shortName).join(", ") || "–" },
               {
@@ -144,9 +147,14 @@ function Nodes({ known }) {
   </section>`;
 }
 /** An address by its ends; the whole one stands in the tip. */
-const inShort = (address) => (address.length > 20 ? `${address.slice(0, 11)}…${address.slice(-5)}` : address);
+const inShort = (address) => ((address?.length ?? 0) > 20 ? `${address.slice(0, 11)}…${address.slice(-5)}` : address);
 
-const PROOF_CLASS = { verified: "good", proven: "good", ok: "good", failed: "bad", wrong: "bad" };
+/** A verdict, and after a comma what it rests on. */
+function Proof({ proof }) {
+  const [verdict, ...rest] = proof.split(", ");
+  const kind = { verified: "good", failed: "bad" }[verdict] ?? "";
+  return html`<span class=${`state ${kind}`}>${verdict}</span> <span class="quiet">${rest.join(", ")}</span>`;
+}
 
 function Escrows({ escrows }) {
   return html`<section class="panel" aria-labelledby="escrows">
@@ -155,11 +163,12 @@ function Escrows({ escrows }) {
       escrows.length === 0
         ? html`<p class="quiet">No escrow is open on this computer. <code>zeph devshard</code> opens one.</p>`
         : html`<${Table}
-            caption="Escrows"
+            caption="Escrows and their state"
             rows=${escrows}
             keyOf=${({ id }) => id}
             columns=${[
               { name: "id", title: "Escrow", of: ({ id }) => id },
+              { name: "model", title: "Model", of: ({ model }) => (model ? shortName(model) : "–") },
               { name: "balance", title: "Balance", isNumber: true, of: ({ balanceGnk }) => gnk(balanceGnk) },
               {
                 name: "nonce",
@@ -168,7 +177,11 @@ function Escrows({ escrows }) {
                 of: ({ nonce, nonceLimit }) =>
                   nonceLimit === undefined ? count(nonce) : `${count(nonce)} of ${count(nonceLimit)}`,
               },
-              { name: "deadline", title: "Deadline", of: ({ deadline }) => deadline ?? "–" },
+              {
+                name: "deadline",
+                title: "Deadline",
+                of: ({ deadline }) => (typeof deadline === "number" ? moment(deadline) : (deadline ?? "–")),
+              },
               { name: "state", title: "State", of: ({ state }) => state },
             ]}
           />`

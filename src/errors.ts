@@ -451,6 +451,10 @@ export const CATALOGUE = {
     "None of the escrow's hosts could be reached",
     "Try again; `zeph devshard status` shows each host.",
   ),
+  devshard_paused: final(EXIT.unreachable, 503)(
+    "The network takes no requests over escrows at present; nothing more was ordered",
+    "Wait until it does: `zeph devshard check` shows it. Open escrows can still be settled with `zeph devshard close`.",
+  ),
   devshard_version_unknown: final(EXIT.nativeClosed, 501)(
     "This version of the devshard protocol is not known here",
     "Update zeph; do not use the escrow with another version than its own.",

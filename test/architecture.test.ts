@@ -66,7 +66,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "age-encryption": ["vault"],
   hono: ["sandbox"],
   "@hono/": ["gateway", "sandbox"],
-  "@clack/": ["init", "cli"],
+  "@clack/": ["init"],
   commander: ["cli"],
   ai: ["chat"],
   "@ai-sdk/": ["ai-sdk", "chat"],

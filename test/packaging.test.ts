@@ -36,6 +36,7 @@ afterAll(() => packed.remove());
 describe("the tarball", () => {
   const ALLOWED = [
     /^dist\/.+\.(?:js|d\.ts)$/,
+    /^dist\/cli\/toml-patch\.cjs$/,
     /^docs\/(?:[\w-]+\/)?[\w-]+\.(?:md|toml)$/,
     /^vectors\/[\w-]+\.json$/,
     /^page\/(?:[\w-]+\/)*[\w-]+\.(?:html|js|css|svg|png|webmanifest|woff2)$/,

@@ -6,7 +6,7 @@ import {
   type ProviderV3,
 } from "@ai-sdk/provider";
 import { ZephError } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { VERSION } from "../version.ts";
 import { readChatAnswer } from "../wire/chat-answer.ts";

@@ -11,7 +11,7 @@ import type {
 import { readBoundedText } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
 import { brokerFacts } from "../transport/connection.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { VERSION } from "../version.ts";
 import { readChatAnswer } from "../wire/chat-answer.ts";

@@ -62,7 +62,12 @@ function giveBackTerminal(): void {
 }
 
 async function openServerFetch(env: NodeJS.ProcessEnv): Promise<FetchFunction> {
-  const [{ Agent, ProxyAgent }, { leanFetch }] = await Promise.all([import("undici"), import("./lean-fetch.ts")]);
+  const { leanFetch } = await import("./lean-fetch.ts");
+  if (!namesProxy(env)) {
+    const { default: Agent } = await import("undici/lib/dispatcher/agent.js");
+    return leanFetch(new Agent());
+  }
+  const { Agent, ProxyAgent } = await import("undici");
   return throughProxies(env, (proxy) => leanFetch(proxy === undefined ? new Agent() : new ProxyAgent(proxy)));
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from "../base/time.ts";
 import { zephFolders } from "../config/files.ts";
 import type { GonkaProvider } from "../config/providers.ts";
 import { CATALOGUE, ZephError, type ZephErrorCode } from "../errors.ts";
-import { type ChainClient, chainClient, type DevshardParams } from "../network/chain.ts";
+import { type ChainClient, chainClient, chainUrls, type DevshardParams } from "../network/chain.ts";
 import type { Setup } from "../provider/setup.ts";
 import { escrowFolder, NEAR_LIMIT_MS, openEscrows, settleByMs } from "../transport/devshard-index.ts";
 import { DevshardJournal } from "../transport/devshard-journal.ts";
@@ -108,7 +108,7 @@ function requestsNeed({ requestsEnabled }: DevshardParams): EscrowNeed {
     status: "fail",
     detail,
     hint: "Wait; escrows can still be closed.",
-    code: "service_unavailable",
+    code: "devshard_paused",
   };
 }
 
@@ -146,15 +146,13 @@ export function devshardChecks(
 ): readonly Check[] {
   const named = (name: string) => `devshard.${config.name}.${name}`;
   const provider = config.name;
-  const source = config.sourceUrl ?? config.nodes[0]?.url;
   return [
     {
       name: named("network"),
       dependsOn: [options.signer],
       provider,
       async run({ world }, signal) {
-        if (source === undefined) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
-        const chain = chainClient(source, { fetch: world.fetch, clock: world.clock });
+        const chain = chainClient(chainUrls(config), { fetch: world.fetch, clock: world.clock });
         const wish = { address: options.address(), model: config.model, amount: config.devshardAmount };
         const needs = await escrowNeeds(chain, wish, world.clock, signal);
         return judge(needs, openEscrows(zephFolders(world).state).length > 0);

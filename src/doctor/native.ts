@@ -2,26 +2,8 @@ import { fileURLToPath } from "node:url";
 import { readRegularText } from "../base/files.ts";
 import type { GonkaProvider } from "../config/providers.ts";
 import { CATALOGUE, ZephError } from "../errors.ts";
-import {
-  type Discovery,
-  discoverEndpoints,
-  proofAge,
-  provenAt,
-  readParticipants,
-  readVersions,
-} from "../network/discovery.ts";
-import {
-  type ChainFacts,
-  nameNodeError,
-  type ReadNodeOptions,
-  readAccount,
-  readChainFacts,
-  readChainStatus,
-  readNode,
-  readNodeModels,
-  readPricing,
-  rootOf,
-} from "../network/node.ts";
+import { type Discovery, discoverEndpoints, proofAge, provenAt, readParticipants } from "../network/discovery.ts";
+import { type ChainFacts, nameNodeError, nodeClient, nodeRoot, type ReadNodeOptions } from "../network/node.ts";
 import { answerLimitTokens, findListed, rememberedModels } from "../provider/models.ts";
 import { nodeSource, openProvider } from "../provider/open.ts";
 import type { Setup } from "../provider/setup.ts";
@@ -168,12 +150,12 @@ export function nativeChecks(
   const accessOrder = { dependsOn: [networkName], after: [signerName] };
   const accessCheck = check(accessName, accessOrder, async (facts, signal) => {
     const reading = readingOf(facts, signal);
-    chain = await readChainFacts(source, reading);
+    chain = await nodeClient(source, reading).chainFacts();
     if (!chain.told) return skipped("the chain API is switched off here, so the lists cannot be read");
     const { developers, params } = chain;
     const agents = params.allowedTransferAddresses.length;
     const data = { transfer_agents: agents, developers: developers.allowed.length };
-    const status = await readChainStatus(source, reading);
+    const status = await nodeClient(source, reading).status();
     const isRestricted =
       developers.untilBlockHeight > 0n && (status?.latestBlockHeight ?? 0n) < developers.untilBlockHeight;
     if (isRestricted && signer !== undefined && !developers.allowed.includes(signer.address))
@@ -184,7 +166,7 @@ export function nativeChecks(
   // Nodes judge timestamps by the latest block, so a chain that stands still refuses correct ones.
   const blockOrder = { dependsOn: [networkName], after: [accessName] };
   const blockTimeCheck = check(gonka("block_time"), blockOrder, async (facts, signal) => {
-    const status = await readChainStatus(source, readingOf(facts, signal));
+    const status = await nodeClient(source, readingOf(facts, signal)).status();
     if (status === undefined) return skipped("the chain RPC is switched off here, so the latest block cannot be read");
     noteServerTime(facts, new URL(source).host, status.serverDateMs);
     const nowMs = status.serverDateMs ?? facts.world.clock.nowMs();
@@ -214,7 +196,9 @@ export function nativeChecks(
         const { summary } = CATALOGUE.transfer_agent_not_allowed;
         return { ...broken("transfer_agent_not_allowed", undefined), detail: `${label}: ${summary}` };
       }
-      const versions = await readVersions(node.baseURL, reading).catch(() => undefined);
+      const versions = await nodeClient(node.baseURL, reading)
+        .versions()
+        .catch(() => undefined);
       if (isClassicInferenceRetired(versions?.apiVersion))
         throw new ZephError("native_closed", { detail: `${label} runs ${versions?.apiVersionText}` });
       const data = { url: node.baseURL, address: node.address, latency_ms: Math.round(latencyMs) };
@@ -252,7 +236,7 @@ export function nativeChecks(
   // How far the list of nodes is proven, and whether the configured nodes are on it.
   const proofCheck = check(gonka("proof"), { dependsOn: [networkName] }, async (facts, signal) => {
     try {
-      const list = await readParticipants(source, readingOf(facts, signal), config.trust);
+      const list = await readParticipants(nodeClient(source, readingOf(facts, signal)), config.trust);
       const active = new Set(list.participants.map(({ address }) => address));
       const strangers = nodes.filter(({ address }) => !active.has(address)).map(({ address }) => address);
       const { label, epochId: epoch, reasons } = list;
@@ -278,23 +262,25 @@ export function nativeChecks(
     if (signer === undefined) return warned("the address is not known");
     const { address } = signer;
     const reading = readingOf(facts, signal);
-    const state = await readAccount(source, address, reading).catch((error: unknown) => {
-      throw nameNodeError(error);
-    });
+    const state = await nodeClient(source, reading)
+      .account(address)
+      .catch((error: unknown) => {
+        throw nameNodeError(error);
+      });
     if (state.kind === "not-found") {
       const hint = `Send some GNK to ${address}; \`zeph gonka account\` shows when it arrived.`;
       return broken("account_not_found", address, { hint });
     }
     if (state.kind === "no-public-key") {
-      const chainId = (await readChainStatus(source, reading))?.chainId ?? "CHAIN-ID";
-      const hint = `Run: inferenced publish-pubkey --from NAME --gas-prices 10ngonka --node ${rootOf(source)}/chain-rpc/ --chain-id ${chainId} --yes --keyring-backend BACKEND`;
+      const chainId = (await nodeClient(source, reading).status())?.chainId ?? "CHAIN-ID";
+      const hint = `Run: inferenced publish-pubkey --from NAME --gas-prices 10ngonka --node ${nodeRoot(source)}/chain-rpc/ --chain-id ${chainId} --yes --keyring-backend BACKEND`;
       return broken("account_no_public_key", undefined, { hint });
     }
     if (!Buffer.from(state.account.publicKey ?? []).equals(signer.publicKey)) {
       const detail = "the network has another public key for this address";
       return { ...broken("signature_invalid", undefined), detail };
     }
-    pricing = await readPricing(source, reading);
+    pricing = await nodeClient(source, reading).pricing();
     const { balanceNgonka } = state.account;
     const balance = formatGnk(balanceNgonka);
     const price = priceOf();
@@ -312,7 +298,7 @@ export function nativeChecks(
 
   const modelName = `llm.${config.name}.model`;
   const modelCheck = check(modelName, { dependsOn: [networkName] }, async (facts, signal) => {
-    const models = await readNodeModels(source, readingOf(facts, signal));
+    const models = await nodeClient(source, readingOf(facts, signal)).models();
     const remembered = await rememberedModels({ config, gonka: { baseURL: NATIVE_BASE_URL } }, setup.world);
     const verdict = judgeModel(setup, config, models, remembered);
     const { model = "" } = config;
@@ -327,7 +313,7 @@ export function nativeChecks(
 
   const priceOrder = { dependsOn: [modelName], after: [accountName] };
   const priceCheck = check(`llm.${config.name}.price`, priceOrder, async (facts, signal) => {
-    pricing ??= await readPricing(source, readingOf(facts, signal));
+    pricing ??= await nodeClient(source, readingOf(facts, signal)).pricing();
     const price = priceOf();
     if (price === undefined) return passed("not told; costs are shown as unknown");
     const words = `${price} ngonka per token (${Number(price * 1_000_000n) / Number(NGONKA_PER_GNK)} GNK per 1M tokens)`;
@@ -372,7 +358,10 @@ function judgeVersion(versions: NodeVersions | undefined): CheckResult {
  * however slow or dead the others are; with the first one's error when none does.
  */
 async function firstOpen(candidates: readonly string[], reading: ReadNodeOptions) {
-  const answers = candidates.map(async (source) => ({ source, versions: await readVersions(source, reading) }));
+  const answers = candidates.map(async (source) => ({
+    source,
+    versions: await nodeClient(source, reading).versions(),
+  }));
   const open = answers.map(async (answer) => {
     const found = await answer;
     if (isClassicInferenceRetired(found.versions?.apiVersion)) throw new ZephError("native_closed");
@@ -390,9 +379,10 @@ async function firstOpen(candidates: readonly string[], reading: ReadNodeOptions
 async function askNode({ baseURL }: Endpoint, prefix: string, reading: ReadNodeOptions) {
   let identity: NodeIdentity | undefined;
   try {
-    const { json, ...rest } = await readNode(`${baseURL}/identity`, reading).catch((error: unknown) => {
+    const node = nodeClient(baseURL, reading);
+    const { json, ...rest } = await node.identity().catch((error: unknown) => {
       if (ZephError.is(error) && error.status === 404)
-        return readNode(`${baseURL}/versions`, reading).then((old) => ({ ...old, json: undefined }));
+        return node.read("/v1/versions").then((old) => ({ ...old, json: undefined }));
       throw error;
     });
     if (json !== undefined) identity = parseIdentity(json, { prefix });

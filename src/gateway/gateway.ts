@@ -3,10 +3,10 @@ import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
 import {
-  clientFamily,
   type Exchange,
   findRoute,
   type GatewayRequest,
+  gatewayRequest,
   joinNames,
   openExchange,
   type Route,
@@ -55,7 +55,7 @@ export interface LocalGateway {
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
   const answer = (request: GatewayRequest) => answerRequest(state, request);
-  const handler = async (request: Request) => toResponse(await answer(request), state.clock);
+  const handler = async (request: Request) => toResponse(await answer(gatewayRequest(request)), state.clock);
   Object.defineProperties(handler, {
     keyWeakness: { value: localKeyWeakness(options.key) },
     draining: { get: () => state.draining },
@@ -72,15 +72,14 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
 }
 
 async function answerRequest(state: GatewayState, given: GatewayRequest): Promise<Answer> {
-  const { pathname, host: urlHost } = new URL(given.url);
-  const { method } = given;
-  const route = findRoute(method, pathname);
+  const { method, target, host } = given;
+  const queryAt = target.indexOf("?");
+  const route = findRoute(method, queryAt === -1 ? target : target.slice(0, queryAt));
   const exchange = openExchange(
-    { method, route: route.kind, client: clientFamily(given.headers.get("user-agent")) },
+    { method, route: route.kind, client: state.clientFamily(given.headers.get("user-agent")) },
     state,
   );
   const request = state.options.onOpen?.(exchange.record, given) ?? given;
-  const host = request.headers.get("host") ?? urlHost;
   const origin = request.headers.get("origin");
   state.inFlight += 1;
   let cors: Readonly<Record<string, string>> = {};
@@ -93,7 +92,7 @@ async function answerRequest(state: GatewayState, given: GatewayRequest): Promis
         : await runRoute(route, { state, exchange, request });
     return finish(exchange, answer, cors);
   } catch (thrown) {
-    if (request.signal.aborted) {
+    if (request.hasLeft) {
       exchange.end("caller-left");
       return { status: 499, headers: {}, body: null };
     }

@@ -4,10 +4,10 @@ import type { GonkaProvider } from "../config/providers.ts";
 import { GONKA_ADDRESS, GONKA_PRIVATE_KEY } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
 import { chainClient } from "../network/chain.ts";
-import { discoverEndpoints, readVersions } from "../network/discovery.ts";
-import { readAccount, readChainStatus, readNode, readNodeModels, rootOf } from "../network/node.ts";
+import { discoverEndpoints } from "../network/discovery.ts";
+import { nodeClient, nodeRoot } from "../network/node.ts";
 import { gonkaFetch, listModels } from "../transport/gonka-fetch.ts";
-import { formatGnk, isClassicInferenceRetired, parseIdentity } from "../wire/documents.ts";
+import { formatGnk, isClassicInferenceRetired, type NodeVersions, parseIdentity } from "../wire/documents.ts";
 import {
   DEFAULT_PREFIX,
   type Endpoint,
@@ -69,7 +69,7 @@ export async function nativeBranch(
     model = chosen;
   } else if (wantsEscrow) {
     model = await chooseModel(session, {
-      models: await readModels(session, () => readNodeModels(anyNode, world)),
+      models: await readModels(session, () => nodeClient(anyNode, world).models()),
       previous,
     });
     tell.info("Nothing was paid. To begin: `zeph devshard check`, then `zeph devshard open`.");
@@ -81,7 +81,7 @@ export async function nativeBranch(
     model,
     chainPrefix: prefix,
     // Without `/v1`: the form that other Gonka programs read from GONKA_SOURCE_URL.
-    sourceUrl: source && rootOf(source),
+    sourceUrl: source && nodeRoot(source),
     // A record that cannot chat must not become the one that chats.
     makeDefault: canChat ? await confirmDefault(session, name) : (request.makeDefault ?? false),
     access: wantsEscrow ? "devshard" : undefined,
@@ -208,9 +208,9 @@ async function lookAt(
   const { world, tell, ask } = session;
   const anyNode = normalizeBaseURL(address);
   if (!(await acceptsPlainHttp(session, anyNode))) return "another";
-  let versions: Awaited<ReturnType<typeof readVersions>>;
+  let versions: NodeVersions | undefined;
   try {
-    versions = await tell.work("Looking at the network", () => readVersions(anyNode, world));
+    versions = await tell.work("Looking at the network", () => nodeClient(anyNode, world).versions());
   } catch (error) {
     if (!ZephError.is(error) || ask === undefined) throw error;
     tell.fail(error.message);
@@ -266,7 +266,7 @@ async function acceptsPlainHttp({ ask, tell }: InitSession, baseURL: string): Pr
 async function choosePrefix({ world, request, ask }: InitSession, source: string): Promise<string> {
   if (request.native.prefix !== undefined) return parsePrefix(request.native.prefix);
   // Older nodes have no such route; the usual prefix is then assumed, and wrong ones are noticed with the address.
-  const identity = JSON.stringify((await ifTold(readNode(`${source}/identity`, world)))?.json) ?? "";
+  const identity = JSON.stringify((await ifTold(nodeClient(source, world).identity()))?.json) ?? "";
   const seen = /"address":"([a-z][a-z02-9]{0,50})1[02-9ac-hj-np-z]{38}"/.exec(identity)?.[1] ?? DEFAULT_PREFIX;
   if (seen === DEFAULT_PREFIX || ask === undefined) return seen;
   const message = `Addresses of this network begin with ${seen}1, not ${DEFAULT_PREFIX}1. Is that right?`;
@@ -308,7 +308,7 @@ async function discover(session: InitSession, prefix: string, sourceUrl: string)
     );
     const nodes = found.endpoints.filter((node): node is CompleteNode => node.address !== undefined);
     const lines = nodes.map(async (node) => {
-      const answer = await ifTold(readNode(`${node.baseURL}/identity`, world));
+      const answer = await ifTold(nodeClient(node.baseURL, world).identity());
       const latency = answer === undefined ? "no answer" : `${answer.latencyMs} ms`;
       return `${endpointLabel(node)}  ${node.address}  ${latency}`;
     });
@@ -373,7 +373,7 @@ async function enterNodes(session: InitSession, prefix: string): Promise<readonl
 
 /** `undefined` where the node is down, or too old for the route: its address must then come from somewhere else. */
 function readAddress({ world }: InitSession, prefix: string, baseURL: string): Promise<string | undefined> {
-  const read = readNode(`${baseURL}/identity`, world);
+  const read = nodeClient(baseURL, world).identity();
   return ifTold(read.then(({ json }) => parseIdentity(json, { prefix }).address));
 }
 
@@ -385,10 +385,10 @@ async function checkAccount(
 ): Promise<void> {
   const { tell, ask, world } = session;
   const { address } = signer;
-  const nodeUrl = rootOf(anyNode);
+  const nodeUrl = nodeRoot(anyNode);
   for (;;) {
     const state = await tell
-      .work("Looking at the account", () => readAccount(anyNode, address, world))
+      .work("Looking at the account", () => nodeClient(anyNode, world).account(address))
       .catch((error: unknown) => {
         if (!ZephError.is(error)) throw error;
         return { kind: "unknown", error } as const;
@@ -408,7 +408,7 @@ async function checkAccount(
     } else {
       if (retired !== undefined) return tell.info("The account has published no key yet; its first transaction will.");
       // The command's own default is wrong for every known network. Nodes often have the route switched off.
-      const chainId = (await ifTold(readChainStatus(anyNode, world)))?.chainId;
+      const chainId = (await ifTold(nodeClient(anyNode, world).status()))?.chainId;
       const chain = { nodeUrl, chainId: chainId ?? "CHAIN-ID", keyring: keyring?.keyring };
       const command = `inferenced ${publishKeyArgs(keyring?.name ?? "NAME", chain).join(" ")}`;
       if (keyring !== undefined && chainId !== undefined)

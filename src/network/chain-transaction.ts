@@ -59,6 +59,9 @@ const VALID_MS = 9 * 60_000;
 /** A block's time may be behind ours; only after this is a transaction without a block over. */
 const EXPIRY_MARGIN_MS = 2 * 60_000;
 const POLL_MS = 2_000;
+
+/** cosmos-sdk `ErrTxInMempoolCache`: the node has it already. */
+const TX_IN_MEMPOOL = 19;
 const WAIT_MS = 60_000;
 
 /**
@@ -126,7 +129,8 @@ export async function awaitTransaction(
     if (isOver && found === undefined) return ended({ kind: "expired" });
     if (!isOver && attempt % 5 === 0) {
       const taken = await chain.broadcast(Buffer.from(record.tx, "base64"), signal).catch(unlessAborted(signal));
-      if (isNew && attempt === 0 && taken !== undefined && taken !== "failed" && taken.code !== 0) {
+      const isRefused = taken !== "failed" && taken.code !== 0 && taken.code !== TX_IN_MEMPOOL;
+      if (isNew && attempt === 0 && isRefused) {
         return ended({ kind: "refused", code: taken.code, log: taken.log });
       }
     }

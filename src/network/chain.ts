@@ -12,8 +12,8 @@ import {
 } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
 import { type DevshardConfig, devshardRules, type EscrowTerms, sessionTerms } from "../wire/devshard/rules.ts";
-import { type LatestEpoch, parseBalance, parseLatestEpoch } from "../wire/documents.ts";
-import { type NodeDocument, type ReadNodeOptions, readNode } from "./node.ts";
+import { type LatestEpoch, parseBalance } from "../wire/documents.ts";
+import { type NodeClient, nodeClient, nodeRoot, type ReadNodeOptions } from "./node.ts";
 
 /** An escrow's row on the chain. Amounts in ngonka. */
 export interface Escrow extends EscrowTerms {
@@ -63,7 +63,7 @@ export interface TxOutcome {
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-/** Everything a devshard needs of the chain, over the REST interface of one node. */
+/** Everything a devshard needs of the chain, over the REST interface of its nodes. */
 export interface ChainClient {
   readonly url: string;
   params(signal?: AbortSignal): Promise<DevshardParams>;
@@ -90,41 +90,126 @@ export interface ChainClient {
 const INFERENCE = "/productscience/inference/inference";
 const START_MESSAGE = "/inference.inference.MsgStartInference";
 
+/** The nodes that a provider of the config names, as {@link chainClient} takes them: its source first. */
+export function chainUrls(named: {
+  readonly sourceUrl: string | undefined;
+  readonly nodes: readonly { readonly url: string }[];
+}): readonly string[] {
+  const urls = named.nodes.map(({ url }) => url);
+  return named.sourceUrl === undefined ? urls : [named.sourceUrl, ...urls];
+}
+
+type ChainReading = Pick<ReadNodeOptions, "fetch" | "clock">;
+
 /**
- * Reads and writes through a node's REST interface. All reads throw `unreachable`, `timeout_headers` and `bad_response`.
- * Source: gonka-ai/gonka `inference-chain` v0.2.15; cosmos-sdk v0.53 for `/cosmos`.
+ * Reads and writes through the REST interface of nodes: of the one that answered last, and of the others in their order
+ * while it does not. A node of another chain than the first that answered is none of them. All reads throw `unreachable`,
+ * `timeout_headers` and `bad_response`.
  *
- * @param url of a node, with or without `/v1`, or of its REST interface (`…/chain-api`)
+ * @param urls of nodes, with or without `/v1`, or of their REST interfaces (`…/chain-api`)
  */
-export function chainClient(url: string, reading: Pick<ReadNodeOptions, "fetch" | "clock">): ChainClient {
+export function chainClient(urls: string | readonly string[], reading: ChainReading): ChainClient {
+  const nodes = [...new Set([urls].flat())].map((url) => nodeChain(url, reading));
+  const admitted = new Set<ChainClient>();
+  let chainId: string | undefined;
+  let latest = 0;
+
+  async function admit(node: ChainClient, signal: AbortSignal | undefined): Promise<void> {
+    if (nodes.length === 1 || admitted.has(node)) return;
+    const id = await node.chainId(signal);
+    chainId ??= id;
+    if (id !== chainId)
+      throw new ZephError("bad_response", { detail: `${node.url} is a node of ${id}, not of ${chainId}` });
+    admitted.add(node);
+  }
+
+  /** What the first node says that can say something; `hasFailed` when one before it could not. */
+  async function first<T>(
+    ask: (node: ChainClient, hasFailed: boolean) => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const failures: unknown[] = [];
+    for (let step = 0; step < nodes.length; step += 1) {
+      const index = (latest + step) % nodes.length;
+      const node = nodes[index] as ChainClient;
+      try {
+        await admit(node, signal);
+        const answer = await ask(node, failures.length > 0);
+        latest = index;
+        return answer;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!ZephError.is(error)) throw error;
+        failures.push(error);
+      }
+    }
+    throw failures[0] ?? new ZephError("no_endpoints", { detail: "no node of the chain is named" });
+  }
+
+  return {
+    url: nodes[0]?.url ?? "",
+    params: (signal) => first((node) => node.params(signal), signal),
+    escrow: (id, signal) => first((node) => node.escrow(id, signal), signal),
+    hostUrl: (address, signal) => first((node) => node.hostUrl(address, signal), signal),
+    grantees: (granter, signal) => first((node) => node.grantees(granter, signal), signal),
+    accountNumber: (address, signal) => first((node) => node.accountNumber(address, signal), signal),
+    balance: (address, signal) => first((node) => node.balance(address, signal), signal),
+    async chainId(signal) {
+      chainId ??= await first((node) => node.chainId(signal), signal);
+      return chainId;
+    },
+    epoch: (signal) => first((node) => node.epoch(signal), signal),
+    modelHasGroup: (epochIndex, model, signal) =>
+      first((node) => node.modelHasGroup(epochIndex, model, signal), signal),
+    // The same bytes may go to any number of nodes: the chain takes them once.
+    broadcast: (txRaw, signal) =>
+      first(async (node, hasFailed) => {
+        const outcome = await node.broadcast(txRaw, signal);
+        if (outcome.code === 0 || !hasFailed) return outcome;
+        // The node before may have passed it on, and this one then says no to it for just that.
+        throw new ZephError("unreachable", { detail: `it is not known whether it was taken: ${outcome.log}` });
+      }, signal),
+    /** One node may be behind the others, so that only all of them together can say no. */
+    async transaction(hash, signal) {
+      let found: TxOutcome | undefined;
+      await first(async (node) => {
+        found = await node.transaction(hash, signal);
+        return found;
+      }, signal);
+      for (const node of nodes.length === 1 ? [] : nodes) {
+        if (found !== undefined) break;
+        found = await admit(node, signal)
+          .then(() => node.transaction(hash, signal))
+          .catch(() => undefined);
+        signal?.throwIfAborted();
+      }
+      return found;
+    },
+  };
+}
+
+/** One node. Source: gonka-ai/gonka `inference-chain` v0.2.15; cosmos-sdk v0.53 for `/cosmos`. */
+function nodeChain(url: string, reading: ChainReading): ChainClient {
   const root = nodeRoot(url);
+  const node = (signal: AbortSignal | undefined) => nodeClient(root, { ...reading, signal });
   let found: Promise<string> | undefined;
 
-  /** Where the REST interface is: behind the node's proxy, or at the root of a chain that runs alone. */
+  /** Path of the REST interface: behind the node's proxy, or at the root of a chain that runs alone. */
   function api(signal: AbortSignal | undefined): Promise<string> {
-    found ??= findApi(root, (href) => readNode(href, { ...reading, signal })).catch((error: unknown) => {
+    found ??= findApi(node(signal)).catch((error: unknown) => {
       found = undefined;
       throw error;
     });
     return found;
   }
-  async function read(path: string, signal: AbortSignal | undefined): Promise<NodeDocument["json"]> {
-    return (await readNode(`${await api(signal)}${path}`, { ...reading, signal })).json;
+  async function read(path: string, signal: AbortSignal | undefined): Promise<unknown> {
+    return (await node(signal).read(`${await api(signal)}${path}`)).json;
   }
-  async function find(path: string, signal: AbortSignal | undefined): Promise<NodeDocument["json"]> {
+  async function find(path: string, signal: AbortSignal | undefined): Promise<unknown> {
     try {
       return await read(path, signal);
     } catch (error) {
       if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }
-  /** For what some nodes do not offer and nothing depends on. */
-  async function ask<T>(href: string, parse: (json: unknown) => T, signal: AbortSignal | undefined) {
-    try {
-      return parse((await readNode(href, { ...reading, signal })).json);
-    } catch (error) {
-      if (ZephError.is(error) && error.code === "bad_response") return undefined;
       throw error;
     }
   }
@@ -156,14 +241,20 @@ export function chainClient(url: string, reading: Pick<ReadNodeOptions, "fetch" 
         ? undefined
         : accountNumberOf(readObject(readObject(json, "account").account, "account"));
     },
-    balance: async (address, signal) =>
-      ask(`${await api(signal)}/cosmos/bank/v1beta1/balances/${address}`, parseBalance, signal),
+    balance: async (address, signal) => {
+      try {
+        return parseBalance(await read(`/cosmos/bank/v1beta1/balances/${address}`, signal));
+      } catch (error) {
+        if (ZephError.is(error) && error.code === "bad_response") return undefined;
+        throw error;
+      }
+    },
     chainId: async (signal) => {
       const json = readObject(await read("/cosmos/base/tendermint/v1beta1/node_info", signal), "node_info");
       const info = readObject(json.default_node_info, "default_node_info");
       return readText(info.network, "network");
     },
-    epoch: (signal) => ask(`${root.replace(/\/chain-api$/, "")}/v1/epochs/latest`, parseLatestEpoch, signal),
+    epoch: (signal) => node(signal).epoch(),
     modelHasGroup: async (epochIndex, model, signal) => {
       const path = `${INFERENCE}/epoch_group_data/${epochIndex}?model_id=${encodeURIComponent(model)}`;
       try {
@@ -179,7 +270,7 @@ export function chainClient(url: string, reading: Pick<ReadNodeOptions, "fetch" 
         tx_bytes: Buffer.from(txRaw).toString("base64"),
         mode: "BROADCAST_MODE_SYNC",
       });
-      const json = await post(`${await api(signal)}/cosmos/tx/v1beta1/txs`, body, { ...reading, signal });
+      const json = await post(`${root}${await api(signal)}/cosmos/tx/v1beta1/txs`, body, { ...reading, signal });
       return parseTxResponse(json);
     },
     transaction: async (hash, signal) => {
@@ -204,23 +295,11 @@ export function devshardConfig(
   return { escrowId, version, group, user, amount, ...sessionTerms({ ...escrow, voteThresholdFactor }, group.length) };
 }
 
-function nodeRoot(url: string): string {
-  const text = url
-    .trim()
-    .replace(/\/+$/, "")
-    .replace(/(?:\/v1)+$/, "");
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new ZephError("wrong_url", { detail: "not an address of a node" });
-  }
-  return text;
-}
-
-async function findApi(root: string, probe: (href: string) => Promise<NodeDocument>): Promise<string> {
-  const bases = root.endsWith("/chain-api") ? [root] : [`${root}/chain-api`, root];
+async function findApi(node: NodeClient): Promise<string> {
   let last: unknown;
-  for (const base of bases) {
+  for (const base of ["/chain-api", ""]) {
     try {
-      parseParams((await probe(`${base}${INFERENCE}/params`)).json);
+      parseParams((await node.read(`${base}${INFERENCE}/params`)).json);
       return base;
     } catch (error) {
       if (!ZephError.is(error) || error.code !== "bad_response") throw error;

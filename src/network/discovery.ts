@@ -1,16 +1,7 @@
 import { type Clock, systemClock } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
 import { ZephError } from "../errors.ts";
-import {
-  DEFAULT_CHAIN_PARAMS,
-  isClassicInferenceRetired,
-  type LatestEpoch,
-  type NodeVersions,
-  parseChainParams,
-  parseIdentity,
-  parseLatestEpoch,
-  parseVersions,
-} from "../wire/documents.ts";
+import { isClassicInferenceRetired, type LatestEpoch, parseIdentity } from "../wire/documents.ts";
 import { DEFAULT_PREFIX, type Endpoint, normalizeBaseURL } from "../wire/endpoint.ts";
 import {
   type ExcludedParticipant,
@@ -20,7 +11,7 @@ import {
   type Trust,
   verifyParticipants,
 } from "../wire/participants.ts";
-import { type ReadNodeOptions, readNode } from "./node.ts";
+import { type NodeClient, nodeClient, type ReadNodeOptions } from "./node.ts";
 
 export interface DiscoverOptions {
   /** A node or mirror of the network; any form `normalizeBaseURL` understands. There is no default. */
@@ -76,21 +67,23 @@ const PROBE_TIMEOUT_MS = 4_000;
 export async function discoverEndpoints(options: DiscoverOptions): Promise<Discovery> {
   const source = normalizeBaseURL(options.sourceUrl);
   const reading = toReading(options);
-  const versions = await readVersions(source, reading);
+  const node = nodeClient(source, reading);
+  const versions = await node.versions();
   const retired = isClassicInferenceRetired(versions?.apiVersion);
   const common = { retired, apiVersionText: versions?.apiVersionText };
   if (retired) {
     return { ...common, endpoints: [], skipped: [], label: "unverified", reasons: [], epochId: undefined };
   }
-  const [list, params, latest] = await Promise.all([
-    readParticipants(source, reading, options.trust),
-    readChainParams(source, reading),
-    readLatestEpoch(source, reading),
+  const [list, chain, latest] = await Promise.all([
+    readParticipants(node, options.trust),
+    // Without the chain's word nobody is known to be shut out, as with an empty list: who may not serve refuses by itself.
+    ifTold(node.chainFacts()),
+    ifTold(node.epoch()),
   ]);
   refuseOldEpoch(list.epochId, latest);
   const eligible = eligibleEndpoints(list.participants, {
     excluded: list.excluded,
-    allowedTransferAddresses: params.allowedTransferAddresses,
+    allowedTransferAddresses: chain?.params.allowedTransferAddresses ?? [],
     prefix: options.prefix ?? DEFAULT_PREFIX,
     ...(options.model === undefined ? {} : { model: options.model }),
   });
@@ -114,26 +107,6 @@ function toReading(options: DiscoverOptions): ReadNodeOptions {
   };
 }
 
-/** Undefined when the source answers but tells no version: older nodes have no such route. */
-export async function readVersions(source: string, reading: ReadNodeOptions): Promise<NodeVersions | undefined> {
-  try {
-    return parseVersions((await readNode(`${source}/versions`, reading)).json);
-  } catch (error) {
-    if (ZephError.is(error) && error.code === "bad_response") return undefined;
-    throw error;
-  }
-}
-
-/** Where the network stands, by the source's word; undefined where it does not tell. */
-async function readLatestEpoch(source: string, reading: ReadNodeOptions): Promise<LatestEpoch | undefined> {
-  try {
-    return parseLatestEpoch((await readNode(`${source}/epochs/latest`, reading)).json);
-  } catch (error) {
-    if (ZephError.is(error)) return undefined;
-    throw error;
-  }
-}
-
 /**
  * The good list of an epoch that is over has a good proof, and names nodes that may be gone or banned since. Before the
  * hosts of a new epoch are chosen, the latest is one ahead of the list in force.
@@ -145,19 +118,6 @@ function refuseOldEpoch(epochId: bigint, latest: LatestEpoch | undefined): void 
   throw new ZephError("proof_invalid", {
     detail: `the list is of epoch ${epochId}, and the source names ${latest.epochIndex} as the latest`,
   });
-}
-
-/** The chain API is often switched off. Without it nobody is known to be shut out, as with an empty list. */
-async function readChainParams(source: string, reading: ReadNodeOptions) {
-  const root = source.slice(0, -"/v1".length);
-  try {
-    const { json } = await readNode(`${root}/chain-api/productscience/inference/inference/params`, reading);
-    return parseChainParams(json);
-  } catch (error) {
-    // Dropped or slow is no more than switched off: who may not serve refuses by itself.
-    if (ZephError.is(error)) return DEFAULT_CHAIN_PARAMS;
-    throw error;
-  }
 }
 
 /** Asks nodes who they are, a few at a time, until enough have answered. */
@@ -180,7 +140,7 @@ async function probe(candidates: readonly Endpoint[], options: DiscoverOptions, 
 /** Why a node cannot be used, by its own word; undefined when it can. */
 async function identityFault(endpoint: Endpoint, options: DiscoverOptions, reading: ReadNodeOptions) {
   try {
-    const { json } = await readNode(`${endpoint.baseURL}/identity`, { ...reading, timeoutMs: PROBE_TIMEOUT_MS });
+    const { json } = await nodeClient(endpoint.baseURL, { ...reading, timeoutMs: PROBE_TIMEOUT_MS }).identity();
     const { address } = parseIdentity(json, { prefix: options.prefix ?? DEFAULT_PREFIX });
     return address === endpoint.address ? undefined : `says its address is ${address}`;
   } catch (error) {
@@ -228,24 +188,20 @@ const MAX_PAGES = 20;
  * Reads the participants of the current epoch and checks their proof as far as the source offers one: the commit and the
  * validators come from its chain RPC, which is often switched off. Throws `discovery_failed`, `proof_invalid`.
  */
-export async function readParticipants(
-  source: string,
-  reading: ReadNodeOptions,
-  trust: ParticipantsTrust = {},
-): Promise<ParticipantsList> {
+export async function readParticipants(node: NodeClient, trust: ParticipantsTrust = {}): Promise<ParticipantsList> {
   const { chainId, proof = "as-offered", ...pinned } = trust;
-  const answer = await readOr(`${source}/epochs/current/participants`, reading, (error) => {
+  const { json } = await node.read("/v1/epochs/current/participants").catch((error: unknown) => {
+    if (!ZephError.is(error) || error.code !== "bad_response") throw error;
     throw new ZephError("discovery_failed", { detail: error.detail ?? error.summary, cause: error });
   });
-  const response = proof === "none" ? withoutProof(answer) : answer;
-  const rpc = `${source.slice(0, -"/v1".length)}/chain-rpc`;
+  const response = proof === "none" ? withoutProof(json) : json;
   const height = headerHeight(response);
   const [commit, validators] =
     height === undefined
       ? [undefined, undefined]
       : await Promise.all([
-          readOptional(`${rpc}/commit?height=${height}`, reading),
-          readValidators(rpc, height, reading),
+          ifTold(node.read(`/chain-rpc/commit?height=${height}`)).then((document) => document?.json),
+          readValidators(node, height),
         ]);
   const list = verifyParticipants({
     response,
@@ -276,41 +232,26 @@ function withoutProof(answer: unknown): unknown {
 }
 
 /** All pages of the validator set, or undefined when the chain RPC does not give them. */
-async function readValidators(rpc: string, height: string, reading: ReadNodeOptions): Promise<unknown> {
+async function readValidators(node: NodeClient, height: string): Promise<unknown> {
   const pages: unknown[] = [];
   let seen = 0;
   for (let page = 1; page <= MAX_PAGES; page += 1) {
-    const url = `${rpc}/validators?height=${height}&page=${page}&per_page=${PAGE_SIZE}`;
-    const document = await readOptional(url, reading);
-    if (document === undefined) return undefined;
-    pages.push(document);
-    const { count, total } = pageSize(document);
+    const found = await ifTold(node.read(`/chain-rpc/validators?height=${height}&page=${page}&per_page=${PAGE_SIZE}`));
+    if (found === undefined) return undefined;
+    pages.push(found.json);
+    const { count, total } = pageSize(found.json);
     seen += count;
     if (count === 0 || seen >= total) return pages;
   }
   return undefined;
 }
 
-/** What a source may have switched off, or drops, or is slow with: without it the label of the list is a lesser one. */
-async function readOptional(url: string, reading: ReadNodeOptions): Promise<unknown> {
+/** What a source may have switched off, or drops, or is slow with: without it what is found is worth less, no more. */
+async function ifTold<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return (await readNode(url, reading)).json;
+    return await reading;
   } catch (error) {
     if (ZephError.is(error)) return undefined;
-    throw error;
-  }
-}
-
-/** A document that is not to be had is handled by `otherwise`; an unreachable source is an error all the same. */
-async function readOr(
-  url: string,
-  reading: ReadNodeOptions,
-  otherwise: (error: ZephError) => unknown,
-): Promise<unknown> {
-  try {
-    return (await readNode(url, reading)).json;
-  } catch (error) {
-    if (ZephError.is(error) && error.code === "bad_response") return otherwise(error);
     throw error;
   }
 }

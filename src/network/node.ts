@@ -13,6 +13,7 @@ import {
   type NetworkPricing,
   type NodeVersions,
   parseAccount,
+  parseBalance,
   parseChainParams,
   parseChainStatus,
   parseLatestEpoch,
@@ -20,7 +21,7 @@ import {
   parseVersions,
 } from "../wire/documents.ts";
 import { type Endpoint, endpointLabel } from "../wire/endpoint.ts";
-import { type Model, parseModels } from "../wire/models.ts";
+import { type Model, type NodeModel, parseModels, parseNodeModels } from "../wire/models.ts";
 import { parseErrorBody, readNetworkFailure } from "../wire/refusals.ts";
 
 export interface ReadNodeOptions {
@@ -32,7 +33,7 @@ export interface ReadNodeOptions {
 }
 
 /** A document read from a node, and what the reading itself told. */
-export interface NodeDocument {
+interface NodeDocument {
   readonly json: unknown;
   /** The node's `Date` header, milliseconds since the epoch. */
   readonly serverDateMs: number | undefined;
@@ -46,7 +47,7 @@ const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024;
  * Reads a public document of a node with GET: no key, no signature, no retry, no redirect. Throws `unreachable`,
  * `timeout_headers`, `bad_response` (not JSON, or not 2xx; the status is in `error.status`).
  */
-export async function readNode(
+async function readNode(
   url: string,
   { fetch, clock, timeoutMs = 10_000, signal }: ReadNodeOptions,
 ): Promise<NodeDocument> {
@@ -97,59 +98,108 @@ export type AccountState =
   | { readonly kind: "no-public-key" }
   | { readonly kind: "not-found" };
 
-/**
- * Reads an account from a node: `GET /v2/accounts/{address}`, or `GET /v1/participants/{address}` before v0.2.12.
- * @param source base URL of a node, ending in `/v1`
- */
-export async function readAccount(source: string, address: string, reading: ReadNodeOptions): Promise<AccountState> {
-  const root = source.slice(0, -"/v1".length);
-  try {
-    return toState(await readFirst([`${root}/v2/accounts/${address}`, `${source}/participants/${address}`], reading));
-  } catch (error) {
-    if (!ZephError.is(error) || error.status !== 404) throw error;
-    return { kind: /no public key/i.test(error.detail ?? "") ? "no-public-key" : "not-found" };
-  }
+/** The parameters that decide who may ask and who may answer. */
+export interface ChainFacts {
+  readonly params: ChainParams;
+  readonly developers: DeveloperAccess;
+  /** False where the chain API is switched off, which says nothing against the network. */
+  readonly told: boolean;
 }
 
-function toState(json: unknown): AccountState {
-  const account = parseAccount(json);
-  return account.publicKey === undefined ? { kind: "no-public-key" } : { kind: "ready", account };
+export type NodeClient = ReturnType<typeof nodeClient>;
+
+/**
+ * Everything that is read of one node, nothing signed. What a node may leave out is `undefined` where it does; otherwise all
+ * throw what {@link readNode} throws.
+ *
+ * @param url in any form: with or without `/v1`, or of its chain's REST interface (`…/chain-api`)
+ */
+export function nodeClient(url: string, reading: ReadNodeOptions) {
+  const root = nodeRoot(url);
+  const read = (path: string): Promise<NodeDocument> => readNode(`${root}${path}`, reading);
+  const offered = (path: string): Promise<NodeDocument | undefined> => read(path).catch(unlessBad);
+
+  return {
+    /** Its address without `/v1`. */
+    root,
+    /** Any other document, by its path from the root. */
+    read,
+    /** Undefined when it answers but tells no version: older nodes have no such route. */
+    versions: (): Promise<NodeVersions | undefined> =>
+      read("/v1/versions")
+        .then(({ json }) => parseVersions(json))
+        .catch(unlessBad),
+    /** As it came: the prefix of its address is the reader's to know. Nodes before v0.2.6 have no such route (404). */
+    identity: () => read("/v1/identity"),
+    /** Errors are those of a request to the node. */
+    models: async (): Promise<readonly Model[]> => parseModels((await read("/v1/models").catch(named)).json),
+    /** The same list with what nodes add of their own. Errors as of {@link models}. */
+    nodeModels: async (): Promise<readonly NodeModel[]> =>
+      parseNodeModels((await read("/v1/models").catch(named)).json),
+    /** Prices of the network that follow demand, else the fixed ones. */
+    async pricing(): Promise<NetworkPricing | undefined> {
+      const document = (await offered("/v1/governance/pricing")) ?? (await offered("/v1/pricing"));
+      return document && parseNetworkPricing(document.json);
+    },
+    /** From `GET /v2/accounts/{address}`, or `GET /v1/participants/{address}` before v0.2.12. */
+    async account(address: string): Promise<AccountState> {
+      try {
+        const { json } = await read(`/v2/accounts/${address}`).catch((error: unknown) => {
+          if (isAbsentRoute(error)) return read(`/v1/participants/${address}`);
+          throw error;
+        });
+        const account = parseAccount(json);
+        return account.publicKey === undefined ? { kind: "no-public-key" } : { kind: "ready", account };
+      } catch (error) {
+        if (!ZephError.is(error) || error.status !== 404) throw error;
+        return { kind: /no public key/i.test(error.detail ?? "") ? "no-public-key" : "not-found" };
+      }
+    },
+    /** By the chain's own word, where its interface is not switched off: also of accounts without a key. */
+    async balance(address: string): Promise<bigint | undefined> {
+      const document = await offered(`/chain-api/cosmos/bank/v1beta1/balances/${address}`);
+      return document && parseBalance(document.json);
+    },
+    async chainFacts(): Promise<ChainFacts> {
+      const document = await offered("/chain-api/productscience/inference/inference/params");
+      if (document === undefined)
+        return { params: DEFAULT_CHAIN_PARAMS, developers: parseDeveloperAccess({}), told: false };
+      return { params: parseChainParams(document.json), developers: parseDeveloperAccess(document.json), told: true };
+    },
+    /** The chain's latest block, and the server's own time; undefined where the RPC is switched off. */
+    async status(): Promise<(ChainStatus & { readonly serverDateMs: number | undefined }) | undefined> {
+      const document = await offered("/chain-rpc/status");
+      return document && { ...parseChainStatus(document.json), serverDateMs: document.serverDateMs };
+    },
+    async epoch(): Promise<LatestEpoch | undefined> {
+      const document = await offered("/v1/epochs/latest");
+      return document && parseLatestEpoch(document.json);
+    },
+  };
+}
+
+/** A node's address without `/v1` and `/chain-api`. Throws `wrong_url`. */
+export function nodeRoot(url: string): string {
+  const text = url
+    .trim()
+    .replace(/\/+$/, "")
+    .replace(/(?:\/v1|\/chain-api)+$/, "");
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new ZephError("wrong_url", { detail: "not an address of a node" });
+}
+
+/** For what a node does not offer; one that cannot be reached is an error all the same. */
+function unlessBad(error: unknown): undefined {
+  if (!ZephError.is(error) || error.code !== "bad_response") throw error;
+}
+
+function named(error: unknown): never {
+  throw nameNodeError(error);
 }
 
 /** A 404 that speaks of the account is an answer; one that speaks of the route sends us to the next. */
-async function readFirst(urls: readonly string[], reading: ReadNodeOptions): Promise<unknown> {
-  for (const [index, url] of urls.entries()) {
-    try {
-      return (await readNode(url, reading)).json;
-    } catch (error) {
-      const isLast = index === urls.length - 1;
-      const isRouteMissing =
-        ZephError.is(error) && error.status === 404 && !/account/i.test(error.detail?.split("404 ")[1] ?? "");
-      if (isLast || !isRouteMissing) throw error;
-    }
-  }
-  throw new ZephError("internal", { detail: "no address to read" });
-}
-
-/**
- * Prices of a network that follow demand, else the fixed ones; undefined where neither is offered.
- * @param source base URL of a node, ending in `/v1`
- */
-export async function readPricing(source: string, reading: ReadNodeOptions): Promise<NetworkPricing | undefined> {
-  const document =
-    (await readIfOffered(`${source}/governance/pricing`, reading)) ??
-    (await readIfOffered(`${source}/pricing`, reading));
-  return document === undefined ? undefined : parseNetworkPricing(document.json);
-}
-
-/** Undefined for what this node does not offer; an unreachable one is an error all the same. */
-async function readIfOffered(url: string, reading: ReadNodeOptions): Promise<NodeDocument | undefined> {
-  try {
-    return await readNode(url, reading);
-  } catch (error) {
-    if (ZephError.is(error) && error.code === "bad_response") return undefined;
-    throw error;
-  }
+function isAbsentRoute(error: unknown): boolean {
+  return ZephError.is(error) && error.status === 404 && !/account/i.test(error.detail?.split("404 ")[1] ?? "");
 }
 
 /** A request waits for the answer; nodes that have one give it at once. */
@@ -165,9 +215,8 @@ export function blockTime(
 ): (endpoint: Endpoint, signal: AbortSignal) => Promise<number | undefined> {
   return async ({ baseURL }, signal) => {
     try {
-      const url = `${baseURL.slice(0, -"/v1".length)}/chain-rpc/status`;
-      const { json } = await readNode(url, { fetch, clock, signal, timeoutMs: STATUS_TIMEOUT_MS });
-      return parseChainStatus(json).latestBlockTimeMs;
+      const node = nodeClient(baseURL, { fetch, clock, signal, timeoutMs: STATUS_TIMEOUT_MS });
+      return (await node.status())?.latestBlockTimeMs;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       // The refusal itself is the error then.
@@ -194,7 +243,10 @@ export function versionGate(
   return async (endpoint, signal) => {
     let entry = known.get(endpoint.baseURL);
     if (entry === undefined || clock.nowMs() - entry.readAtMs > VERSION_TTL_MS) {
-      entry = { versions: readVersions(endpoint.baseURL, fetch, clock), readAtMs: clock.nowMs() };
+      // Shared by the requests that wait for it, so it follows no single caller's signal. No readable answer says nothing
+      // about signed requests: older nodes have no such route.
+      const node = nodeClient(endpoint.baseURL, { fetch, clock, timeoutMs: VERSION_TIMEOUT_MS });
+      entry = { versions: node.versions().catch(() => undefined), readAtMs: clock.nowMs() };
       // Networks change their nodes; those that are gone are asked for no more.
       for (const [baseURL, { readAtMs }] of known) if (clock.nowMs() - readAtMs > VERSION_TTL_MS) known.delete(baseURL);
       known.set(endpoint.baseURL, entry);
@@ -205,64 +257,6 @@ export function versionGate(
       detail: `${endpointLabel(endpoint)} runs ${versions?.apiVersionText ?? "a newer version"}; nothing was sent to it`,
     });
   };
-}
-
-/** Shared by the requests that wait for it, so it follows no single caller's signal. */
-async function readVersions(baseURL: string, fetch: FetchFunction, clock: Clock): Promise<NodeVersions | undefined> {
-  try {
-    const { json } = await readNode(`${baseURL}/versions`, { fetch, clock, timeoutMs: VERSION_TIMEOUT_MS });
-    return parseVersions(json);
-  } catch {
-    // No readable answer says nothing about signed requests: older nodes have no such route.
-    return undefined;
-  }
-}
-
-/** What a network says about itself. `source` is the base URL of a node, ending in `/v1`; nothing is signed. */
-export interface ChainFacts {
-  readonly params: ChainParams;
-  readonly developers: DeveloperAccess;
-  /** False where the chain API is switched off, which says nothing against the network. */
-  readonly told: boolean;
-}
-
-/** The parameters that decide who may ask and who may answer. */
-export async function readChainFacts(source: string, reading: ReadNodeOptions): Promise<ChainFacts> {
-  const url = `${rootOf(source)}/chain-api/productscience/inference/inference/params`;
-  const document = await readIfOffered(url, reading);
-  if (document === undefined) {
-    return { params: DEFAULT_CHAIN_PARAMS, developers: parseDeveloperAccess({}), told: false };
-  }
-  return { params: parseChainParams(document.json), developers: parseDeveloperAccess(document.json), told: true };
-}
-
-/** The chain's latest block, and the server's own time; undefined where the RPC is switched off. */
-export async function readChainStatus(
-  source: string,
-  reading: ReadNodeOptions,
-): Promise<(ChainStatus & { readonly serverDateMs: number | undefined }) | undefined> {
-  const document = await readIfOffered(`${rootOf(source)}/chain-rpc/status`, reading);
-  return document === undefined
-    ? undefined
-    : { ...parseChainStatus(document.json), serverDateMs: document.serverDateMs };
-}
-
-export async function readLatestEpoch(source: string, reading: ReadNodeOptions): Promise<LatestEpoch | undefined> {
-  const document = await readIfOffered(`${source}/epochs/latest`, reading);
-  return document === undefined ? undefined : parseLatestEpoch(document.json);
-}
-
-export async function readNodeModels(source: string, reading: ReadNodeOptions): Promise<readonly Model[]> {
-  try {
-    return parseModels((await readNode(`${source}/models`, reading)).json);
-  } catch (error) {
-    throw nameNodeError(error);
-  }
-}
-
-/** A node's base URL without `/v1`. */
-export function rootOf(source: string): string {
-  return source.slice(0, -"/v1".length);
 }
 
 /** Whether only selected developers may ask at present. */

@@ -5,9 +5,8 @@ import { asObject } from "../base/json.ts";
 import { writeFileAtomic } from "../base/write.ts";
 import { zephFolders } from "../config/files.ts";
 import type { CompatibleProvider, GonkaProvider, ProviderConfig } from "../config/providers.ts";
-import { readPricing } from "../network/node.ts";
+import { nodeClient } from "../network/node.ts";
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
-import { normalizeBaseURL } from "../wire/endpoint.ts";
 import { type Model, parseModels } from "../wire/models.ts";
 import type { SetupWorld } from "./setup.ts";
 
@@ -44,7 +43,7 @@ async function networkPrices(
   const source = config.type === "gonka" ? (config.sourceUrl ?? config.nodes[0]?.url) : undefined;
   if (source === undefined) return new Map();
   try {
-    const pricing = await readPricing(normalizeBaseURL(source), { fetch, clock, signal, timeoutMs: PRICES_WAIT_MS });
+    const pricing = await nodeClient(source, { fetch, clock, signal, timeoutMs: PRICES_WAIT_MS }).pricing();
     return new Map(pricing?.models.map(({ id, pricePerTokenNgonka }) => [id, pricePerTokenNgonka]));
   } catch {
     // An unknown price is shown as unknown; the list itself tells what is wrong with the network.

@@ -12,7 +12,6 @@ import {
   type SandboxModel,
 } from "./engine.ts";
 import {
-  aborted,
   type Fault,
   type FaultSurroundings,
   isUnanswered,
@@ -23,6 +22,7 @@ import {
 } from "./faults.ts";
 import { type BrokerEnv, type BrokerState, type OpenRecord, recordBody, refuseKey } from "./keys.ts";
 import { applyNetworkRules } from "./rules.ts";
+import { aborted } from "./server.ts";
 
 /** Endpoints of the OpenAI API that this broker knows by name and does not offer (GonkaGate documentation, 2026). */
 const UNSUPPORTED = ["/v1/responses", "/v1/completions", "/v1/images/*", "/v1/audio/*", "/v1/files", "/v1/batches"];

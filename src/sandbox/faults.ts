@@ -3,6 +3,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import { dataFrame, errorObject, htmlPage, refusalResponse, streamBody } from "./answers.ts";
+import { aborted } from "./server.ts";
 
 /**
  * Something that goes wrong on purpose. `on` limits it to paths that end so (`/models`, `/chat/completions`); faults
@@ -444,12 +445,4 @@ export function unanswered(): Response {
 
 export function isUnanswered(response: Response): boolean {
   return MARKS.every((name) => response.headers.has(name));
-}
-
-/** Resolves when the signal is aborted. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

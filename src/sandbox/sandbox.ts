@@ -13,7 +13,7 @@ import {
   type RequestRecord,
   type SandboxKeys,
 } from "./keys.ts";
-import { listen } from "./listen.ts";
+import { fetchHandler, listen } from "./server.ts";
 
 export interface SandboxOptions {
   /** Default 0: any free port. */
@@ -91,7 +91,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const requests: OpenRecord[] = [];
   const faults = faultPlan();
   const app = brokerApp({ engine, options: broker, keys, readKey: keyReader(keys), faults, requests, clock, random });
-  const listener = await listen((request, bindings) => app.fetch(request, bindings), options);
+  const listener = await listen(
+    fetchHandler((request, bindings) => app.fetch(request, bindings)),
+    options,
+  );
   const network = await networkOf(options, { engine, clock, random });
   const devshard = await devshardOf(options, { engine, clock, random });
   return {

@@ -7,6 +7,7 @@ import { ZephError, type ZephErrorCode } from "../errors.ts";
 import type { Discovery } from "../network/discovery.ts";
 import type { RequestSigner } from "../signer/signer.ts";
 import { type Endpoint, normalizeBaseURL } from "../wire/endpoint.ts";
+import { type Carry, carryOf } from "./exchange.ts";
 import type { FailoverOptions } from "./failover.ts";
 import { type OnTransportEvent, retryBudget, slots } from "./policy.ts";
 
@@ -93,8 +94,10 @@ export interface DevshardConnection extends ConnectionOptions {
   readonly kind: "devshard";
   /** The key of the escrows' creator: 64 hex digits. Without any, the first request fails: `secret_missing`. */
   readonly privateKey: string | Secret | undefined;
-  /** A node of the network, or its REST interface. */
-  readonly sourceUrl: string;
+  /** A node of the network, or its REST interface. Of several the next is asked while one does not answer. */
+  readonly sourceUrl: string | readonly string[];
+  /** Address prefix of the network. Default `gonka`. */
+  readonly prefix?: string | undefined;
   /** Folder of the journals; `zeph` uses `~/.local/state/zeph`. */
   readonly stateFolder: string;
   /** Longest answer where a request says none, tokens. Default 4096. */
@@ -120,8 +123,10 @@ const DEFAULT_MAX_ATTEMPTS = 3;
 /** What both kinds of connection share. The only place where the global `fetch` is the default. */
 export function connectionDefaults(connection: ConnectionOptions) {
   const clock = connection.clock ?? systemClock;
+  const fetch: FetchFunction = connection.fetch ?? ((input, init) => globalThis.fetch(input, init));
   return {
-    fetch: connection.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    fetch,
+    carry: carryOf(fetch),
     maxAttempts: connection.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
     deadlines: { ...DEFAULT_DEADLINES, ...connection.deadlines },
     budget: retryBudget(clock),
@@ -131,7 +136,7 @@ export function connectionDefaults(connection: ConnectionOptions) {
     retryCharged: connection.retryCharged ?? false,
     hints: connection.hints ?? {},
     onEvent: connection.onEvent ?? (() => {}),
-  } satisfies Partial<FailoverOptions> & { fetch: FetchFunction };
+  } satisfies Partial<FailoverOptions> & { fetch: FetchFunction; carry: Carry };
 }
 
 /** What the registry knows about an endpoint, as far as an adapter needs it. */

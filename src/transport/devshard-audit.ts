@@ -296,7 +296,7 @@ async function readSignatures(
       const bySlot = await host.signatures(ledger.nonce, signal).catch(() => new Map<number, Uint8Array>());
       for (const [slot, signature] of bySlot) {
         const owner = ledger.addressOf(slot);
-        const signer = recovered(content, signature);
+        const signer = recovered(content, signature, ledger.prefix);
         if (owner === undefined || signer === undefined) continue;
         const isWarm = ledger.warmKeys.get(slot) === signer || grants.get(owner)?.has(signer) === true;
         if (signer === owner || isWarm) signed.add(owner);
@@ -333,9 +333,9 @@ async function countWaiting(
   return seen.size;
 }
 
-function recovered(content: Uint8Array, signature: Uint8Array): string | undefined {
+function recovered(content: Uint8Array, signature: Uint8Array, prefix: string): string | undefined {
   try {
-    return recoverAddress(content, signature);
+    return recoverAddress(content, signature, prefix);
   } catch (error) {
     if (error instanceof DevshardRefusal) return undefined;
     throw error;

@@ -47,6 +47,7 @@ export async function devshardChat(body: Uint8Array, options: DevshardChatOption
       return await orLeave(whole(run, first.data, request), signal, () => {});
     }
     session.inFlight.delete(id);
+    if (first.isPaused) await session.assertTakesRequests(signal);
     session.courier.rest(session.addressOfNonce(id));
     failures.push(`${session.addressOfNonce(id)}: ${first.reason}`);
   }
@@ -119,7 +120,10 @@ function readRequest(body: Uint8Array, { model, maxTokens }: DevshardChatOptions
   };
 }
 
-type First = { readonly kind: "data"; readonly data: string } | { readonly kind: "failed"; readonly reason: string };
+type First =
+  | { readonly kind: "data"; readonly data: string }
+  /** `isPaused`: by the host's word the network takes no requests. */
+  | { readonly kind: "failed"; readonly reason: string; readonly isPaused?: boolean | undefined };
 
 /**
  * One inference from its order to the end of its answer. A connection that breaks is made anew with the very same order:
@@ -151,7 +155,7 @@ class InferenceRun {
       } else if (end.kind !== "refused" && end.kind !== "executing" && this.#reposts < MAX_REPOSTS - 1) {
         this.#reposts += 1;
         await this.#session.options.clock.sleep(this.#reposts * (REPOST_WAIT_MS / 4));
-      } else return { kind: "failed", reason: end.reason };
+      } else return { kind: "failed", reason: end.reason, isPaused: end.isPaused };
     }
   }
 
@@ -212,7 +216,12 @@ class InferenceRun {
   }
 
   async #until(): Promise<
-    (First & { kind: "data" }) | { readonly kind: "done" | "executing" | "failed" | "refused"; readonly reason: string }
+    | (First & { kind: "data" })
+    | {
+        readonly kind: "done" | "executing" | "failed" | "refused";
+        readonly reason: string;
+        readonly isPaused?: boolean;
+      }
   > {
     this.#parts ??= this.#session.courier.deliver(this.id, this.#payload);
     let hasReceipt = false;
@@ -232,8 +241,12 @@ class InferenceRun {
       this.#parts = undefined;
       if (this.#isDone) return { kind: "done", reason: "" };
       if (ZephError.is(error) && error.code === "devshard_diverged") throw error;
-      const isFinal = error instanceof HostRefused && error.refusal.remedy !== "again";
-      return { kind: isFinal ? "refused" : "failed", reason: reasonOf(error) };
+      const remedy = error instanceof HostRefused ? error.refusal.remedy : "again";
+      return {
+        kind: remedy === "again" ? "failed" : "refused",
+        reason: reasonOf(error),
+        isPaused: remedy === "paused",
+      };
     }
     this.#parts = undefined;
     if (this.#isDone) {

@@ -18,8 +18,10 @@ import type { Send } from "./send.ts";
 interface DevshardSendOptions {
   /** 64 hex digits, or base64 of 32 bytes: the key of the escrows' creator. */
   readonly privateKey: string;
-  /** A node, or its REST interface. */
-  readonly sourceUrl: string;
+  /** Nodes, or their REST interfaces: the next is asked while one does not answer. */
+  readonly sourceUrl: string | readonly string[];
+  /** Address prefix of the network. Default `gonka`. */
+  readonly prefix?: string | undefined;
   /** Where the journals lie: zeph's state folder. */
   readonly stateFolder: string;
   /** Longest answer where a request says none, tokens. Default 4096. */
@@ -109,9 +111,9 @@ class SessionPool {
   #isResumed = false;
 
   constructor(options: DevshardSendOptions) {
-    const { fetch, clock, stateFolder, sourceUrl, privateKey } = options;
+    const { fetch, clock, stateFolder, sourceUrl, privateKey, prefix } = options;
     this.#options = options;
-    const signer = devshardSigner(parsePrivateKey(privateKey));
+    const signer = devshardSigner(parsePrivateKey(privateKey), { prefix });
     this.#world = { chain: chainClient(sourceUrl, { fetch, clock }), signer, stateFolder, fetch, clock };
   }
 
@@ -162,19 +164,36 @@ class SessionPool {
     this.#world.clock.schedule(UPKEEP_MS, () => this.#refusals.clear());
   }
 
-  /** In quiet moments: the hosts' mempools, and what was never answered. A timer, so it keeps no process alive. */
+  /**
+   * In quiet moments: the hosts' mempools, and what was never answered; one that is settled is let go. A timer, so it keeps
+   * no process alive.
+   */
   lookAfter(session: DevshardSession): void {
     if (this.#watched.has(session)) return;
     this.#watched.add(session);
-    const { clock } = this.#world;
     const later = () => {
-      clock.schedule(UPKEEP_MS, () => {
-        void upkeep(session)
-          .catch(() => undefined)
-          .then(later);
+      this.#world.clock.schedule(UPKEEP_MS, () => {
+        void this.#letGo(session)
+          .then(async (isGone) => {
+            if (isGone) return;
+            await upkeep(session).catch(() => undefined);
+            later();
+          })
+          .catch(later);
       });
     };
     later();
+  }
+
+  /** Closes the journal of an escrow that is no longer open, whoever settled it. */
+  async #letGo(session: DevshardSession): Promise<boolean> {
+    const { config, chainId } = session.journal.facts;
+    const isOpen = (await this.open()).some((each) => keyOf(each) === keyOf(config, chainId));
+    if (isOpen || session.inFlight.size > 0) return false;
+    this.#sessions.delete(keyOf(config, chainId));
+    this.#watched.delete(session);
+    await session.journal.close();
+    return true;
   }
 
   #session(escrow: OpenEscrow): Promise<DevshardSession> {

@@ -200,7 +200,7 @@ export class DevshardCourier {
   async signsFor(address: string, content: Uint8Array, signature: Uint8Array): Promise<boolean> {
     let signer: string;
     try {
-      signer = recoverAddress(content, signature);
+      signer = recoverAddress(content, signature, this.#ledger.prefix);
     } catch (error) {
       if (error instanceof DevshardRefusal) return false;
       throw error;

@@ -68,13 +68,14 @@ export class DevshardSession {
 
   /**
    * Orders a new inference: the diff that starts it is composed, signed and in the journal when this resolves. Throws
-   * `devshard_exhausted`, `devshard_diverged`, `devshard_busy`, `file_unwritable`.
+   * `devshard_exhausted`, `devshard_paused`, `devshard_diverged`, `devshard_busy`, `file_unwritable`.
    */
   async start(
     request: InferenceRequest,
     model: string,
   ): Promise<{ readonly id: number; readonly payload: InferencePayload }> {
     const { slots } = this.ledger;
+    if (this.#isPaused) await this.assertTakesRequests();
     return this.journal.exclusive(async (writer) => {
       this.courier.assertWhole();
       this.#assertRoom(request);
@@ -110,6 +111,18 @@ export class DevshardSession {
       return { id, payload };
     });
   }
+
+  /**
+   * Asks the chain whether the network takes requests at present, after a host said that it does not. Throws
+   * `devshard_paused`; before the next order it is asked again. A chain that does not answer says nothing.
+   */
+  async assertTakesRequests(signal?: AbortSignal): Promise<void> {
+    const params = await this.options.chain.params(signal).catch(() => undefined);
+    signal?.throwIfAborted();
+    this.#isPaused = params?.requestsEnabled === false;
+    if (this.#isPaused) throw new ZephError("devshard_paused");
+  }
+  #isPaused = false;
 
   /** Orders what is waiting, and one transaction of the client's own where given. Throws what {@link start} throws. */
   order(own?: DevshardTx): Promise<number> {

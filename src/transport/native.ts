@@ -2,10 +2,9 @@ import { type Clock, type NanosClock, nanosClock, once, systemClock, untilAborte
 import type { FetchFunction } from "../base/world.ts";
 import { ZephError } from "../errors.ts";
 import type { Discovery } from "../network/discovery.ts";
-import { blockTime, readNode, versionGate } from "../network/node.ts";
+import { blockTime, nodeClient, versionGate } from "../network/node.ts";
 import { mediaParts } from "../rules/parameters.ts";
 import { DEFAULT_PREFIX, type Endpoint, normalizeBaseURL, parseAddress, parsePrefix } from "../wire/endpoint.ts";
-import { parseNodeModels } from "../wire/models.ts";
 import { readNativeRefusal } from "../wire/refusals.ts";
 import { isRead, type OutgoingRequest } from "./body.ts";
 import { connectionDefaults, type NativeConnection, type NodeAddress, type Nodes, openSigner } from "./connection.ts";
@@ -41,7 +40,7 @@ export function nativeOptions(connection: NativeConnection): {
       path: "native",
       needsDone: true,
       pool,
-      send: sendSigned({ signing: signing.open, fetch: common.fetch }),
+      send: sendSigned(signing.open, common.carry),
       readRefusal: readNativeRefusal,
       baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
       async prepare(request, signal) {
@@ -305,8 +304,8 @@ async function readModalities(
 ): Promise<ReadonlyMap<string, readonly string[]> | undefined> {
   for (const { baseURL } of endpoints) {
     try {
-      const { json } = await readNode(`${baseURL}/models`, { ...reading, timeoutMs: LIST_TIMEOUT_MS });
-      return new Map(parseNodeModels(json).map(({ id, inputModalities }) => [id, inputModalities]));
+      const models = await nodeClient(baseURL, { ...reading, timeoutMs: LIST_TIMEOUT_MS }).nodeModels();
+      return new Map(models.map(({ id, inputModalities }) => [id, inputModalities]));
     } catch (thrown) {
       if (reading.signal.aborted || !ZephError.is(thrown)) throw thrown;
       // The next one may tell; the request itself will say what is wrong with this one.

@@ -266,6 +266,35 @@ export async function backupOf(
   return keepBackup(path, { clock });
 }
 
+/**
+ * Puts new content in the place of a file in one step, keeping a backup of what was there. Only while holding the lock.
+ * Throws `file_unwritable`, `vault_busy`; the file is then as it was.
+ *
+ * @param options.backup makes the backup of this real file. Default: a copy of what it holds, if anything
+ * @returns where the file went as it was before
+ */
+export async function replaceFile(
+  path: string,
+  content: Uint8Array,
+  options: {
+    readonly clock: Pick<Clock, "nowMs">;
+    readonly lock: HeldLock;
+    readonly backup?: (path: string) => Promise<string | undefined>;
+  },
+): Promise<string | undefined> {
+  const { clock, lock, backup = (target) => keepBefore(target, clock) } = options;
+  const staged = await stageFile(path, content);
+  try {
+    const backupPath = await backup(staged.path);
+    await lock.assertHeld();
+    await staged.commit();
+    return backupPath;
+  } catch (error) {
+    await staged.discard();
+    throw unwritable(path, error);
+  }
+}
+
 interface PruneOptions {
   /** How many of the newest to leave untouched. */
   readonly keep: number;

@@ -4,10 +4,10 @@ import type { Identity, Recipient, Stanza } from "age-encryption";
 import type { HeldLock } from "../base/lock.ts";
 import { Secret } from "../base/secret.ts";
 import type { Clock } from "../base/time.ts";
-import { keepBackup, stageFile, unwritable } from "../base/write.ts";
+import { keepBackup } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { isX25519Identity, recipientOf } from "./age-x25519.ts";
-import { readSecretFile, resolveLinks } from "./files.ts";
+import { readSecretFile, replaceFile } from "./files.ts";
 
 /** The vault's key pair: an X25519 identity (`AGE-SECRET-KEY-1…`) and its public half (`age1…`). */
 export interface KeyPair {
@@ -153,18 +153,9 @@ export async function rewriteKeyFile(
   const identities = (file: KeyFile) => file.pairs.map(({ identity }) => identity.reveal()).join();
   if (identities(keyFile) !== identities(current))
     throw new ZephError("internal", { detail: "the key file would not hold the same key; it was left as it is" });
-  const target = await resolveLinks(path);
-  const staged = await stageFile(target, bytes);
-  let backupPath: string | undefined;
-  try {
-    backupPath = await keepBackup(target, { clock });
-    await lock.assertHeld();
-    await staged.commit();
-  } catch (error) {
-    await staged.discard();
-    throw unwritable(path, error);
-  }
-  const written = await readSecretFile(target);
+  const backup = (target: string) => keepBackup(target, { clock });
+  const backupPath = await replaceFile(path, bytes, { clock, lock, backup });
+  const written = await readSecretFile(path);
   if (written === undefined || Buffer.compare(written, bytes) !== 0) {
     throw new ZephError("vault_unreadable", {
       detail: `${path} does not hold what was just written to it`,

@@ -102,6 +102,13 @@ it("reads config and vault once: serve", async () => {
   expect(decryptions).toBe(1);
 });
 
+it("opens the vault three times in set-up: to store, as the next process, and for the doctor", async () => {
+  const given = ["--base-url", sandbox.broker.baseURL, "--name", "broker", "--model", "auto"];
+  const { reads, decryptions } = await run(["init", "--yes", ...given]);
+  expect(reads).toMatchObject({ ".config/zeph/secrets.age": 3 });
+  expect(decryptions).toBe(3);
+});
+
 it("leaves the vault closed for a key of the environment", async () => {
   const { reads, decryptions } = await run(["ask", "hello", "--vault", "env"], {
     env: { [KEY]: sandbox.broker.keys.good },

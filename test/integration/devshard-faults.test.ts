@@ -181,6 +181,20 @@ describe("a chat over a devshard", () => {
     await session.journal.close();
   });
 
+  it("is refused in plain words while the network takes none, and costs one order to find out", async () => {
+    const { session } = await opened();
+    network.chain.params.requestsEnabled = false;
+    try {
+      expect(await codeOf(ask(session, "first"))).toBe("devshard_paused");
+      expect(await codeOf(ask(session, "second"))).toBe("devshard_paused");
+      expect(session.ledger.nonce).toBe(1);
+    } finally {
+      network.chain.params.requestsEnabled = true;
+    }
+    expect((await ask(session, "third")).status).toBe(200);
+    await session.journal.close();
+  });
+
   it("says so when this computer's clock is off", async () => {
     const { session } = await opened();
     for (const { faults } of network.hosts) faults.set({ clockSkewMs: 45_000 });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../src/base/time.ts";
+import { type Clock, systemClock } from "../../src/base/time.ts";
 import { chainClient } from "../../src/network/chain.ts";
 import { type DevshardNetwork, startDevshard } from "../../src/sandbox/devshard/devshard.ts";
 import { auditDevshard } from "../../src/transport/devshard-audit.ts";
@@ -16,6 +16,11 @@ import { devshardSigner } from "../../src/wire/devshard/signing.ts";
 
 const AMOUNT = 6_000_000_000n;
 const folders: string[] = [];
+/** Pauses take hardly any time. */
+const clock: Clock = {
+  ...systemClock,
+  sleep: (delayMs, signal) => systemClock.sleep(Math.min(delayMs, 20), signal),
+};
 let network: DevshardNetwork;
 let model: string;
 
@@ -28,16 +33,17 @@ afterAll(async () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-function worldOf(user: { readonly privateKeyHex: string }) {
+function worldOf(user: { readonly privateKeyHex: string }, on = network) {
   const stateFolder = mkdtempSync(join(tmpdir(), "zeph-devshard-"));
   folders.push(stateFolder);
-  const chain = chainClient(network.sourceUrl, { fetch, clock: systemClock });
-  const signer = devshardSigner(Buffer.from(user.privateKeyHex, "hex"));
-  return { chain, signer, stateFolder, fetch, clock: systemClock };
+  // A host's machine is a node of the chain as well.
+  const chain = chainClient([on.sourceUrl, on.hosts[0]?.url ?? ""], { fetch, clock });
+  const signer = devshardSigner(Buffer.from(user.privateKeyHex, "hex"), { prefix: on.chain.prefix });
+  return { chain, signer, stateFolder, fetch, clock };
 }
 
-async function opened() {
-  const world = worldOf(network.createUser());
+async function opened(on = network) {
+  const world = worldOf(on.createUser(), on);
   const params = await world.chain.params();
   const escrow = await createEscrow(world, { model, amount: AMOUNT, params });
   return { world, escrow, session: await openSession(world, escrow) };
@@ -63,7 +69,7 @@ describe("a devshard from opening to settlement", () => {
     expect(text).not.toContain("devshard_");
     await Promise.all(Array.from({ length: 12 }, async (_, index) => (await ask(session, `number ${index}`)).json()));
 
-    const audit = await auditDevshard({ chain: world.chain, escrowId: escrow.escrowId, fetch, clock: systemClock });
+    const audit = await auditDevshard({ chain: world.chain, escrowId: escrow.escrowId, fetch, clock });
     expect(audit.findings).toEqual([]);
     expect(audit.ledger.nonce).toBe(session.ledger.nonce);
 
@@ -78,6 +84,52 @@ describe("a devshard from opening to settlement", () => {
     });
     expect(session.ledger.hostStats.reduce((sum, { cost }) => sum + cost, 0n)).toBeGreaterThan(0n);
     expect(openEscrows(world.stateFolder)).toEqual([]);
+    await session.journal.close();
+  });
+
+  it("is the same on a network whose addresses begin otherwise", async () => {
+    const other = await startDevshard({ hosts: 3, prefix: "cosmos" });
+    try {
+      other.hosts[1]?.host.useWarmKey();
+      const { world, escrow, session } = await opened(other);
+      expect(world.signer.address).toMatch(/^cosmos1/);
+      for (const text of ["one", "two", "three"]) expect((await ask(session, text)).status).toBe(200);
+      const audit = await auditDevshard({ chain: world.chain, escrowId: escrow.escrowId, fetch, clock });
+      expect(audit.findings).toEqual([]);
+      await settleEscrow(world, await finalizeDevshard(session), session.journal);
+      expect([other.payments.map(({ why }) => why), other.violations]).toEqual([["settled"], []]);
+      await session.journal.close();
+    } finally {
+      await other.stop();
+    }
+  });
+});
+
+describe("the chain, while its first node fails", () => {
+  it("is read from the next one, and from none of another chain", async () => {
+    const other = await startDevshard({ hosts: 1, chainId: "another-1" });
+    try {
+      const urls = [network.sourceUrl, other.sourceUrl, network.hosts[1]?.url ?? ""];
+      const chain = chainClient(urls, { fetch, clock });
+      const { address } = network.createUser();
+      const number = await chain.accountNumber(address);
+      network.chainFaults.set("dead");
+      expect(await chain.accountNumber(address)).toBe(number);
+      expect(other.requests.filter(({ path }) => path.includes(address))).toEqual([]);
+      network.hosts[1]?.faults.set({ dead: true });
+      await expect(chain.balance(address)).rejects.toMatchObject({ code: "unreachable" });
+    } finally {
+      network.chainFaults.clear();
+      network.hosts[1]?.faults.clear();
+      await other.stop();
+    }
+  });
+
+  it.each(["lose-reply", "forget-tx", "dead"] as const)("takes a transaction once (%s)", async (fault) => {
+    const before = network.chain.escrows().length;
+    network.chainFaults.nextBroadcast(fault);
+    const { session } = await opened();
+    expect(network.chain.escrows()).toHaveLength(before + 1);
     await session.journal.close();
   });
 });

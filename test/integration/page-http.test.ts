@@ -52,7 +52,7 @@ async function serve(flags: ServeFlags = {}, homeDir = home): Promise<Running> {
 }
 
 beforeAll(async () => {
-  sandbox = await startSandbox();
+  sandbox = await startSandbox({ broker: { recordBodies: true } });
   home = await mkdtemp(join(tmpdir(), "zeph-page-"));
   await mkdir(join(home, ".config/zeph"), { recursive: true });
   const record = `[[llm.providers]]\ntype = "compatible"\nname = "box"\nbase_url = "${sandbox.broker.baseURL}"\nmodel = "${CHAT}"\n`;
@@ -323,6 +323,21 @@ describe("the chat of the page", () => {
       400,
       expect.stringContaining("not there any more"),
     ]);
+  });
+
+  it("sends images as the model takes them, shows them again, and writes none to the disk", async () => {
+    const headers = await begin();
+    const image = { type: "image", dataUrl: "data:image/png;base64,iVBORw0KGgo=" };
+    const parts = [{ type: "text", text: "What is this?" }, image];
+    const got = await send("/page/api/chat", { method: "POST", headers, body: { parts } });
+    const [start] = eventsIn(got.text);
+    const sent = JSON.stringify(sandbox.broker.requests.at(-1)?.body);
+    expect(sent).toContain('"image_url":{"url":"data:image/png;base64,iVBORw0KGgo="');
+    const path = `/page/api/chats/${start?.conversationId}`;
+    const kept = JSON.parse((await send(path, { headers })).text);
+    expect(kept.exchanges[0].parts).toEqual([image, { type: "text", text: "What is this?" }]);
+    const file = join(home, `.local/state/zeph/conversations/${start?.conversationId}.json`);
+    expect(await readFile(file, "utf8")).not.toContain("iVBORw0KGgo");
   });
 
   it("keeps the question before it is answered, and what came when the page leaves", async () => {

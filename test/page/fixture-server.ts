@@ -11,6 +11,10 @@ export interface FixtureServer {
   readonly calls: { method: string; path: string; body: unknown; wrong: string[] }[];
   /** Lets an answer to the question "slow" go on by one step. */
   step(): void;
+  /** Sends a request to whoever follows them live. */
+  pass(request: object): void;
+  /** What the page should say of yesterday. */
+  yesterday(): { readonly usd: number };
   /** How many answers were stopped by the page. */
   stopped: number;
   /** The answer's Markdown for any other question. */
@@ -69,7 +73,20 @@ export async function startFixture(): Promise<FixtureServer> {
   const chats = sampleChats();
   let liveRequests: ServerResponse[] = [];
 
-  const fixture = { calls, stopped: 0, answer: SAMPLE_ANSWER, step: () => waiting.shift()?.() };
+  const fixture = {
+    calls,
+    stopped: 0,
+    answer: SAMPLE_ANSWER,
+    step: () => waiting.shift()?.(),
+    yesterday: () => {
+      const { starts, buckets } = usage("day", 30, "none");
+      return buckets.find(({ start }) => start === starts.at(-2)) ?? { usd: 0 };
+    },
+    pass: (request: object) => {
+      const shown = { atMs: Date.now(), dialect: "openai", model: "m", provider: "p", changed: [], ...request };
+      for (const each of liveRequests) each.write(`event: request\ndata: ${JSON.stringify(shown)}\n\n`);
+    },
+  };
 
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => response.destroy(error as Error));
@@ -410,7 +427,7 @@ function usage(by: string, steps: number, split: string) {
   });
   const buckets = starts.flatMap((start, at) =>
     keys
-      .filter((_, index) => (at + index) % 6 !== 4)
+      .filter((_, index) => split === "none" || (at + index) % 6 !== 4)
       .map((key, index) => ({ start, key, ...numbers(at * 3 + index + 1) })),
   );
   const totals = keys.map((key, index) => ({

@@ -1,6 +1,13 @@
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { CHROMIUM, openBrowser, openPage, type WatchedPage } from "./browser.ts";
+import { testPagesBesideTheChat } from "./beside-the-chat.ts";
+import { CHROMIUM, type Looks, openBrowser, openContext, openPage, PATIENT, type WatchedPage } from "./browser.ts";
 import { HOSTILE_ANSWER, SAMPLE_ANSWER } from "./fixture-server.ts";
 import { type Served, serveOverSandbox } from "./served.ts";
 
@@ -8,10 +15,21 @@ const NAME = CHROMIUM
   ? "the page in Chromium"
   : "the page in Chromium (skipped: none is installed; install the package chromium, or name one in ZEPH_CHROMIUM)";
 
-describe.skipIf(CHROMIUM === undefined)(NAME, () => {
+it("weighs less than 200 KB, compressed, with all its pages and languages", () => {
+  const folder = fileURLToPath(new URL("../../page/", import.meta.url));
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\.(?:js|css|html|svg)$/.test(name),
+  );
+  const sizes = files.map((name) => gzipSync(readFileSync(join(folder, name)), { level: 9 }).length);
+  expect(files).toEqual(expect.arrayContaining(["index.html", "lib/preact.js"]));
+  expect(sizes.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(200_000);
+});
+
+describe.skipIf(CHROMIUM === undefined)(NAME, PATIENT, () => {
   let browser: Browser;
   let served: Served;
-  let profile: BrowserContextOptions;
+  /** Holds the session that the link gave. */
+  let profile: BrowserContext;
   let watched: WatchedPage;
   const opened: WatchedPage[] = [];
 
@@ -19,25 +37,24 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
     [browser, served] = await Promise.all([openBrowser(), serveOverSandbox()]);
     served.script.usual = SAMPLE_ANSWER;
     served.script.answers.set("hostile", HOSTILE_ANSWER);
-    // The link is spent once; what it gave is what every later page has.
-    watched = await openPage(browser, served.origin);
+    profile = await openContext(browser);
+    watched = await openPage(profile, served.origin);
     await watched.page.goto(served.link);
     await watched.page.getByLabel("Your question").waitFor();
-    profile = { storageState: await watched.page.context().storageState() };
-  });
+  }, PATIENT.timeout);
   afterAll(async () => {
     await browser.close();
     await served.stop();
-  });
+  }, PATIENT.timeout);
   afterEach(async () => {
     for (const each of opened.splice(0)) {
-      await each.close();
+      await each.page.close();
       expect(each.wrong).toEqual([]);
     }
-  });
+  }, PATIENT.timeout);
 
-  async function open(path = "#/chat", options: Parameters<typeof openPage>[2] = {}): Promise<Page> {
-    const one = await openPage(browser, served.origin, { ...profile, ...options });
+  async function open(path = "#/chat", looks: Looks = {}): Promise<Page> {
+    const one = await openPage(profile, served.origin, looks);
     opened.push(one);
     await one.page.goto(`${served.origin}/${path}`);
     return one.page;
@@ -62,11 +79,50 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
     });
 
     it("works once, and the page says how to get another", async () => {
-      const stranger = await openPage(browser, served.origin, { expected: /401/ });
+      const stranger = await openPage(await openContext(browser), served.origin, { expected: /401/ });
       opened.push(stranger);
       await stranger.page.goto(served.link);
       await stranger.page.getByRole("heading", { name: "This page needs a new link" }).waitFor();
       expect(await stranger.page.locator("pre").textContent()).toBe("zeph open");
+    });
+
+    it("helps no page of another address, although it is the same computer", async () => {
+      const own = await open();
+      await own.getByLabel("Your question").waitFor();
+      const elsewhere = createServer((_, response) =>
+        response.setHeader("content-type", "text/html").end("<p>elsewhere"),
+      );
+      await new Promise<void>((resolve) => elsewhere.listen(0, "127.0.0.1", resolve));
+      const { port } = elsewhere.address() as AddressInfo;
+      const asked = served.script.asked.length;
+      const thief = await openPage(profile, `http://127.0.0.1:${port}`, { expected: /./ });
+      opened.push(thief);
+      await thief.page.goto(`http://127.0.0.1:${port}/`);
+      const outcomes = await thief.page.evaluate(async (origin) => {
+        const body = JSON.stringify({ parts: [{ type: "text", text: "stolen" }] });
+        const headers = { "x-zeph-page": "1", "content-type": "application/json" };
+        const attempts: [string, RequestInit][] = [
+          ["state", {}],
+          ["chat", { method: "POST", body, headers }],
+          ["chat", { method: "POST", body, mode: "no-cors" }],
+        ];
+        return Promise.all(
+          attempts.map(([path, init]) =>
+            fetch(`${origin}/page/api/${path}`, { credentials: "include", ...init }).then(
+              (response) => response.text(),
+              () => "refused",
+            ),
+          ),
+        );
+      }, served.origin);
+      expect(outcomes).toEqual(["refused", "refused", "refused"]);
+      expect(served.script.asked.length).toBe(asked);
+      // A name that leads here (rebinding) is no name of this computer.
+      const answer = await thief.page.goto(served.origin.replace("127.0.0.1", "evil.example"));
+      expect(answer?.status()).toBeGreaterThanOrEqual(400);
+      expect(await thief.page.content()).not.toContain("/page/main.js");
+      elsewhere.closeAllConnections();
+      elsewhere.close();
     });
 
     it("never shows the endpoint's key to the page", async () => {
@@ -107,7 +163,7 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
       );
       await answer.getByRole("button", { name: "Copy this code" }).click();
       await page.getByText("Copied").first().waitFor();
-      expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("def settle(");
+      expect(await page.evaluate("navigator.clipboard.readText()")).toContain("def settle(");
       expect(served.script.asked.at(-1)?.messages[0]).toEqual({ role: "system", content: "Answer in short." });
       expect(page.url()).toMatch(/#\/chat\/[\w-]+$/);
       expect(await served.run("chats")).toContain("How does it work?");
@@ -121,7 +177,7 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
       await page.getByRole("button", { name: "Stop" }).click();
       await page.getByText("Stopped here.").waitFor();
       expect(await lastAnswer(page).locator(".markdown").textContent()).toBe("One ");
-      await expect.poll(() => served.script.stopped).toBe(1);
+      await expect.poll(() => served.script.stopped, PATIENT).toBe(1);
       await page.getByRole("button", { name: "Retry" }).click();
       await served.script.standing();
       for (let word = 0; word < 3; word++) {
@@ -163,13 +219,13 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
       const { stopped } = served.script;
       await page.reload();
       await page.locator(".bubble").waitFor();
-      await expect.poll(() => served.script.stopped).toBe(stopped + 1);
+      await expect.poll(() => served.script.stopped, PATIENT).toBe(stopped + 1);
       await expect
         .poll(async () => {
           await page.reload();
           await page.locator(".bubble").waitFor();
           return page.locator(".answer").textContent();
-        })
+        }, PATIENT)
         .toMatch(/One.*(?:Stopped|broke off) here/);
     });
 
@@ -180,13 +236,14 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
       const other = await page.context().newPage();
       await other.goto(page.url());
       await done(other);
+      await page.bringToFront();
       await page.getByLabel("This conversation").click();
       await page.getByRole("button", { name: "Rename" }).click();
       await page.getByLabel("Title").fill("Rivers of the world");
       await page.keyboard.press("Enter");
       await other.getByRole("heading", { name: "Rivers of the world" }).waitFor();
       await other.getByLabel("Search conversations").fill("rivers of");
-      await expect.poll(() => other.locator(".chats li").count()).toBe(1);
+      await expect.poll(() => other.locator(".chats li").count(), PATIENT).toBe(1);
       await page.getByLabel("This conversation").click();
       const [download] = await Promise.all([
         page.waitForEvent("download"),
@@ -198,7 +255,7 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
       await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
       await page.getByText("What would you like to know?").waitFor();
       await other.getByText("What would you like to know?").waitFor();
-      await expect.poll(() => other.locator(".chats li").count()).toBe(0);
+      await expect.poll(() => other.locator(".chats li").count(), PATIENT).toBe(0);
     });
 
     it("keeps an answer going while another page is looked at, and Back leads there", async () => {
@@ -246,4 +303,6 @@ describe.skipIf(CHROMIUM === undefined)(NAME, () => {
       expect(await page.evaluate("window.harmed")).toBeUndefined();
     });
   });
+
+  testPagesBesideTheChat(() => browser);
 });

@@ -3,7 +3,8 @@ import { zephFolders } from "../../config/files.ts";
 import type { GonkaProvider } from "../../config/providers.ts";
 import { type EscrowNeed, escrowNeeds } from "../../doctor/devshard.ts";
 import { CATALOGUE, EXIT, ZephError } from "../../errors.ts";
-import { chainClient, type DevshardParams } from "../../network/chain.ts";
+import { chainClient, chainUrls, type DevshardParams } from "../../network/chain.ts";
+import type { Setup } from "../../provider/setup.ts";
 import { parsePrivateKey } from "../../signer/signer.ts";
 import { auditDevshard } from "../../transport/devshard-audit.ts";
 import { type CloseStep, finalizeDevshard } from "../../transport/devshard-close.ts";
@@ -28,7 +29,7 @@ import {
 import { rescueJournal } from "../../transport/devshard-rescue.ts";
 import { sessionTerms } from "../../wire/devshard/rules.ts";
 import { payoutOf, type Settlement, settlementOf } from "../../wire/devshard/settlement.ts";
-import { devshardSigner } from "../../wire/devshard/signing.ts";
+import { type DevshardSigner, devshardSigner } from "../../wire/devshard/signing.ts";
 import { formatGnk, NGONKA_PER_GNK } from "../../wire/documents.ts";
 import type { Flags, Run } from "../command-table.ts";
 import { promptConfirm } from "../input.ts";
@@ -50,21 +51,21 @@ export const runDevshardCheck: Run<"devshard check"> = async (context, flags) =>
         detail: "no native provider is configured",
         hint: "Run `zeph init` and choose native.",
       });
-    address = devshardSigner(parsePrivateKey((await setup.privateKey(config)).secret.reveal())).address;
+    address = (await signerOf(setup, config)).address;
     lines.push({ name: "key", status: "ok", detail: address });
   } catch (error) {
     if (!ZephError.is(error)) throw error;
     lines.push({ name: "key", status: "fail", detail: error.message, hint: error.hint, code: error.code });
   }
-  const source = flags.sourceUrl ?? config?.sourceUrl ?? config?.nodes[0]?.url;
+  const sources = flags.sourceUrl ?? (config === undefined ? [] : chainUrls(config));
   const model = flags.model ?? config?.model;
-  if (source === undefined) {
+  if (sources.length === 0) {
     const hint = "Name one with --source-url URL.";
     lines.push({ name: "network", status: "fail", detail: "no node to ask", hint, code: "missing_input" });
   } else {
     const { fetch, clock, signal } = context;
     const wish = { address, model, amount: config?.devshardAmount };
-    lines.push(...(await escrowNeeds(chainClient(source, { fetch, clock }), wish, clock, signal)));
+    lines.push(...(await escrowNeeds(chainClient(sources, { fetch, clock }), wish, clock, signal)));
   }
   const failed = lines.find(({ status }) => status === "fail");
   const { green, red, yellow, dim } = style(context.color);
@@ -386,11 +387,14 @@ async function openWorld(
     });
   }
   const { fetch, clock, signal } = context;
-  const source = flags.sourceUrl ?? config.sourceUrl ?? config.nodes[0]?.url;
-  if (source === undefined) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
-  const signer = devshardSigner(parsePrivateKey((await setup.privateKey(config)).secret.reveal()));
-  const chain = chainClient(source, { fetch, clock });
+  const signer = await signerOf(setup, config);
+  const chain = chainClient(flags.sourceUrl ?? chainUrls(config), { fetch, clock });
   return { world: { chain, signer, stateFolder: zephFolders(context).state, fetch, clock, signal }, config };
+}
+
+async function signerOf(setup: Setup, config: GonkaProvider): Promise<DevshardSigner> {
+  const key = (await setup.privateKey(config)).secret.reveal();
+  return devshardSigner(parsePrivateKey(key), { prefix: config.chainPrefix });
 }
 
 async function sourceOf(context: CliContext, flags: NetworkFlags): Promise<string> {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { nanosClock } from "../../base/time.ts";
 import type { CliContext } from "../../base/world.ts";
 import { ZephError } from "../../errors.ts";
-import { readAccount } from "../../network/node.ts";
+import { nodeClient } from "../../network/node.ts";
 import { verifySignature } from "../../wire/classic.ts";
 import { DEFAULT_PREFIX, parseAddress } from "../../wire/endpoint.ts";
 import { toAddress } from "../../wire/secp256k1.ts";
@@ -103,7 +103,7 @@ async function publicKeyOf(context: CliContext, flags: Flags<"gonka verify">): P
   }
   const { source, prefix, reading } = await networkSource(context, flags);
   parseAddress(accountAddress, { prefix });
-  const state = await readAccount(source, accountAddress, reading);
+  const state = await nodeClient(source, reading).account(accountAddress);
   if (state.kind === "not-found") throw new ZephError("account_not_found", { detail: accountAddress });
   if (state.kind === "no-public-key" || state.account.publicKey === undefined) {
     throw new ZephError("account_no_public_key", { detail: accountAddress });

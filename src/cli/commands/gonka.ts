@@ -1,28 +1,15 @@
 import { redactUrl } from "../../base/secret.ts";
 import type { CliContext } from "../../base/world.ts";
 import { ZephError } from "../../errors.ts";
-import { proofAge, provenAt, readParticipants, readVersions } from "../../network/discovery.ts";
-import {
-  type AccountState,
-  type DeveloperAccess,
-  nameNodeError,
-  readAccount,
-  readChainFacts,
-  readChainStatus,
-  readLatestEpoch,
-  readNode,
-  readPricing,
-  rootOf,
-} from "../../network/node.ts";
+import { proofAge, provenAt, readParticipants } from "../../network/discovery.ts";
+import { type AccountState, type DeveloperAccess, nameNodeError, nodeClient } from "../../network/node.ts";
 import {
   formatGnk,
   isClassicInferenceRetired,
   isTransferAgentAllowed,
   type LatestEpoch,
-  parseBalance,
 } from "../../wire/documents.ts";
 import { parseAddress } from "../../wire/endpoint.ts";
-import { type NodeModel, parseNodeModels } from "../../wire/models.ts";
 import type { ProofLabel } from "../../wire/participants.ts";
 import type { Run } from "../command-table.ts";
 import { type NetworkSource, nativeProvider, networkSource, openOwnSigner, setupOf } from "../setup.ts";
@@ -31,12 +18,9 @@ import { renderTable, style, writeResult } from "../terminal.ts";
 /** `zeph gonka status`: version, chain, epoch, and who may ask whom. */
 export const runGonkaStatus: Run<"gonka status"> = async (context, flags) => {
   const { source, reading } = await networkSource(context, flags);
-  const versions = await readVersions(source, reading);
-  const [chain, status, epoch] = await Promise.all([
-    readChainFacts(source, reading),
-    readChainStatus(source, reading),
-    readLatestEpoch(source, reading),
-  ]);
+  const node = nodeClient(source, reading);
+  const versions = await node.versions();
+  const [chain, status, epoch] = await Promise.all([node.chainFacts(), node.status(), node.epoch()]);
   const nowMs = status?.serverDateMs ?? context.clock.nowMs();
   const retired = isClassicInferenceRetired(versions?.apiVersion);
   const data = {
@@ -113,8 +97,9 @@ function developerWords({ untilBlockHeight, allowed }: NonNullable<StatusData["d
 
 /** `zeph gonka models`: what the network serves now, with its own prices. */
 export const runGonkaModels: Run<"gonka models"> = async (context, flags) => {
-  const network = await networkSource(context, flags);
-  const [models, pricing] = await Promise.all([readModels(network), readPricing(network.source, network.reading)]);
+  const { source, reading } = await networkSource(context, flags);
+  const node = nodeClient(source, reading);
+  const [models, pricing] = await Promise.all([node.nodeModels(), node.pricing()]);
   const priceOf = (id: string) => pricing?.models.find((price) => price.id === id)?.pricePerTokenNgonka;
   const priced = models.map((model) => ({ ...model, pricePerTokenNgonka: priceOf(model.id) ?? null }));
   const { dim } = style(context.color);
@@ -125,25 +110,17 @@ export const runGonkaModels: Run<"gonka models"> = async (context, flags) => {
     pricePerTokenNgonka === null ? dim("?") : `${pricePerTokenNgonka}`,
   ]);
   return writeResult(context, {
-    data: { source: redactUrl(network.source), models: priced },
+    data: { source: redactUrl(source), models: priced },
     ...(rows.length === 0
       ? { notice: "The network lists no models now.\n" }
       : { answer: renderTable([["model", "context", "longest answer", "ngonka per token"].map(dim), ...rows]) }),
   });
 };
 
-async function readModels({ source, reading }: NetworkSource): Promise<readonly NodeModel[]> {
-  try {
-    return parseNodeModels((await readNode(`${source}/models`, reading)).json);
-  } catch (error) {
-    throw nameNodeError(error);
-  }
-}
-
 /** `zeph gonka pricing`: what a token of each model costs on the network. Unknown prices are shown as unknown. */
 export const runGonkaPricing: Run<"gonka pricing"> = async (context, flags) => {
   const { source, reading } = await networkSource(context, flags);
-  const pricing = await readPricing(source, reading);
+  const pricing = await nodeClient(source, reading).pricing();
   if (pricing === undefined) {
     throw new ZephError("pricing_unavailable", { detail: `${new URL(source).host} offers no price list` });
   }
@@ -165,10 +142,11 @@ export const runGonkaPricing: Run<"gonka pricing"> = async (context, flags) => {
 /** `zeph gonka participants`: the hosts of this epoch, and how far the list is proven. */
 export const runGonkaParticipants: Run<"gonka participants"> = async (context, flags) => {
   const { source, reading, trust } = await networkSource(context, flags);
+  const node = nodeClient(source, reading);
   const [list, chain, versions] = await Promise.all([
-    readParticipants(source, reading, trust),
-    readChainFacts(source, reading),
-    readVersions(source, reading),
+    readParticipants(node, trust),
+    node.chainFacts(),
+    node.versions(),
   ]);
   const excluded = new Map(list.excluded.map(({ address, reason }) => [address, reason ?? null]));
   const participants = list.participants.map((participant) => ({
@@ -220,7 +198,9 @@ export const runGonkaAccount: Run<"gonka account"> = async (context, flags) => {
     });
   }
   const isReady = state.kind === "ready";
-  const balance = isReady ? state.account.balanceNgonka : await bankBalance(network, address);
+  const balance = isReady
+    ? state.account.balanceNgonka
+    : await nodeClient(network.source, network.reading).balance(address);
   const { dim } = style(context.color);
   const rows: readonly (readonly [string, string])[] = [
     ["address", address],
@@ -259,19 +239,8 @@ async function ownAddress(context: CliContext, provider: string | undefined): Pr
 
 async function readState({ source, reading }: NetworkSource, address: string): Promise<AccountState> {
   try {
-    return await readAccount(source, address, reading);
+    return await nodeClient(source, reading).account(address);
   } catch (error) {
     throw nameNodeError(error);
-  }
-}
-
-/** Nodes tell nothing of accounts without a key; the chain does, where its API is not switched off. */
-async function bankBalance({ source, reading }: NetworkSource, address: string): Promise<bigint | undefined> {
-  try {
-    const url = `${rootOf(source)}/chain-api/cosmos/bank/v1beta1/balances/${address}`;
-    return parseBalance((await readNode(url, reading)).json);
-  } catch (error) {
-    if (ZephError.is(error) && error.code === "bad_response") return undefined;
-    throw error;
   }
 }

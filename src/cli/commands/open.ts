@@ -7,7 +7,7 @@ import { ZephError } from "../../errors.ts";
 import { askForLink, forget, linkFiles, linkFolder } from "../page/link.ts";
 import { writeResult } from "../terminal.ts";
 
-export interface OpenFlags {
+interface OpenFlags {
   /** `--port NUMBER`: of several runs the one on this port. Default: the first that answers. */
   readonly port?: string;
   /** Print the link and open nothing. */

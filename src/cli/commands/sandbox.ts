@@ -2,9 +2,10 @@ import { EXIT, ZephError } from "../../errors.ts";
 import type { SandboxNetwork } from "../../sandbox/classic/network.ts";
 import type { DevshardNetwork } from "../../sandbox/devshard/devshard.ts";
 import type { DevshardRequest } from "../../sandbox/devshard/host-request.ts";
-import { aborted, type Fault, parseFault } from "../../sandbox/faults.ts";
+import { type Fault, parseFault } from "../../sandbox/faults.ts";
 import type { RequestRecord } from "../../sandbox/keys.ts";
 import { type SandboxBroker, startSandbox } from "../../sandbox/sandbox.ts";
+import { aborted } from "../../sandbox/server.ts";
 import type { Run } from "../command-table.ts";
 import { writeResult } from "../terminal.ts";
 

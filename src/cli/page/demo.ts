@@ -246,6 +246,7 @@ async function goOn(context: CliContext, endpoint: DemoEndpoint, signal: AbortSi
 }
 
 const BURST = 48;
+const WITH_USAGE = { stream_options: { include_usage: true } };
 
 async function askOnce(
   { fetch, random }: CliContext,
@@ -268,7 +269,13 @@ async function askOnce(
         : // What the network does not take is removed, and shown.
           [
             "/chat/completions",
-            { model, messages, stream, ...(count % 5 === 2 ? { tags: ["demo"], reasoning_split: true } : {}) },
+            {
+              model,
+              messages,
+              stream,
+              ...(stream ? WITH_USAGE : {}),
+              ...(count % 5 === 2 ? { tags: ["demo"], reasoning_split: true } : {}),
+            },
           ];
   try {
     const response = await fetch(`${baseURL}${path}`, {

@@ -74,7 +74,7 @@ export async function pageSources(
   async function state(): Promise<PageState> {
     const models = await Promise.all(
       runnable.map(async (each) =>
-        withConfigured(each, await lists.known(each.name)).map((model) => toModel(each.name, model)),
+        withConfigured(each, await lists.known(each.name)).map((model) => toModel(each, model)),
       ),
     );
     return {
@@ -229,13 +229,14 @@ function withConfigured(
   return model === undefined || listed.some(({ id }) => id === model) ? listed : [{ id: model }, ...listed];
 }
 
-function toModel(provider: string, model: ChatModelListing): PageModel {
+function toModel(provider: Exclude<ProviderConfig, { type: "other" }>, model: ChatModelListing): PageModel {
+  const { pricing } = provider;
   return {
     id: model.id,
-    provider,
-    contextTokens: model.contextLengthTokens,
-    inputUsdPerMillion: model.promptUsdPer1M,
-    outputUsdPerMillion: model.completionUsdPer1M,
+    provider: provider.name,
+    contextTokens: provider.contextLength ?? model.contextLengthTokens,
+    inputUsdPerMillion: pricing?.promptUsdPer1M ?? model.promptUsdPer1M,
+    outputUsdPerMillion: pricing?.completionUsdPer1M ?? model.completionUsdPer1M,
     inputNgonkaPerToken: model.pricePerTokenNgonka === undefined ? undefined : Number(model.pricePerTokenNgonka),
     takesImages: model.images === true,
   };

@@ -29,7 +29,7 @@ const SMALL_BODY_BYTES = 64 * 1024;
 /** The routes behind `/page/api/`, for whoever has a session. Throws `ZephError`. */
 export async function apiAnswer(path: string, request: GatewayRequest, context: ApiContext): Promise<Answer> {
   const { sources, log } = context;
-  const query = new URL(request.url).searchParams;
+  const query = new URLSearchParams(request.target.replace(/^[^?]*/, ""));
   const { method } = request;
   const on = (wanted: string, pattern: string) => wanted === (method === "HEAD" ? "GET" : method) && pattern === path;
 
@@ -150,7 +150,9 @@ function liveAnswer(request: GatewayRequest, { log, stopping }: ApiContext): Ans
   stopping.addEventListener("abort", leave, { once: true });
   async function* requests() {
     try {
-      for await (const shown of log.watch(controller.signal)) yield { type: "request", ...shown };
+      for await (const moved of log.watch(controller.signal)) {
+        yield moved.map((shown) => ({ type: "request", ...shown }));
+      }
     } finally {
       stopping.removeEventListener("abort", leave);
     }
@@ -159,7 +161,7 @@ function liveAnswer(request: GatewayRequest, { log, stopping }: ApiContext): Ans
 }
 
 function toSource(
-  events: AsyncIterator<PageEvent>,
+  events: AsyncIterator<PageEvent | readonly PageEvent[]>,
   first: IteratorResult<PageEvent> | undefined,
   leave: () => void,
 ): ByteSource {
@@ -174,7 +176,8 @@ function toSource(
         return next;
       }
       const { done, value } = await events.next();
-      return done === true ? undefined : eventText(value);
+      if (done === true) return undefined;
+      return "type" in value ? eventText(value) : value.map(eventText).join("");
     },
     cancel() {
       leave();

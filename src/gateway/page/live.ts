@@ -36,8 +36,11 @@ export interface RequestLog {
   find(
     id: string,
   ): { readonly record: ExchangeRecord; readonly shown: PageRequest; readonly prompt?: string } | undefined;
-  /** What begins, streams or ends from now on, until `signal`. Told a few times a second, not by the requests themselves. */
-  watch(signal: AbortSignal): AsyncIterable<PageRequest>;
+  /**
+   * What begins, streams or ends from now on, until `signal`. Told together a few times a second, not by the requests
+   * themselves: a busy endpoint is not slowed by who looks on.
+   */
+  watch(signal: AbortSignal): AsyncIterable<readonly PageRequest[]>;
   /** Prompts are kept in memory, of requests that come while this is true; what was kept goes when it is made false. */
   promptsKept: boolean;
 }
@@ -63,22 +66,22 @@ export function requestLog({ provider, clock }: { readonly provider: string; rea
   const entries = new Map<string, Entry>();
   /** Under way, or not yet told of their end. */
   const moving = new Set<Entry>();
-  const watchers = new Set<(request: PageRequest) => void>();
+  const watchers = new Set<(requests: readonly PageRequest[]) => void>();
   let promptsKept = false;
   let isTicking = false;
 
   function tick(): void {
     isTicking = watchers.size > 0;
     if (isTicking) clock.schedule(TELL_EVERY_MS, tick);
+    const moved: PageRequest[] = [];
     for (const entry of moving) {
       const phase = phaseOf(entry);
       if (phase === "done") moving.delete(entry);
       if (phase === entry.told) continue;
       entry.told = phase;
-      if (watchers.size === 0) continue;
-      const shown = toShown(entry, provider);
-      for (const tell of watchers) tell(shown);
+      if (watchers.size > 0) moved.push(toShown(entry, provider));
     }
+    if (moved.length > 0) for (const tell of watchers) tell(moved);
   }
 
   return {
@@ -116,10 +119,10 @@ export function requestLog({ provider, clock }: { readonly provider: string; rea
       return { record: entry.record, shown, prompt: Buffer.concat(entry.prompt).toString("utf8") };
     },
     async *watch(signal) {
-      const waiting: PageRequest[] = [];
+      let waiting: readonly PageRequest[] = [];
       let wake = () => {};
-      const tell = (request: PageRequest) => {
-        if (waiting.length < MAX_REQUESTS) waiting.push(request);
+      const tell = (requests: readonly PageRequest[]) => {
+        waiting = [...waiting, ...requests].slice(-MAX_REQUESTS);
         wake();
       };
       const onAbort = () => wake();
@@ -135,8 +138,9 @@ export function requestLog({ provider, clock }: { readonly provider: string; rea
       isTicking = true;
       try {
         while (!signal.aborted) {
-          const next = waiting.shift();
-          if (next !== undefined) yield next;
+          const told = waiting;
+          waiting = [];
+          if (told.length > 0) yield told;
           else
             await new Promise<void>((resolve) => {
               wake = resolve;
@@ -200,23 +204,23 @@ function keepingBody(request: GatewayRequest, kept: Buffer[]): GatewayRequest {
     kept.push(Buffer.from(piece.subarray(0, room)));
     room -= piece.byteLength;
   };
-  async function* noted(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const piece of body) {
-      note(piece);
-      yield piece;
-    }
-  }
-  const { method, url, headers, signal, body } = request;
+  const { method, target, host, headers } = request;
   return {
     method,
-    url,
+    target,
+    host,
     headers,
-    signal,
-    body: body === null ? null : noted(body),
-    async arrayBuffer() {
-      const whole = await request.arrayBuffer();
-      note(new Uint8Array(whole));
-      return whole;
+    get hasLeft() {
+      return request.hasLeft;
     },
+    get signal() {
+      return request.signal;
+    },
+    onLeave: (leave) => request.onLeave(leave),
+    read: (take) =>
+      request.read((piece) => {
+        note(piece);
+        take(piece);
+      }),
   };
 }

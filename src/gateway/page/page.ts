@@ -55,7 +55,7 @@ export function page({ sources, folder, provider, linkKey, clock }: PageOptions)
       sessions.check(request.headers.get("cookie"), cookieName(request));
       return await apiAnswer(route, request, context);
     } catch (thrown) {
-      if (request.signal.aborted) return { status: 499, headers: {}, body: null };
+      if (request.hasLeft) return { status: 499, headers: {}, body: null };
       return pageError(toZephError(thrown));
     }
   }
@@ -91,19 +91,17 @@ export function page({ sources, folder, provider, linkKey, clock }: PageOptions)
 const SMALL = { maxBytes: 4096, reserve: () => {} };
 
 /** The path of a request for the page, without looking closely at any other. */
-function pagePath({ method, url }: GatewayRequest): string | undefined {
-  const start = url.indexOf("/", "http://".length);
-  const isRoot = start === url.length - 1 || url[start + 1] === "?" || url[start + 1] === "#";
-  if (isRoot) return method === "GET" || method === "HEAD" ? "/" : undefined;
-  return url.startsWith("/page/", start) ? new URL(url).pathname : undefined;
+function pagePath({ method, target }: GatewayRequest): string | undefined {
+  if (target === "/" || target.startsWith("/?")) return method === "GET" || method === "HEAD" ? "/" : undefined;
+  return target.startsWith("/page/") ? target.replace(/\?.*$/s, "") : undefined;
 }
 
 const LOOPBACK_PEER = /^(?:(?:::ffff:)?127(?:\.\d{1,3}){3}|::1)$/;
 
 /** Both ends: the caller sits here, and calls this computer by one of its own names (a page elsewhere cannot). */
-function isThisComputer({ headers, url }: GatewayRequest, peer: string | undefined): boolean {
+function isThisComputer({ host: called }: GatewayRequest, peer: string | undefined): boolean {
   if (peer === undefined || !LOOPBACK_PEER.test(peer)) return false;
-  const host = `http://${headers.get("host") ?? new URL(url).host}`;
+  const host = `http://${called}`;
   return URL.canParse(host) && isLoopback(host);
 }
 

@@ -1,5 +1,6 @@
 import { systemClock } from "../../base/time.ts";
 import { type ChatRequest, type EngineEvent, type EngineUsage, type ReasoningForm, thinkTagger } from "../engine.ts";
+import { aborted } from "../server.ts";
 import {
   CHECK_FAULTS,
   EXECUTOR_FAULTS,
@@ -192,7 +193,7 @@ async function executeWhole(
   exchange.begin(200, [contentType, ...copied, ["Content-Length", String(bytes.length)]]);
   if (fault?.kind === "cut" || fault?.kind === "stall") {
     await exchange.write(bytes.subarray(0, Math.floor(bytes.length / 2)));
-    if (fault.kind === "stall") await whenAborted(exchange.signal);
+    if (fault.kind === "stall") await aborted(exchange.signal);
     return exchange.drop();
   }
   await exchange.write(bytes);
@@ -454,7 +455,7 @@ async function breakStream(exchange: Exchange, fault: NodeFault | undefined): Pr
     return true;
   }
   if (fault?.kind === "stall") {
-    await whenAborted(exchange.signal);
+    await aborted(exchange.signal);
     exchange.drop();
     return true;
   }
@@ -472,13 +473,6 @@ async function breakStream(exchange: Exchange, fault: NodeFault | undefined): Pr
 async function writeTextLine(exchange: Exchange, text: string): Promise<void> {
   await exchange.write(`${text}\n`);
   exchange.end();
-}
-
-export function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 const MAX_SPLITS = 3;

@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, systemClock } from "../../base/time.ts";
 import type { ParticipantInput } from "../blocks.ts";
 import { builtInEngine } from "../built-in.ts";
@@ -12,8 +11,9 @@ import {
   type TlsMaterial,
 } from "../crypto.ts";
 import { type Engine, systemRandom } from "../engine.ts";
+import { aborted, type Listener, listen, readBody } from "../server.ts";
 import { FaultSwitch, isFrontAnswer, type NodeFault } from "./faults.ts";
-import { serveInference, whenAborted } from "./inference.ts";
+import { serveInference } from "./inference.ts";
 import {
   CHAT_PATH,
   COMPLETIONS_PATH,
@@ -28,7 +28,6 @@ import {
   type RecordedRequest,
   ReplayMemory,
   RequestLog,
-  readBody,
   retiredAnswer,
 } from "./node.ts";
 import { isReadPath, serveRead } from "./reads.ts";
@@ -198,8 +197,6 @@ export interface SandboxNode {
   comeBack(): Promise<void>;
 }
 
-const HOST = "127.0.0.1";
-
 /** Starts a node on 127.0.0.1. */
 async function startNode(
   makeSetting: (origin: () => string) => NodeSetting,
@@ -207,53 +204,34 @@ async function startNode(
 ): Promise<SandboxNode> {
   const faults = new FaultSwitch();
   const readFaults = new FaultSwitch();
-  let { port } = options;
-  const origin = () => `${options.tls === undefined ? "http" : "https"}://${HOST}:${port}`;
-  const setting = makeSetting(origin);
+  let origin = "";
+  const setting = makeSetting(() => origin);
   const handling = { setting, faults, readFaults, stopped: options.stopped };
-  let server: Server | undefined;
+  let listener: Listener | undefined;
 
-  async function listen(): Promise<void> {
-    const listener: Parameters<typeof createServer>[1] = (message, response) => {
-      // A client that leaves while its body is read ends the handling; there is nobody to tell.
-      handleRequest(handling, message, response).catch(() => response.destroy());
-    };
-    const { tls } = options;
-    const opened =
-      tls === undefined
-        ? createServer(listener)
-        : createTlsServer({ key: tls.keyPem, cert: tls.certificatePem }, listener);
-    await new Promise<void>((resolve, reject) => {
-      opened.once("error", reject);
-      opened.listen(port, HOST, () => resolve());
-    });
-    const address = opened.address();
-    if (typeof address === "object" && address !== null) port = address.port;
-    server = opened;
+  async function comeBack(): Promise<void> {
+    const port = origin === "" ? options.port : Number(new URL(origin).port);
+    const answer = (incoming: IncomingMessage, outgoing: ServerResponse) => handleRequest(handling, incoming, outgoing);
+    listener ??= await listen(answer, { port, tls: options.tls });
+    origin = listener.origin;
   }
 
   async function goDown(): Promise<void> {
-    const closing = server;
-    server = undefined;
-    if (closing === undefined) return;
-    await new Promise<void>((resolve) => {
-      closing.close(() => resolve());
-      closing.closeAllConnections();
-    });
+    const closing = listener;
+    listener = undefined;
+    await closing?.close();
   }
 
-  await listen();
+  await comeBack();
   return {
     name: setting.name,
-    baseURL: `${origin()}/v1`,
-    origin: origin(),
+    baseURL: `${origin}/v1`,
+    origin,
     address: setting.address,
     faults,
     readFaults,
     goDown,
-    comeBack: async () => {
-      if (server === undefined) await listen();
-    },
+    comeBack,
   };
 }
 
@@ -327,7 +305,7 @@ async function playFrontFault(
       answering.drop();
       return true;
     case "hang":
-      await whenAborted(answering.signal);
+      await aborted(answering.signal);
       answering.drop();
       return true;
     case "redirect":

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../base/time.ts";
 import type { AccountBook, ChainStandIn } from "../chain.ts";
 import type { Engine } from "../engine.ts";
+import { clientGone, writePiece } from "../server.ts";
 
 /** What the whole network agrees on and a test may change while it runs. */
 export interface NetworkState {
@@ -64,9 +65,6 @@ export interface Exchange {
   drop(): void;
 }
 
-/** Largest body read at all; what is over the node's limit is thrown away, so that the client hears the refusal. */
-const MAX_DRAINED_BYTES = 64 * 1024 * 1024;
-
 /** Headers the nginx in front of a node adds to everything. */
 const PROXY_HEADERS: readonly (readonly [string, string])[] = [
   ["X-Frame-Options", "SAMEORIGIN"],
@@ -81,8 +79,7 @@ export function exchange(
   response: ServerResponse,
   options: { readonly nowMs: () => number; readonly stopped: AbortSignal },
 ): Exchange {
-  const gone = new AbortController();
-  response.once("close", () => gone.abort(new Error("the client went away")));
+  const gone = clientGone(response);
   response.sendDate = false;
   const begin: Exchange["begin"] = (status, headers) => {
     recorded.status = status;
@@ -91,7 +88,7 @@ export function exchange(
   };
   return {
     recorded,
-    signal: AbortSignal.any([gone.signal, options.stopped]),
+    signal: AbortSignal.any([gone, options.stopped]),
     send(answer) {
       const body = Buffer.from(answer.body);
       begin(answer.status, [
@@ -102,11 +99,7 @@ export function exchange(
       response.end(body);
     },
     begin,
-    write: (piece) =>
-      new Promise((resolve) => {
-        if (response.destroyed) return resolve();
-        response.write(piece, () => resolve());
-      }),
+    write: (piece) => writePiece(response, piece),
     end: () => {
       response.end();
     },
@@ -114,21 +107,6 @@ export function exchange(
       response.destroy();
     },
   };
-}
-
-/** Reads the body; what exceeds `maxBytes` is drained and only counted. */
-export async function readBody(
-  message: IncomingMessage,
-  maxBytes: number,
-): Promise<{ readonly body: Buffer; readonly isTooLarge: boolean }> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of message as AsyncIterable<Buffer>) {
-    length += piece.length;
-    if (length <= maxBytes) pieces.push(piece);
-    if (length > MAX_DRAINED_BYTES) break;
-  }
-  return { body: Buffer.concat(pieces), isTooLarge: length > maxBytes };
 }
 
 /** One request as a node received it. Holds no key material, even if the client sent some. */

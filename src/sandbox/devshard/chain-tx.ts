@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { MalformedProtobuf, type MessageOf, ProtobufWriter, protobufMessage } from "../../wire/protobuf.ts";
 import { verifySignature } from "../crypto.ts";
-import { sha256, signerOf, UnrecoverableSignature } from "./crypto.ts";
+import { prefixOf, sha256, signerOf, UnrecoverableSignature } from "./crypto.ts";
 
 /*
  * Transactions as the chain reads them. The tables are written from the .proto files once more, and not shared with the
@@ -272,7 +272,7 @@ function checkQuorum(
     const owner = slots[slotId];
     if (owner === undefined) throw refused(`signature: slot ${slotId} out of range`);
     if (signed.has(slotId)) throw refused(`signature: duplicate slot ${slotId}`);
-    const signer = addressOf(content.finish(), signature);
+    const signer = addressOf(content.finish(), signature, prefixOf(owner));
     if (signer !== owner && !context.isGranted(signer, owner))
       throw refused(`signature of slot ${slotId} is not valid`);
     signed.add(slotId);
@@ -281,9 +281,9 @@ function checkQuorum(
   if (signed.size < needed) throw refused(`insufficient signatures: got ${signed.size}, need ${needed}`);
 }
 
-function addressOf(content: Uint8Array, signature: Uint8Array): string {
+function addressOf(content: Uint8Array, signature: Uint8Array, prefix: string): string {
   try {
-    return signerOf(content, signature);
+    return signerOf(content, signature, prefix);
   } catch (error) {
     if (error instanceof UnrecoverableSignature) throw refused(error.message);
     throw error;

@@ -125,6 +125,8 @@ export class DevshardChain {
   inclusionDelayMs: number;
   /** Models that have an epoch group. */
   readonly models: readonly string[];
+  /** Of the network's addresses. */
+  readonly prefix: string;
   readonly participants = new Map<string, DevshardParticipant>();
   readonly payments: Payment[] = [];
   /** What an unknown escrow is: an answer without one, or 404. */
@@ -145,6 +147,7 @@ export class DevshardChain {
 
   constructor(options: {
     readonly chainId: string;
+    readonly prefix?: string | undefined;
     readonly clock: Pick<Clock, "nowMs">;
     readonly models: readonly string[];
     readonly params?: Partial<DevshardParams> | undefined;
@@ -152,6 +155,7 @@ export class DevshardChain {
     readonly firstEscrowId?: number | undefined;
   }) {
     this.chainId = options.chainId;
+    this.prefix = options.prefix ?? "gonka";
     this.#clock = options.clock;
     this.models = options.models;
     this.params = { ...DEFAULT_PARAMS, ...options.params };
@@ -280,10 +284,10 @@ export class DevshardChain {
     this.#includeDue();
     const tx = readTx(bytes);
     if (this.#txs.has(tx.hash)) throw new TxRefusal(19, "tx already in mempool");
-    const signer = addressOfPublicKey(tx.publicKey, "gonka");
-    const account = this.#accounts.get(signer);
     const { escrow } = tx;
     const owner = escrow.kind === "create" ? escrow.message.creator : escrow.message.settler;
+    const signer = addressOfPublicKey(tx.publicKey, this.prefix);
+    const account = this.#accounts.get(signer);
     if (account === undefined) throw new TxRefusal(9, `account ${signer} not found: key not found: unknown address`);
     if (owner !== signer) throw new TxRefusal(8, `pubKey does not match signer address ${owner}: invalid pubkey`);
     checkSignature(tx, { chainId: this.chainId, accountNumber: account.number });

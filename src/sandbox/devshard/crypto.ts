@@ -9,7 +9,7 @@ import { addressOfPublicKey } from "../crypto.ts";
 
 /** The key of a host, of its warm key, or of an account. */
 export interface DevshardKey {
-  /** Bech32, `gonka1…`. */
+  /** Bech32. */
   readonly address: string;
   /** Compressed, 33 bytes. */
   readonly publicKey: Uint8Array;
@@ -18,15 +18,22 @@ export interface DevshardKey {
   sign(message: Uint8Array): Buffer;
 }
 
+const DEFAULT_PREFIX = "gonka";
+
+/** What stands before the 1 of a bech32 address. */
+export function prefixOf(address: string): string {
+  return address.slice(0, Math.max(address.lastIndexOf("1"), 0)) || DEFAULT_PREFIX;
+}
+
 /** Makes a key, or the one of 64 hex digits. */
-export function devshardKey(privateKeyHex?: string): DevshardKey {
+export function devshardKey(privateKeyHex?: string, prefix = DEFAULT_PREFIX): DevshardKey {
   const curve = createECDH("secp256k1");
   if (privateKeyHex === undefined) curve.generateKeys();
   else curve.setPrivateKey(Buffer.from(privateKeyHex, "hex"));
   const digits = curve.getPrivateKey("hex").padStart(64, "0");
   const publicKey = curve.getPublicKey(null, "compressed");
   return {
-    address: addressOfPublicKey(publicKey, "gonka"),
+    address: addressOfPublicKey(publicKey, prefix),
     publicKey,
     privateKeyHex: digits,
     sign: (message) => sign(hash("sha256", message, "buffer"), Buffer.from(digits, "hex")),
@@ -37,16 +44,16 @@ export function devshardKey(privateKeyHex?: string): DevshardKey {
 export class UnrecoverableSignature extends Error {}
 
 /** The address that signed the message. Throws {@link UnrecoverableSignature}. */
-export function signerOf(message: Uint8Array, signature: Uint8Array): string {
+export function signerOf(message: Uint8Array, signature: Uint8Array, prefix = DEFAULT_PREFIX): string {
   if (signature.length !== 65) throw new UnrecoverableSignature(`invalid signature length: ${signature.length}`);
   if ((signature[64] ?? 0) > 3) throw new UnrecoverableSignature("ecrecover failed: invalid signature recovery id");
   const digest = hash("sha256", message, "buffer");
-  const key = `${digest.toString("latin1")}${Buffer.from(signature).toString("latin1")}`;
+  const key = `${prefix} ${digest.toString("latin1")}${Buffer.from(signature).toString("latin1")}`;
   const known = signers.get(key);
   if (known !== undefined) return known;
   const publicKey = recover(digest, signature);
   if (publicKey === undefined) throw new UnrecoverableSignature("ecrecover failed: recovery failed");
-  const address = addressOfPublicKey(publicKey, "gonka");
+  const address = addressOfPublicKey(publicKey, prefix);
   if (signers.size >= MAX_SIGNERS) signers.clear();
   signers.set(key, address);
   return address;

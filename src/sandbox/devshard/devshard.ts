@@ -1,10 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, systemClock } from "../../base/time.ts";
 import { builtInEngine } from "../built-in.ts";
-import { readBody } from "../classic/node.ts";
 import { type Engine, systemRandom } from "../engine.ts";
-import { unanswered } from "../faults.ts";
-import { type Listener, listen } from "../listen.ts";
+import { clientGone, type Listener, listen, readBody } from "../server.ts";
 import { DevshardChain, type DevshardParams, type Payment } from "./chain.ts";
 import { answerChain } from "./chain-routes.ts";
 import { type DevshardKey, devshardKey } from "./crypto.ts";
@@ -28,6 +26,8 @@ export interface DevshardOptions {
   readonly port?: number | undefined;
   /** Default `gonka-sandbox-1`. */
   readonly chainId?: string | undefined;
+  /** Of the network's addresses. Default `gonka`. */
+  readonly prefix?: string | undefined;
   /** What differs from the defaults of the chain's parameters. */
   readonly params?: Partial<DevshardParams> | undefined;
   /** Number of the first escrow. Default 1. */
@@ -117,8 +117,8 @@ export async function startDevshard(options: DevshardOptions = {}): Promise<Devs
   const clock = options.clock ?? systemClock;
   const engine = options.engine ?? builtInEngine({ clock });
   const models = (await engine.models()).filter(({ kind }) => kind === "chat").map(({ id }) => id);
-  const { chainId = "gonka-sandbox-1", params, inclusionDelayMs, firstEscrowId } = options;
-  const chain = new DevshardChain({ chainId, clock, models, params, inclusionDelayMs, firstEscrowId });
+  const { chainId = "gonka-sandbox-1", prefix, params, inclusionDelayMs, firstEscrowId } = options;
+  const chain = new DevshardChain({ chainId, prefix, clock, models, params, inclusionDelayMs, firstEscrowId });
   const stopping = new AbortController();
   const watch = new DevshardWatch();
   const world = worldOf(options, { chain, engine, clock, watch, stopped: stopping.signal });
@@ -189,7 +189,7 @@ async function startHosts(
   watched: Watched,
 ): Promise<{ readonly hosts: readonly RunningHost[]; readonly listeners: readonly Listener[] }> {
   const keys: DevshardKey[] = Array.from({ length: count ?? (hostKeysHex.length || DEFAULT_HOSTS) }, (_, index) =>
-    devshardKey(hostKeysHex[index]),
+    devshardKey(hostKeysHex[index], world.chain.prefix),
   );
   const made = keys.map((key, index) => new DevshardHost(`host-${index + 1}`, key, world));
   const portOf = (index: number) => (port === undefined ? 0 : port + 1 + index);
@@ -236,34 +236,22 @@ function serve(
   port: number,
 ): Promise<Listener> {
   return listen(
-    async (_, { incoming, outgoing }) => {
-      const raw = { incoming: incoming as IncomingMessage, outgoing: outgoing as ServerResponse };
-      try {
-        const exchange = await exchangeOf(raw);
-        const recorded = watch.record(name, exchange.call, clock.nowMs());
-        raw.outgoing.once("close", () => {
-          if (raw.outgoing.headersSent) recorded.status = raw.outgoing.statusCode;
-          recorded.elapsedMs = clock.nowMs() - recorded.atMs;
-          onRequest?.(recorded);
-        });
-        await answer(exchange);
-      } catch {
-        // A client that left, or a fault in the sandbox: the one cannot be told, and the other must not look like an answer.
-        raw.outgoing.destroy();
-      }
-      return unanswered();
+    async (incoming, outgoing) => {
+      const exchange = await exchangeOf(incoming, outgoing);
+      const recorded = watch.record(name, exchange.call, clock.nowMs());
+      outgoing.once("close", () => {
+        if (outgoing.headersSent) recorded.status = outgoing.statusCode;
+        recorded.elapsedMs = clock.nowMs() - recorded.atMs;
+        onRequest?.(recorded);
+      });
+      await answer(exchange);
     },
     { port },
   );
 }
 
-async function exchangeOf(raw: {
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
-}): Promise<Exchange> {
-  const { incoming, outgoing } = raw;
-  const gone = new AbortController();
-  outgoing.once("close", () => gone.abort(new Error("the client went away")));
+async function exchangeOf(incoming: IncomingMessage, outgoing: ServerResponse): Promise<Exchange> {
+  const gone = clientGone(outgoing);
   const { body } = await readBody(incoming, MAX_BODY_BYTES);
   const { pathname, searchParams } = new URL(incoming.url ?? "/", "http://host");
   const header = (name: string): string | undefined => {
@@ -271,12 +259,12 @@ async function exchangeOf(raw: {
     return Array.isArray(value) ? value[0] : value;
   };
   const call = { method: incoming.method ?? "GET", path: pathname, query: searchParams, header, body };
-  return { call, outgoing, gone: gone.signal };
+  return { call, outgoing, gone };
 }
 
 function createUser(chain: DevshardChain, options: Parameters<DevshardNetwork["createUser"]>[0] = {}): DevshardUser {
   const { privateKeyHex, balanceNgonka = DEFAULT_BALANCE_NGONKA, isAllowed = true } = options;
-  const key = devshardKey(privateKeyHex);
+  const key = devshardKey(privateKeyHex, chain.prefix);
   if (balanceNgonka > 0n) chain.fund(key.address, balanceNgonka);
   if (isAllowed) chain.params.allowedCreators = [...chain.params.allowedCreators, key.address];
   return { address: key.address, privateKeyHex: key.privateKeyHex };

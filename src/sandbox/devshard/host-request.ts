@@ -2,7 +2,7 @@ import { type DiffJson, decodeWireTxs } from "../../wire/devshard/messages.ts";
 import { MalformedProtobuf } from "../../wire/protobuf.ts";
 import { KeyLeakDetector } from "../classic/node.ts";
 import { decodeGoBase64, GoBase64Error } from "../crypto.ts";
-import { sha256, signerOf, UnrecoverableSignature } from "./crypto.ts";
+import { prefixOf, sha256, signerOf, UnrecoverableSignature } from "./crypto.ts";
 import { HostRefusal, type HostSession, type Payload, type ReceivedDiff } from "./host-session.ts";
 
 /** One request to a host, as far as HTTP goes. */
@@ -21,7 +21,11 @@ const MAX_DRIFT_SECONDS = 30;
  * Who signed a POST. Throws {@link HostRefusal} 401. A signature over something else recovers to somebody else, so that
  * who asks may be a stranger is for the caller to see.
  */
-export function senderOf({ header, body }: HostCall, escrowId: string, nowSeconds: number): string {
+export function senderOf(
+  { header, body }: HostCall,
+  { escrowId, owner }: Pick<HostSession, "escrowId" | "owner">,
+  nowSeconds: number,
+): string {
   const [signature, timestamp] = [header("x-devshard-signature"), header("x-devshard-timestamp")];
   if (!signature || !timestamp) throw new HostRefusal(401, "missing auth headers");
   if (!/^(?:[0-9a-fA-F]{2})*$/.test(signature)) throw new HostRefusal(401, "invalid signature hex");
@@ -33,7 +37,7 @@ export function senderOf({ header, body }: HostCall, escrowId: string, nowSecond
   const seconds = Buffer.alloc(8);
   seconds.writeBigInt64BE(BigInt(timestamp));
   try {
-    return signerOf(sha256(escrowId, body, seconds), Buffer.from(signature, "hex"));
+    return signerOf(sha256(escrowId, body, seconds), Buffer.from(signature, "hex"), prefixOf(owner));
   } catch (error) {
     if (error instanceof UnrecoverableSignature) throw new HostRefusal(401, `recover address: ${error.message}`);
     throw error;

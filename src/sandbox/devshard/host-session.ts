@@ -23,7 +23,7 @@ import {
 } from "../../wire/devshard/rules.ts";
 import { receiptContent } from "../../wire/devshard/transitions.ts";
 import type { DevshardChain } from "./chain.ts";
-import { type DevshardKey, hashOfPrompt, signerOf, UnrecoverableSignature } from "./crypto.ts";
+import { type DevshardKey, hashOfPrompt, prefixOf, signerOf, UnrecoverableSignature } from "./crypto.ts";
 
 /** What a host refuses, with the status its HTTP answer has. */
 export class HostRefusal extends Error {
@@ -184,7 +184,7 @@ export class HostSession {
   }
 
   #signerOf(diff: SignedDiff): string {
-    return signerOf(encodeDiffContent({ ...diff, escrowId: this.escrowId }), diff.userSig);
+    return signerOf(encodeDiffContent({ ...diff, escrowId: this.escrowId }), diff.userSig, prefixOf(this.owner));
   }
 
   /** Signs the state as it is now, and remembers it for `GET signatures`. */

@@ -3,9 +3,10 @@ import type { Clock } from "../../base/time.ts";
 import { type AnswerFrame, answerChunks, executorRequest, goStringify, wholeAnswer } from "../classic/inference.ts";
 import { CHAT_PATH } from "../classic/node.ts";
 import type { Engine, EngineEvent, SandboxModel } from "../engine.ts";
+import { aborted, writePiece } from "../server.ts";
 import type { DevshardChain } from "./chain.ts";
 import { answerChain } from "./chain-routes.ts";
-import { type DevshardKey, devshardKey, sha256 } from "./crypto.ts";
+import { type DevshardKey, devshardKey, prefixOf, sha256 } from "./crypto.ts";
 import {
   type ChatCall,
   type DevshardWatch,
@@ -95,7 +96,13 @@ export class DevshardHost {
   }
 
   /** Signs with a new key from now on, which the chain knows a grant for, or not. */
-  useWarmKey({ isGranted = true, key = devshardKey() }: { isGranted?: boolean; key?: DevshardKey } = {}): DevshardKey {
+  useWarmKey({
+    isGranted = true,
+    key = devshardKey(undefined, prefixOf(this.address)),
+  }: {
+    isGranted?: boolean;
+    key?: DevshardKey;
+  } = {}): DevshardKey {
     this.#signingKey = key;
     if (isGranted) this.#world.chain.grant(this.address, key.address);
     return key;
@@ -151,7 +158,7 @@ export class DevshardHost {
     if (kind === undefined || !this.#world.versions.includes(version)) throw new HostRefusal(404, "Not Found");
     const session = this.#session(version, escrowId, faults);
     if (kind === "read") return sendJson(outgoing, 200, this.#read(session, route, call));
-    const sender = senderOf(call, escrowId, this.#nowSeconds(faults));
+    const sender = senderOf(call, session, this.#nowSeconds(faults));
     checkSender(session, sender, kind);
     if (faults.rateLimit !== undefined) this.#checkRate(`${escrowId} ${sender}`, faults.rateLimit);
     if (kind === "group") throw new HostRefusal(503, "gossip is not attached", "not_implemented");
@@ -253,7 +260,7 @@ export class DevshardHost {
     const receipt = taken && { receipt: base64(taken.receipt), confirmed_at: taken.confirmedAt };
     await stream.event({ devshard_receipt: { ...state, ...receipt } });
     if (start !== undefined && chat.payload !== undefined) {
-      if (faults.afterReceipt === "hang") return await untilAborted(signal, outgoing);
+      if (faults.afterReceipt === "hang") return void (await aborted(signal).then(() => outgoing.destroy()));
       if (faults.afterReceipt === "fail") return stream.end();
       const { inferenceId } = start;
       const served = await this.#serve(session, { inferenceId, payload: chat.payload, stream, signal, faults });
@@ -378,17 +385,6 @@ function applyWhatHolds(session: HostSession, diffs: readonly ReceivedDiff[]): v
   }
 }
 
-function untilAborted(signal: AbortSignal, outgoing: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      outgoing.destroy();
-      resolve();
-    };
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
-  });
-}
-
 /** Answers as JSON; refusals of the HTTP framework end in a newline. */
 function sendJson(outgoing: ServerResponse, status: number, value: unknown, end = ""): void {
   const body = Buffer.from(goJson(value) + end);
@@ -464,12 +460,8 @@ class EventStream {
     await this.#piece(bytes.subarray(inside));
   }
 
-  /** Resolves when the client can take more, or is gone. */
   #piece(bytes: Buffer): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#outgoing.destroyed) return resolve();
-      this.#outgoing.write(bytes, () => resolve());
-    });
+    return writePiece(this.#outgoing, bytes);
   }
 }
 

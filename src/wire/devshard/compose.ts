@@ -109,11 +109,11 @@ export function replayDiff(
 }
 
 /** Throws a {@link DevshardRefusal} `invalid_user_signature` unless the escrow's creator signed exactly this diff. */
-export function checkUserSignature({ config }: Ledger, diff: SignedDiff): void {
+export function checkUserSignature({ config, prefix }: Ledger, diff: SignedDiff): void {
   const content = encodeDiffContent({ ...diff, escrowId: config.escrowId });
   let signer: string;
   try {
-    signer = recoverAddress(content, diff.userSig);
+    signer = recoverAddress(content, diff.userSig, prefix);
   } catch (error) {
     if (error instanceof DevshardRefusal) throw new DevshardRefusal("invalid_user_signature", error.detail);
     throw error;

@@ -3,7 +3,7 @@ import { ZephError } from "../../errors.ts";
 import { ProtobufWriter } from "../protobuf.ts";
 import { HOST_STATS, type HostStats, INFERENCE_RECORD, type InferenceRecord, STATE_SIGNATURE } from "./messages.ts";
 import { type DevshardConfig, DevshardRefusal, type DevshardRules, devshardRules } from "./rules.ts";
-import { sha256 } from "./signing.ts";
+import { prefixOf, sha256 } from "./signing.ts";
 
 export const PHASE = { active: 0, finalizing: 1, settlement: 2 } as const;
 
@@ -145,6 +145,11 @@ export class Ledger {
       if (nonce > 0) pairs.push([id, nonce]);
     });
     return pairs;
+  }
+
+  /** Of the network's addresses, by that of the user. */
+  get prefix(): string {
+    return prefixOf(this.config.user);
   }
 
   addressOf(slot: number): string | undefined {

@@ -27,7 +27,7 @@ describe("what refusals of real hosts ask for", () => {
     ["short_signature", "stop"],
     ["stranger", "stop"],
     ["other_version", "stop"],
-    ["requests_disabled", "stop"],
+    ["requests_disabled", "paused"],
     ["bad_json", "stop"],
     ["payload_prompt_mismatch", "stop"],
     ["payload_params_mismatch", "stop"],

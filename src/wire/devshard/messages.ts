@@ -264,9 +264,9 @@ export type HostStats = MessageOf<typeof HOST_STATS>;
  * What a host's refusal asks of the client:
  * `resend` it lacks diffs, from `expected` on · `again` the same bytes, a little later · `resign` with a new time ·
  * `elsewhere` this host cannot, another can · `diverged` it computes another state than the client: nothing more may be
- * ordered · `stop` no host would answer differently.
+ * ordered · `paused` the network takes no requests now · `stop` no host would answer differently.
  */
-export type HostRemedy = "resend" | "again" | "resign" | "elsewhere" | "diverged" | "stop";
+export type HostRemedy = "resend" | "again" | "resign" | "elsewhere" | "diverged" | "paused" | "stop";
 
 export interface HostRefusal {
   readonly remedy: HostRemedy;
@@ -288,7 +288,7 @@ type Row = readonly [status: number, text: RegExp, remedy: HostRemedy];
  * have been applied before a 500: it never says that a nonce is free.
  */
 const ROWS: readonly Row[] = [
-  [503, /requests are disabled|requests_disabled/i, "stop"],
+  [503, /requests are disabled|requests_disabled/i, "paused"],
   [503, /(?:)/, "again"],
   [429, /(?:)/, "again"],
   [401, /timestamp drift/i, "resign"],

@@ -2,7 +2,7 @@ import { replayDiff } from "./compose.ts";
 import { hostStatsHash, Ledger, PHASE, rootOf, stateSignatureContent } from "./ledger.ts";
 import type { HostStats, SignedDiff } from "./messages.ts";
 import { DEVSHARD_VERSIONS, type DevshardConfig, DevshardRefusal, devshardRules, quorum, refusalOf } from "./rules.ts";
-import { recoverAddress, sha256 } from "./signing.ts";
+import { prefixOf, recoverAddress, sha256 } from "./signing.ts";
 
 /** What the chain needs to pay the hosts and return the rest. */
 export interface Settlement {
@@ -77,7 +77,7 @@ export function verifySettlement(
   const signed = new Set<string>();
   for (const [slot, signature] of settlement.signatures) {
     const owner = group[slot];
-    const signer = signerOf(content, signature);
+    const signer = signerOf(content, signature, prefixOf(group[0] ?? ""));
     if (signer.reason !== undefined) return { holds: false, reason: signer.reason };
     if (owner === undefined) return { holds: false, reason: `slot ${slot} not in group` };
     if (signer.address !== owner && signer.address !== warmKeys.get(slot)) {
@@ -94,9 +94,10 @@ export function verifySettlement(
 function signerOf(
   content: Uint8Array,
   signature: Uint8Array,
+  prefix: string,
 ): { address: string; reason?: undefined } | { reason: string } {
   try {
-    return { address: recoverAddress(content, signature) };
+    return { address: recoverAddress(content, signature, prefix) };
   } catch (error) {
     if (error instanceof DevshardRefusal) return { reason: error.message };
     throw error;

@@ -1,10 +1,11 @@
 import { hash } from "node:crypto";
+import { DEFAULT_PREFIX } from "../endpoint.ts";
 import { activeCurve, toAddress } from "../secp256k1.ts";
 import { DevshardRefusal } from "./rules.ts";
 
 /** Signs for one account of a devshard: the escrow's creator, a host, or a host's warm key. */
 export interface DevshardSigner {
-  /** Bech32 address with the prefix `gonka`. */
+  /** Bech32 address. */
   readonly address: string;
   /** Compressed point, 33 bytes. */
   readonly publicKey: Uint8Array;
@@ -17,14 +18,22 @@ export interface DevshardSigner {
 }
 
 /** A signer that keeps its key in a closure, where no inspection and no JSON shows it. */
-export function devshardSigner(privateKey: Uint8Array): DevshardSigner {
+export function devshardSigner(
+  privateKey: Uint8Array,
+  { prefix = DEFAULT_PREFIX }: { readonly prefix?: string | undefined } = {},
+): DevshardSigner {
   const key = privateKey.slice();
   const publicKey = activeCurve().publicKeyOf(key);
   return {
-    address: toAddress(publicKey),
+    address: toAddress(publicKey, { prefix }),
     publicKey,
     sign: (message) => activeCurve().signRecoverable(sha256(message), key),
   };
+}
+
+/** The part of a bech32 address that names its network. */
+export function prefixOf(address: string): string {
+  return address.slice(0, Math.max(address.lastIndexOf("1"), 0)) || DEFAULT_PREFIX;
 }
 
 const SIGNATURE_BYTES = 65;
@@ -34,18 +43,20 @@ const SIGNATURE_BYTES = 65;
  * compares. Throws a {@link DevshardRefusal} `unrecoverable_signature` in the words of a host.
  *
  * @param signature r ‖ s ‖ v, 65 bytes
+ * @param prefix of the network's addresses
  */
-export function recoverAddress(message: Uint8Array, signature: Uint8Array): string {
+export function recoverAddress(message: Uint8Array, signature: Uint8Array, prefix = DEFAULT_PREFIX): string {
   const fault = signatureFault(signature);
   if (fault !== undefined) throw new DevshardRefusal("unrecoverable_signature", fault);
   const digest = sha256(message);
   const key = `${latin1(digest)}${latin1(signature)}`;
   const known = recovered.get(key);
-  if (known !== undefined) return known;
+  if (known !== undefined) return addressOf(known, prefix);
   const publicKey = activeCurve().recover(digest, signature);
   if (publicKey === undefined)
     throw new DevshardRefusal("unrecoverable_signature", "ecrecover failed: recovery failed");
-  return remember(key, addressOf(publicKey));
+  remember(key, latin1(publicKey));
+  return addressOf(latin1(publicKey), prefix);
 }
 
 function signatureFault(signature: Uint8Array): string | undefined {
@@ -60,24 +71,23 @@ function signatureFault(signature: Uint8Array): string | undefined {
 const recovered = new Map<string, string>();
 const MAX_RECOVERED = 8192;
 
-function remember(key: string, address: string): string {
+function remember(key: string, publicKey: string): void {
   if (recovered.size >= MAX_RECOVERED) {
     const [oldest] = recovered.keys();
     if (oldest !== undefined) recovered.delete(oldest);
   }
-  recovered.set(key, address);
-  return address;
+  recovered.set(key, publicKey);
 }
 
-/** A session meets a handful of keys again and again, and an address costs two hashes and a checksum. */
+/** By prefix and key. A session meets a handful of keys again and again, and an address costs two hashes and a checksum. */
 const addresses = new Map<string, string>();
 const MAX_ADDRESSES = 1024;
 
-function addressOf(publicKey: Uint8Array): string {
-  const key = latin1(publicKey);
+function addressOf(publicKey: string, prefix: string): string {
+  const key = `${prefix} ${publicKey}`;
   let address = addresses.get(key);
   if (address === undefined) {
-    address = toAddress(publicKey);
+    address = toAddress(Buffer.from(publicKey, "latin1"), { prefix });
     if (addresses.size >= MAX_ADDRESSES) addresses.clear();
     addresses.set(key, address);
   }

@@ -370,7 +370,7 @@ interface SlotSignature {
 function signedBy(ledger: Ledger, rules: SignatureRules, { slot, content, signature, refuse }: SlotSignature): Binding {
   if (rules === "trusted") return undefined;
   const expected = memberAddress(ledger, slot);
-  const signer = signerOf(content(), signature);
+  const signer = signerOf(content(), signature, ledger.prefix);
   if (signer.address === undefined) throw refuse(expected, signer);
   const { address } = signer;
   if (address === expected) return undefined;
@@ -383,9 +383,10 @@ function signedBy(ledger: Ledger, rules: SignatureRules, { slot, content, signat
 function signerOf(
   content: Uint8Array,
   signature: Uint8Array,
+  prefix: string,
 ): { address: string } | { address?: undefined; fault: string } {
   try {
-    return { address: recoverAddress(content, signature) };
+    return { address: recoverAddress(content, signature, prefix) };
   } catch (error) {
     if (error instanceof DevshardRefusal) return { fault: error.detail ?? "" };
     throw error;
