@@ -10,11 +10,10 @@ import { LOCAL_KEY_NAME, makeLocalKey } from "../../gateway/state.ts";
 import type { EndpointStore } from "../../journal/store.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { isLoopback } from "../../wire/endpoint.ts";
-import { toGnk } from "../amounts.ts";
 import { openVault, passphraseSource } from "../input.ts";
 import { dailyCentsOf, openUpstream, privateStore } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
-import { escapeUnseen, show, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
+import { escapeUnseen, show, toGnk, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
 import type { WorkerIntroduction, WorkerPart } from "../workers.ts";
 
 /**

@@ -20,7 +20,7 @@ import type {
   PageTokens,
 } from "../../gateway/page/sources.ts";
 import type { Budget } from "../../journal/budget.ts";
-import { toGnk } from "../amounts.ts";
+import { toGnk } from "../terminal.ts";
 
 interface PageChatOptions {
   readonly store: ConversationStore;
