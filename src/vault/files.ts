@@ -1,6 +1,7 @@
 import { lstat, mkdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, posix, win32 } from "node:path";
 import { decodeText, fileErrorCode, readRegularFile, UnusableFile, utf16Kind } from "../base/files.ts";
+import { asObject } from "../base/json.ts";
 import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../base/lock.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import {
@@ -455,8 +456,7 @@ function notePath(vaultFile: string): string {
 
 /** Nothing but a file of ours takes the place beside it. */
 function isMove(value: unknown): value is Move {
-  if (typeof value !== "object" || value === null) return false;
-  const { from, to } = value as Partial<Record<keyof Move, unknown>>;
+  const { from, to } = asObject(value) ?? {};
   if (typeof from !== "string" || typeof to !== "string" || !isAbsolute(to)) return false;
   const start = `.${basename(to)}.`;
   const name = basename(from);
