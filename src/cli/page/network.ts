@@ -14,13 +14,12 @@ import type {
   PageSources,
 } from "../../gateway/page/sources.ts";
 import { proofAge, readParticipants } from "../../network/discovery.ts";
-import { type ReadNodeOptions, readNode } from "../../network/node.ts";
+import { nodeClient, type ReadNodeOptions } from "../../network/node.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { escrowFolder, openEscrows } from "../../transport/devshard-index.ts";
 import { DevshardJournal } from "../../transport/devshard-journal.ts";
 import { formatVersion, isClassicInferenceRetired, parseVersions } from "../../wire/documents.ts";
-import { normalizeBaseURL } from "../../wire/endpoint.ts";
-import { toGnk } from "../amounts.ts";
+import { toGnk } from "../terminal.ts";
 
 interface PageNetworkOptions {
   readonly context: CliContext;
@@ -155,7 +154,7 @@ async function nodesOf(config: GonkaProvider, reading: ReadNodeOptions): Promise
     proof: "configured",
   }));
   if (source === undefined) return [];
-  const listed = await listedNodes(normalizeBaseURL(source), config, reading);
+  const listed = await listedNodes(source, config, reading);
   if (ZephError.is(listed)) {
     const shown = await Promise.all(configured.map((node) => measure(node, reading)));
     return [...shown, { address: null, host: hostOf(source), proof: "no list", models: [], error: listed.message }];
@@ -179,7 +178,7 @@ async function listedNodes(
   reading: ReadNodeOptions,
 ): Promise<readonly ListedNode[] | ZephError> {
   try {
-    const list = await readParticipants(source, reading, config.trust);
+    const list = await readParticipants(nodeClient(source, reading), config.trust);
     const proof = `${list.label}${proofAge(list, reading.clock.nowMs())}`;
     return list.participants.flatMap(({ address, inferenceUrl, models }) =>
       inferenceUrl === "" ? [] : [{ url: inferenceUrl, address, models, proof }],
@@ -193,10 +192,7 @@ async function listedNodes(
 async function measure({ url, address, models, proof }: ListedNode, reading: ReadNodeOptions): Promise<PageNode> {
   const shown = { address, host: hostOf(url), proof, models };
   try {
-    const { json, latencyMs } = await readNode(`${normalizeBaseURL(url)}/versions`, {
-      ...reading,
-      timeoutMs: NODE_WAIT_MS,
-    });
+    const { json, latencyMs } = await nodeClient(url, { ...reading, timeoutMs: NODE_WAIT_MS }).read("/v1/versions");
     const { apiVersion } = parseVersions(json);
     const isRetired = isClassicInferenceRetired(apiVersion);
     const version = apiVersion === undefined ? undefined : formatVersion(apiVersion);
