@@ -162,14 +162,8 @@ export const CATALOGUE = {
     "This is not the key of the local endpoint",
     "Send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; `zeph serve --show-key` shows it.",
   ),
-  page_session_missing: final(EXIT.authentication, 401)(
-    "The page needs a new link",
-    "Type `zeph open` in a terminal on this computer; it opens the page with one.",
-  ),
-  page_not_running: final(EXIT.failure, 503)(
-    "No `zeph serve` with a page runs on this computer",
-    "Start one with `zeph serve`, then type `zeph open`.",
-  ),
+  page_session_missing: final(EXIT.authentication, 401)("The page needs a new link", "Type `zeph open` for one."),
+  page_not_running: final(EXIT.failure, 503)("No `zeph serve` with a page runs here", "Start one: `zeph serve`."),
   host_refused: final(EXIT.failure, 403)(
     "The local endpoint does not answer to this host name",
     "Use http://127.0.0.1 and the port, or start `zeph serve` with --allow-host NAME.",
