@@ -23,6 +23,7 @@ const SECTIONS = [
       "openai-sdk",
       "serve",
       "page",
+      "operate",
       "testing",
       "troubleshooting",
     ].map((name) => `docs/guides/${name}.md`),

@@ -20,7 +20,7 @@ import { type EndpointStore, fitsLimit, reservationError, toNanoUsd } from "./st
  */
 
 /** What happens to a request while the store is lost. */
-export type WhenLost = "refuse" | "pass";
+type WhenLost = "refuse" | "pass";
 
 interface RedisStoreOptions {
   readonly address: StoreAddress;
@@ -40,7 +40,7 @@ interface RedisStoreOptions {
 }
 
 /** Where a store is: without a password, which is no part of an address that people see. */
-export interface StoreAddress {
+interface StoreAddress {
   readonly host: string;
   readonly port: number;
   readonly user: string | undefined;

@@ -39,7 +39,7 @@ export interface ExpectedCost {
 
 /** Money in whole parts of 10⁻⁹ US dollars, rounded up, so that sums are exact. */
 export function toNanoUsd(usd: number): number {
-  return Math.ceil(usd * 1e9 - 1e-6);
+  return Math.max(0, Math.ceil(usd * 1e9 - 1e-6));
 }
 
 /** `budget_reached` for a request that does not fit any more. Amounts in 10⁻⁹ US dollars. */
