@@ -10,7 +10,12 @@ import { CopyButton } from "./parts.js";
 const MAX_DEPTH = 16;
 /** Longer answers are shown as plain text, longer code without colours. */
 const MAX_CHARACTERS = 400_000;
-const MAX_HIGHLIGHTED = 30_000;
+const MAX_HIGHLIGHTED = 12_000;
+/** The highlighter's time grows with the square of such a run, which no program has and a hostile answer may. */
+const LONG_RUN = /[\w$-]{300}|\s{300}/;
+/** Longer code gets its colours when it stands still for a moment, not with every word that comes. */
+const COLOURED_AT_ONCE = 2_000;
+const STILL_MS = 150;
 
 /** Draws Markdown, also while it grows: blocks that are complete are cut and drawn once. */
 export function Markdown({ text }) {
@@ -133,19 +138,22 @@ function CodeBlock({ code, language }) {
   const [pieces, setPieces] = useState(undefined);
   useEffect(() => {
     let isCurrent = true;
-    setPieces(undefined);
-    void highlight(code, language).then((found) => isCurrent && setPieces(found));
+    const colour = () => void highlight(code, language).then((found) => isCurrent && setPieces(found));
+    const timer = setTimeout(colour, code.length < COLOURED_AT_ONCE ? 0 : STILL_MS);
     return () => {
       isCurrent = false;
+      clearTimeout(timer);
     };
   }, [code, language]);
+  // What has come since the colours stands plain behind them, so that nothing flickers.
+  const isPrefix = pieces !== undefined && code.startsWith(pieces.code);
   return html`<div class="code">
     <div class="code-head"><span>${language || "text"}</span><${CopyButton} text=${code} label="Copy this code" /></div>
     <pre tabindex="0" role="region" aria-label=${`Code, ${language || "text"}`}><code>${
-      pieces?.code === code
+      isPrefix
         ? pieces.tokens.map(([text, type]) => (type ? html`<span class=${`t-${type}`}>${text}</span>` : text))
-        : code
-    }</code></pre>
+        : null
+    }${isPrefix ? code.slice(pieces.code.length) : code}</code></pre>
   </div>`;
 }
 
@@ -183,7 +191,7 @@ const loaded = new Map();
 /** The code in pieces with their kinds. The highlighter asks for the languages that it meets; each is loaded once. */
 async function highlight(code, language) {
   const name = Object.hasOwn(LANGUAGES, language) ? LANGUAGES[language] : undefined;
-  if (name === undefined || code.length > MAX_HIGHLIGHTED) return undefined;
+  if (name === undefined || code.length > MAX_HIGHLIGHTED || LONG_RUN.test(code)) return undefined;
   const tokens = [];
   const work = tokenizer(code, name, (text, type) => text !== "" && tokens.push([text, type]));
   let asked = work.next();

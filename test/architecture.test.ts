@@ -73,6 +73,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "smol-toml": ["config"],
   "@decimalturn/": ["config"],
   marked: ["cli"],
+  "fast-string-width": ["cli"],
   "jsonc-parser": ["cli"],
   yaml: ["cli"],
   zod: ["config", "wire", "network", "ai-sdk", "cli"],

@@ -2,7 +2,7 @@ import type { ModelMessage } from "ai";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import type { Budget } from "../journal/budget.ts";
-import { type AnswerPart, type AnswerRequest, streamAnswer } from "./answer.ts";
+import { type AnswerPart, type AnswerRequest, streamAnswer } from "./chat-model.ts";
 import {
   type AnswerSettings,
   addToTotal,

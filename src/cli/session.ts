@@ -1,10 +1,9 @@
 import { join, resolve } from "node:path";
-import { readRegularText } from "../base/files.ts";
+import { readRegularText, writeFileAtomic } from "../base/files.ts";
 import { scrub } from "../base/secret.ts";
 import type { CliContext } from "../base/world.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { chatModel } from "../chat/chat-model.ts";
-import { conversationStore, conversationsFolder } from "../chat/conversations.ts";
+import type { ConversationStore } from "../chat/conversations.ts";
 import type {
   ChatModelListing,
   ChatSession,
@@ -62,6 +61,8 @@ export async function chatDependencies(
     wanted.provider === provider && wanted.model === model ? setup : setupOf(context, wanted);
   const open = sessionOpener(context, setupFor, { remarks, debugDump });
   const isResumed = choice.continue === true || choice.load !== undefined;
+  // A question that goes on with nothing is not kept, and needs no store.
+  const isKept = config.keepConversations && choice.private !== true && (kind === "conversation" || isResumed);
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
   const last = follows ? await readName(lastProvider) : undefined;
   const remembered = runnable.find(({ name }) => name === last)?.name;
@@ -69,10 +70,7 @@ export async function chatDependencies(
     openSession: (wanted) =>
       open(wanted.provider === undefined && remembered !== undefined ? { ...wanted, provider: remembered } : wanted),
     stateFolder,
-    conversations:
-      config.keepConversations && choice.private !== true
-        ? conversationStore({ folder: conversationsFolder(stateFolder), clock: context.clock, random: context.random })
-        : undefined,
+    conversations: isKept ? await keptConversations(context, stateFolder) : undefined,
     defaultProvider: runnable.find(({ isDefault }) => isDefault)?.name,
     maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
     listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
@@ -80,6 +78,11 @@ export async function chatDependencies(
       if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
     },
   };
+}
+
+async function keptConversations({ clock, random }: CliContext, stateFolder: string): Promise<ConversationStore> {
+  const { conversationStore, conversationsFolder } = await import("../chat/conversations.ts");
+  return conversationStore({ folder: conversationsFolder(stateFolder), clock, random });
 }
 
 async function readName(path: string): Promise<string | undefined> {

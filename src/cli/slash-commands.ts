@@ -9,7 +9,6 @@ import {
 } from "../chat/session.ts";
 import { REASONING_EFFORTS } from "../rules/parameters.ts";
 import { matchModel, nearest } from "../wire/models.ts";
-import { formatCount, formatUsd, priceColumns, renderTotal } from "./amounts.ts";
 import {
   beginAnew,
   changeSystem,
@@ -19,7 +18,16 @@ import {
   saveConversation,
   undoExchange,
 } from "./kept-conversations.ts";
-import { foldText, renderTable, style, toTerminalLine } from "./terminal.ts";
+import {
+  foldText,
+  formatCount,
+  formatUsd,
+  priceColumns,
+  renderTable,
+  renderTotal,
+  style,
+  toTerminalLine,
+} from "./terminal.ts";
 
 /** `answered`: the screen already stands as after an answer. */
 type AfterCommand = "stay" | "answered" | "leave";

@@ -154,7 +154,7 @@ async function writeAnswer(outgoing: ServerResponse, answer: Answer, options: Wr
     return pump(outgoing, body, options);
   }
   const length = body === null ? 0 : Buffer.byteLength(body);
-  outgoing.writeHead(status, status === 204 ? headers : { ...headers, "content-length": length });
+  outgoing.writeHead(status, status === 204 || status === 304 ? headers : { ...headers, "content-length": length });
   // Head and body go out as one: Node joins texts, and every byte is a sign of this alphabet.
   if (Buffer.isBuffer(body) && length <= MAX_JOINED_BYTES) outgoing.end(body.toString("latin1"), "latin1");
   else outgoing.end(body ?? undefined);

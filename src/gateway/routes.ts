@@ -3,7 +3,7 @@ import { asObject, type JsonObject, parseForeignJson } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
 import { cleanChatSteps } from "../rules/clean.ts";
 import type { BegunAnswer } from "../transport/exchange.ts";
-import { chatAssembler } from "../wire/chat-answer.ts";
+import { chatAssembler } from "../wire/chat-body.ts";
 import { chatStreamReader } from "../wire/chat-stream.ts";
 import { nearest, parseModels } from "../wire/models.ts";
 import { type Answer, type ByteSource, firstOf, HEARTBEAT, isByteSource, jsonAnswer } from "./answer.ts";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { writeFileAtomic } from "../base/files.ts";
 import { asObject } from "../base/json.ts";
 import { redactUrl, type Secret } from "../base/secret.ts";
 import { type Clock, deadlineSignal, timeoutError } from "../base/time.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { topUpPage } from "../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers, recognizeKey } from "../brokers/registry.ts";
 import { zephFolders } from "../config/files.ts";

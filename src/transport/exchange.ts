@@ -262,8 +262,13 @@ class AnswerQueue implements AnswerSink, Asked {
     });
   }
 
+  /** Who leaves gets nothing more, not even what has come already. */
   abort(reason: unknown): void {
+    const isRead = this.#state === "ended" && this.#waiting.length === 0;
     this.underway?.abort(reason);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (!isRead) this.fail(reason);
   }
 
   head(head: AnswerHead): void {
@@ -299,7 +304,7 @@ class AnswerQueue implements AnswerSink, Asked {
   }
 
   fail(error: unknown): void {
-    if (this.#state !== "open") return;
+    if (typeof this.#state === "object") return;
     this.#state = { error };
     this.#settle?.reject(error);
     this.#reader?.reject(error);

@@ -1,17 +1,21 @@
 import { lstat, mkdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, posix, win32 } from "node:path";
-import { decodeText, fileErrorCode, readRegularFile, UnusableFile, utf16Kind } from "../base/files.ts";
-import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../base/lock.ts";
-import { type Clock, systemClock } from "../base/time.ts";
 import {
+  decodeText,
+  fileErrorCode,
   followLinks,
   keepBackup,
   listTemporaries,
+  readRegularFile,
   siblings,
   stageFile,
+  UnusableFile,
   unwritable,
+  utf16Kind,
   writeFileAtomic,
-} from "../base/write.ts";
+} from "../base/files.ts";
+import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../base/lock.ts";
+import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 
 /** The two files of a vault. They may lie in different folders. */

@@ -1,10 +1,9 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
 import type { Identity } from "age-encryption";
+import { keepBackup } from "../base/files.ts";
 import { Secret, scrub } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
-import { keepBackup } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
-import { isX25519Identity, readX25519File } from "./age-x25519.ts";
 import { assertEntryName } from "./entries.ts";
 import {
   assertNothingThere,
@@ -25,10 +24,12 @@ import {
   formatKeyFile,
   generateKeyPair,
   inspectAgeFile,
+  isX25519Identity,
   type KeyFile,
   type KeyPair,
   protectKeyFile,
   readKeyFile,
+  readX25519File,
   rewriteKeyFile,
 } from "./key.ts";
 

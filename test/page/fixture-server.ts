@@ -63,6 +63,7 @@ export const HOSTILE_ANSWER = [
   "[ref][evil]\n\n[evil]: javascript:window.harmed='ref'",
   "\u001b]8;;http://127.0.0.1:9/osc\u0007OSC link\u001b]8;;\u0007 \u001b[31mred\u001b[0m \u202Eedoc",
   "```html\n<script>window.harmed = 'code'</script>\n```",
+  `\`\`\`js\n${"$".repeat(5000)}\n\`\`\``,
   `${">".repeat(3000)} deep`,
   "{{constructor.constructor('window.harmed=1')()}} `<b>code</b>` <b>bold</b> &lt;i&gt;",
 ].join("\n\n");

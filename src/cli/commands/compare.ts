@@ -1,5 +1,5 @@
 import { stateFile } from "../../base/lock.ts";
-import type { CliContext, RunCommand } from "../../base/world.ts";
+import type { CliContext } from "../../base/world.ts";
 import { type Contestant, compare } from "../../chat/compare.ts";
 import type { ChatSession } from "../../chat/session.ts";
 import { zephFolders } from "../../config/files.ts";
@@ -8,20 +8,10 @@ import { openBudget } from "../../journal/budget.ts";
 import { spendingPath } from "../../journal/ledger.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { formatGnk } from "../../wire/documents.ts";
-import { formatSeconds, formatUsd } from "../amounts.ts";
+import type { Run } from "../command-table.ts";
 import { openSession } from "../session.ts";
 import { setupOf } from "../setup.ts";
-import { renderTable, show, style, toTerminalLine, writeResult } from "../terminal.ts";
-
-export interface CompareFlags {
-  readonly question: string;
-  /** `PROVIDER/MODEL`, `PROVIDER`, or a model of the default provider. */
-  readonly targets?: readonly string[];
-  /** `--model ID`, repeatable: the same. */
-  readonly model?: readonly string[];
-  /** Print the answers too. */
-  readonly answers?: boolean;
-}
+import { formatSeconds, formatUsd, renderTable, show, style, toTerminalLine, writeResult } from "../terminal.ts";
 
 const LEAST = 2;
 const MOST = 3;
@@ -30,10 +20,7 @@ const MOST = 3;
  * `zeph compare`: one question to two or three models or brokers at once. Time to the first word, speed, cost, and
  * whether tools and JSON mode work; the page of `zeph serve` does the same.
  */
-export const runCompare: RunCommand<CompareFlags> = async (
-  context,
-  { question, targets = [], model = [], answers },
-) => {
+export const runCompare: Run<"compare"> = async (context, { question, targets = [], model = [], answers }) => {
   const setup = await setupOf(context);
   const wanted = [...targets, ...model];
   const entries = wanted.length === 0 ? standardEntries(setup) : wanted.map((each) => toEntry(each, setup));

@@ -1,21 +1,15 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import type { CliContext, RunCommand } from "../../base/world.ts";
-import { writeFileAtomic } from "../../base/write.ts";
+import { writeFileAtomic } from "../../base/files.ts";
+import type { CliContext } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
 import { ZephError } from "../../errors.ts";
+import type { Run } from "../command-table.ts";
 import { askForLink, forget, linkFiles, linkFolder } from "../page/link.ts";
 import { writeResult } from "../terminal.ts";
 
-interface OpenFlags {
-  /** `--port NUMBER`: of several runs the one on this port. Default: the first that answers. */
-  readonly port?: string;
-  /** Print the link and open nothing. */
-  readonly print?: boolean;
-}
-
 /** `zeph open`: the page of a running `zeph serve`, in the browser. Each link works once. */
-export const runOpen: RunCommand<OpenFlags> = async (context, { port, print }) => {
+export const runOpen: Run<"open"> = async (context, { port, print }) => {
   if (port !== undefined && !/^\d{1,5}$/.test(port)) {
     throw new ZephError("usage", { detail: "--port takes a whole number from 1 to 65535" });
   }

@@ -10,11 +10,10 @@ import { LOCAL_KEY_NAME, makeLocalKey } from "../../gateway/state.ts";
 import type { EndpointStore } from "../../journal/store.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { isLoopback } from "../../wire/endpoint.ts";
-import { toGnk } from "../amounts.ts";
 import { openVault, passphraseSource } from "../input.ts";
 import { dailyCentsOf, openUpstream, privateStore } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
-import { escapeUnseen, show, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
+import { escapeUnseen, show, toGnk, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
 import type { WorkerIntroduction, WorkerPart } from "../workers.ts";
 
 /**
@@ -96,13 +95,19 @@ async function serve(
   const { name, model } = opened.config;
   const localKey = choices.keyRequired && part === undefined ? await localGatewayKey(context, setup) : undefined;
   const log = gatheredLines((text) => context.stderr.write(text), context.clock);
-  const page =
-    flags.page === false || part !== undefined || (flags.store ?? "file") !== "file"
-      ? undefined
-      : await (await import("../page/serve-page.ts")).servePage(context, {
-          ...{ upstream, host: choices.host, isDemo: demo !== undefined },
-          isNamed: providerName !== undefined,
-        });
+  const hasPage = flags.page !== false && part === undefined && (flags.store ?? "file") === "file";
+  const page = hasPage
+    ? await (await import("../page/serve-page.ts")).servePage(context, {
+        ...{ upstream, host: choices.host, isDemo: demo !== undefined },
+        isNamed: providerName !== undefined,
+      })
+    : undefined;
+  if (hasPage && page === undefined) {
+    show(
+      context.stderr,
+      `No page: it answers to this computer's own names only, and they do not lead to ${choices.host}.\n`,
+    );
+  }
   const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },

@@ -20,7 +20,7 @@ import type {
   PageTokens,
 } from "../../gateway/page/sources.ts";
 import type { Budget } from "../../journal/budget.ts";
-import { toGnk } from "../amounts.ts";
+import { toGnk } from "../terminal.ts";
 
 interface PageChatOptions {
   readonly store: ConversationStore;
@@ -33,9 +33,15 @@ interface PageChatOptions {
 export function pageChat(options: PageChatOptions): Pick<PageSources, "chat" | "chats"> {
   const { store, openSession, budget, clock } = options;
   const images = rememberedImages();
+  /** Answers that were stopped, by conversation, until what came of them is kept: whoever looks next sees it. */
+  const ending = new Map<string, Promise<void>>();
+  async function settled(id: string): Promise<KeptConversation> {
+    await ending.get(id);
+    return exactly(store, id);
+  }
 
   async function* chat(asked: ChatAsked, signal: AbortSignal): AsyncGenerator<ChatEvent> {
-    const kept = asked.conversationId === undefined ? undefined : await exactly(store, asked.conversationId);
+    const kept = asked.conversationId === undefined ? undefined : await settled(asked.conversationId);
     const session = await openSession(asked.provider, asked.model);
     await budget.check();
     const earlier = kept === undefined ? [] : images.restore(kept);
@@ -65,6 +71,14 @@ export function pageChat(options: PageChatOptions): Pick<PageSources, "chat" | "
       await keeper.save({ exchanges, system, session });
       if (keeper.id !== undefined) images.note(keeper.id, exchanges);
     }
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = () => {
+        if (ending.get(conversationId) === ended) ending.delete(conversationId);
+        resolve();
+      };
+    });
+    signal.addEventListener("abort", () => ending.set(conversationId, ended), { once: true });
     try {
       const title = kept?.title ?? (await exactly(store, conversationId)).title;
       yield { type: "start", conversationId, index, title };
@@ -80,14 +94,14 @@ export function pageChat(options: PageChatOptions): Pick<PageSources, "chat" | "
         }
       }
     } finally {
-      await save();
+      await save().finally(end);
     }
   }
 
   const chats: PageChats = {
     list: async (words) => (await (words.trim() === "" ? store.list() : store.search(words))).map(toSummary),
     async get(id) {
-      const kept = await exactly(store, id);
+      const kept = await settled(id);
       return {
         ...toSummary(kept),
         system: kept.system,
@@ -107,10 +121,10 @@ export function pageChat(options: PageChatOptions): Pick<PageSources, "chat" | "
         })),
       };
     },
-    rename: async (id, title) => toSummary(await store.rename((await exactly(store, id)).id, title)),
-    remove: async (id) => store.remove((await exactly(store, id)).id),
+    rename: async (id, title) => toSummary(await store.rename((await settled(id)).id, title)),
+    remove: async (id) => store.remove((await settled(id)).id),
     async export(id, format) {
-      const kept = await exactly(store, id);
+      const kept = await settled(id);
       return format === "json" ? `${JSON.stringify(toPlainData(kept), null, 2)}\n` : toMarkdown(kept);
     },
   };

@@ -19,7 +19,7 @@ import type { Setup } from "../../provider/setup.ts";
 import { escrowFolder, openEscrows } from "../../transport/devshard-index.ts";
 import { DevshardJournal } from "../../transport/devshard-journal.ts";
 import { formatVersion, isClassicInferenceRetired, parseVersions } from "../../wire/documents.ts";
-import { toGnk } from "../amounts.ts";
+import { toGnk } from "../terminal.ts";
 
 interface PageNetworkOptions {
   readonly context: CliContext;

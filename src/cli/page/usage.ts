@@ -11,8 +11,8 @@ import {
   usageBuckets,
   usageStarts,
 } from "../../journal/ledger.ts";
-import { toGnk } from "../amounts.ts";
 import { toCsv } from "../commands/usage.ts";
+import { toGnk } from "../terminal.ts";
 
 interface PageUsageOptions {
   readonly stateFolder: string;
