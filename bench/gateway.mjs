@@ -3,7 +3,8 @@
 // each gateway's own process used, which callers and upstream on the same computer do not disturb.
 //   node bench/gateway.mjs [seconds per turn] [rounds] [--json]
 import { startContenders } from "./gateway/contenders.mjs";
-import { askForMs, streamAtOnce } from "./gateway/load.mjs";
+import { askForMs, askLong, askTimes, streamAtOnce } from "./gateway/load.mjs";
+import { WORDS } from "./gateway/words.mjs";
 import { median, quantile, table } from "./measure.mjs";
 
 const numbers = process.argv.slice(2).map(Number).filter(Number.isFinite);
@@ -101,12 +102,14 @@ async function streams(contenders) {
         ),
       ),
     ),
+    // With the request itself, shared out over its chunks: what a chunk costs at this pace.
+    cpuMicrosPerChunk: (turns.reduce((sum, turn) => sum + turn.cpuMs, 0) / (turns.length * STREAMS * WORDS)) * 1000,
     cpuMsPerStream: turns.reduce((sum, turn) => sum + turn.cpuMs, 0) / (turns.length * STREAMS),
     rssMiB: Math.max(...turns.map(({ rssBytes }) => rssBytes)) / 2 ** 20,
   }));
   console.log(`\n${STREAMS} streams at once, 50 words of each 20 ms apart`);
   table(
-    ["", "first byte p50", "p99", "whole p50", "p99", "processor ms per stream", "MiB"],
+    ["", "first byte p50", "p99", "whole p50", "p99", "processor ms per stream", "µs per chunk", "MiB"],
     summary.map((each) => [
       each.name,
       fixed(each.first50, 1),
@@ -114,8 +117,24 @@ async function streams(contenders) {
       fixed(each.whole50, 0),
       fixed(each.whole99, 0),
       fixed(each.cpuMsPerStream, 2),
+      fixed(each.cpuMicrosPerChunk, 1),
       fixed(each.rssMiB, 0),
     ]),
+  );
+  return summary;
+}
+
+/** Requests one after the other, counted in processor time only. */
+async function processorTime(title, contenders, ask) {
+  const results = await inTurns(contenders, ask);
+  const summary = [...results].map(([name, turns]) => ({
+    name,
+    cpuMs: median(turns.map(({ cpuMs, count }) => cpuMs / count)),
+  }));
+  console.log(`\n${title}`);
+  table(
+    ["", "processor ms per request"],
+    summary.map(({ name, cpuMs }) => [name, fixed(cpuMs, 3)]),
   );
   return summary;
 }
@@ -123,11 +142,19 @@ async function streams(contenders) {
 const { contenders, stop } = await startContenders({
   zephArguments: process.argv.includes("--quiet") ? ["--quiet"] : [],
   ...(process.env.ZEPH_BENCH_CLI === undefined ? {} : { dist: process.env.ZEPH_BENCH_CLI }),
+  ...(process.env.ZEPH_BENCH_BEFORE === undefined ? {} : { before: process.env.ZEPH_BENCH_BEFORE }),
 });
 try {
+  console.log("The first 40 requests of a process");
+  for (const contender of contenders) {
+    const { cpuMs } = await measured(contender, () => askTimes(contender, 40));
+    console.log(`${contender.name}: ${fixed(cpuMs / 40)} ms of the processor each`);
+  }
   for (const contender of contenders) await askForMs(contender, 32, WARM_UP_MS);
   const whole = {};
   for (const concurrent of CONCURRENT) whole[concurrent] = await wholeAnswers(contenders, concurrent);
+  await processorTime("Small prompts, one at a time", contenders, (contender) => askTimes(contender, 300));
+  await processorTime("Prompts of 1 MB, one at a time", contenders, (contender) => askLong(contender, 20));
   const streamed = await streams(contenders);
   if (process.argv.includes("--json")) console.log(JSON.stringify({ whole, streamed }));
 } finally {

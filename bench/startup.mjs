@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { median, table } from "./measure.mjs";
 
+const TELL = new URL("./tell-cpu.mjs", import.meta.url).href;
 const own = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const [rounds = "15", ...others] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "zeph-bench-"));
@@ -31,15 +32,22 @@ const upstream = createServer((request, response) => {
 await new Promise((resolve) => upstream.listen(0, "127.0.0.1", resolve));
 const baseURL = `http://127.0.0.1:${upstream.address().port}/v1`;
 
-/** Milliseconds until the process ends, or until it has printed what `until` looks for; it is then asked to end. */
+/**
+ * Milliseconds until the process ends, or until it has printed what `until` looks for; it is then asked to end. And its
+ * processor time, which whatever else the computer does disturbs less.
+ */
 function timed(args, { until, input } = {}) {
   return new Promise((resolve, reject) => {
     const started = process.hrtime.bigint();
     const elapsedMs = () => Number(process.hrtime.bigint() - started) / 1e6;
-    const child = spawn(process.execPath, args, {
+    const child = spawn(process.execPath, ["--import", TELL, ...args], {
       env,
       cwd: folder,
-      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe", "pipe"],
+    });
+    let cpuMs = "";
+    child.stdio[3].on("data", (piece) => {
+      cpuMs += piece;
     });
     let printed = "";
     let listeningMs;
@@ -55,7 +63,7 @@ function timed(args, { until, input } = {}) {
     child.on("close", (status) => {
       if (until === undefined && status !== 0) reject(new Error(`${args.join(" ")} ended with ${status}: ${printed}`));
       else if (until !== undefined && listeningMs === undefined) reject(new Error(`${args.join(" ")}: ${printed}`));
-      else resolve(listeningMs ?? elapsedMs());
+      else resolve({ ms: listeningMs ?? elapsedMs(), cpuMs: Number(cpuMs) });
     });
   });
 }
@@ -90,14 +98,18 @@ try {
   for (let round = 0; round < Number(rounds); round += 1) {
     for (const [name, [args, options]] of Object.entries(cases)) times[name].push(await timed(args, options));
   }
-  const base = median(times["empty Node"]);
+  const of = (list, unit) => list.map((each) => each[unit]);
+  const base = { ms: median(of(times["empty Node"], "ms")), cpuMs: median(of(times["empty Node"], "cpuMs")) };
+  const over = (list, unit) => `+${(median(of(list, unit)) - base[unit]).toFixed(0)}`;
   table(
-    ["", "median ms", "least ms", "over an empty start"],
+    ["", "median ms", "least ms", "over an empty start", "processor ms", "over an empty start"],
     Object.entries(times).map(([name, list]) => [
       name,
-      median(list).toFixed(0),
-      Math.min(...list).toFixed(0),
-      `+${(median(list) - base).toFixed(0)} ms (${(median(list) / base).toFixed(2)}x)`,
+      median(of(list, "ms")).toFixed(0),
+      Math.min(...of(list, "ms")).toFixed(0),
+      over(list, "ms"),
+      median(of(list, "cpuMs")).toFixed(0),
+      over(list, "cpuMs"),
     ]),
   );
 } finally {

@@ -8,6 +8,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+
+if (process.argv.includes("--page")) {
+  // `npm run demo -- --page`: the page, with a sandbox behind it, until Ctrl-C.
+  const serving = spawn(process.execPath, [cli, "serve", "--demo"], { stdio: "inherit" });
+  process.on("SIGINT", () => {});
+  const [code] = await once(serving, "exit");
+  process.exit(code ?? 1);
+}
+
 const home = mkdtempSync(join(tmpdir(), "zeph-demo-"));
 const env = {
   PATH: process.env.PATH,

@@ -15,9 +15,18 @@ const SECTIONS = [
   { title: "Start", sources: ["README.md"] },
   {
     title: "Guides",
-    sources: ["gateway", "native", "devshard", "ai-sdk", "openai-sdk", "serve", "testing", "troubleshooting"].map(
-      (name) => `docs/guides/${name}.md`,
-    ),
+    sources: [
+      "gateway",
+      "native",
+      "devshard",
+      "ai-sdk",
+      "openai-sdk",
+      "serve",
+      "page",
+      "operate",
+      "testing",
+      "troubleshooting",
+    ].map((name) => `docs/guides/${name}.md`),
     folder: "docs/guides",
   },
   { title: "Examples", sources: ["examples/README.md"], folder: "examples" },

@@ -30,7 +30,8 @@ if (installed !== lock) {
   writeFileSync(stamp, lock);
 }
 
-if (process.argv.includes("--build") && newest(join(root, "src")) > newest(join(root, "dist"))) {
+const isBuilt = newest(join(root, "src")) <= newest(join(root, "dist")) && existsSync(join(root, "page/lib/preact.js"));
+if (process.argv.includes("--build") && !isBuilt) {
   console.error("Building …");
   run("npm", ["run", "build", "--silent"]);
 }

@@ -1,17 +1,13 @@
 /**
- * Every error zeph can show: what happened, what to do next, and how a shell, an HTTP client and a retry loop should
- * read it. The list is closed; `docs/errors.md` is generated from it.
+ * Every error zeph can show: what happened (one sentence, no trailing full stop), what to type or do next, and how a shell,
+ * an HTTP client of the local endpoint and a retry loop should read it: `retryable` where the same request may succeed
+ * later without any change by the user. The list is closed; `docs/errors.md` is generated from it.
  */
 interface CatalogueEntry {
-  /** What happened, one sentence, no trailing full stop. */
   readonly summary: string;
-  /** What to type or do next. An entry without one does not compile. */
   readonly hint: string;
-  /** Process exit code, see {@link EXIT}. */
   readonly exitCode: number;
-  /** Status the local endpoint answers with. */
   readonly httpStatus: number;
-  /** May the same request succeed later without any change by the user? */
   readonly retryable: boolean;
 }
 
@@ -33,15 +29,12 @@ export const EXIT = {
 
 type Words = (summary: string, hint: string) => CatalogueEntry;
 
-/** The same request will not succeed later, unless the user changes something. */
-function final(exitCode: number, httpStatus: number): Words {
-  return (summary, hint) => ({ summary, hint, exitCode, httpStatus, retryable: false });
-}
+const entry =
+  (columns: Omit<CatalogueEntry, "summary" | "hint">): Words =>
+  (summary, hint) => ({ summary, hint, ...columns });
 
-/** The same request may succeed later. */
-function retryable(exitCode: number, httpStatus: number): Words {
-  return (summary, hint) => ({ summary, hint, exitCode, httpStatus, retryable: true });
-}
+const final = (exitCode: number, httpStatus: number) => entry({ exitCode, httpStatus, retryable: false });
+const retryable = (exitCode: number, httpStatus: number) => entry({ exitCode, httpStatus, retryable: true });
 
 export const CATALOGUE = {
   // -- the command itself ------------------------------------------------------------------------------------------
@@ -169,6 +162,8 @@ export const CATALOGUE = {
     "This is not the key of the local endpoint",
     "Send it as `Authorization: Bearer KEY` or `x-api-key: KEY`; `zeph serve --show-key` shows it.",
   ),
+  page_session_missing: final(EXIT.authentication, 401)("The page needs a new link", "Type `zeph open` for one."),
+  page_not_running: final(EXIT.failure, 503)("No `zeph serve` with a page runs here", "Start one: `zeph serve`."),
   host_refused: final(EXIT.failure, 403)(
     "The local endpoint does not answer to this host name",
     "Use http://127.0.0.1 and the port, or start `zeph serve` with --allow-host NAME.",
@@ -582,15 +577,15 @@ export class ZephError extends Error {
     return {
       code: this.code,
       message: this.summary,
-      ...(this.detail === undefined ? {} : { detail: this.detail }),
+      detail: this.detail,
       hint: this.hint,
       exitCode: this.exitCode,
       retryable: this.retryable,
-      ...(this.status === undefined ? {} : { status: this.status }),
-      ...(this.requestId === undefined ? {} : { requestId: this.requestId }),
-      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
-      ...(this.charged === "no" ? {} : { charged: this.charged }),
-      ...(this.attempts.length === 0 ? {} : { attempts: this.attempts }),
+      status: this.status,
+      requestId: this.requestId,
+      retryAfterMs: this.retryAfterMs,
+      charged: this.charged === "no" ? undefined : this.charged,
+      attempts: this.attempts.length === 0 ? undefined : this.attempts,
     };
   }
 }

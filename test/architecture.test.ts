@@ -66,18 +66,20 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "age-encryption": ["vault"],
   hono: ["sandbox"],
   "@hono/": ["gateway", "sandbox"],
-  "@clack/": ["init", "cli"],
+  "@clack/": ["init"],
   commander: ["cli"],
   ai: ["chat"],
   "@ai-sdk/": ["ai-sdk", "chat"],
   "smol-toml": ["config"],
   "@decimalturn/": ["config"],
   marked: ["cli"],
+  "fast-string-width": ["cli"],
   "jsonc-parser": ["cli"],
   yaml: ["cli"],
   zod: ["config", "wire", "network", "ai-sdk", "cli"],
   "eventsource-parser": ["wire", "gateway", "sandbox"],
   undici: ["cli"],
+  redis: ["journal"],
 };
 
 interface Import {

@@ -36,8 +36,11 @@ afterAll(() => packed.remove());
 describe("the tarball", () => {
   const ALLOWED = [
     /^dist\/.+\.(?:js|d\.ts)$/,
+    /^dist\/cli\/toml-patch\.cjs$/,
     /^docs\/(?:[\w-]+\/)?[\w-]+\.(?:md|toml)$/,
     /^vectors\/[\w-]+\.json$/,
+    /^page\/(?:[\w-]+\/)*[\w-]+\.(?:html|js|css|svg|png|webmanifest|woff2)$/,
+    /^page\/lib\/LICENSES\.txt$/,
     /^(?:README|ARCHITECTURE|CHANGELOG|SECURITY)\.md$/,
     /^(?:LICENSE|package\.json)$/,
   ];
@@ -48,6 +51,12 @@ describe("the tarball", () => {
     expect(strangers).toEqual([]);
     expect(paths.filter((path) => /\.(?:test|test-d|bench)\.|__fixtures__|\.map$/.test(path))).toEqual([]);
     expect(paths).toEqual(expect.arrayContaining(["README.md", "LICENSE", "CHANGELOG.md", "vectors/signing.json"]));
+    // The page, and what its import map names.
+    const html = readFileSync(join(packed.folder, "page/index.html"), "utf8");
+    const imported = [...html.matchAll(/"\/(page\/[\w./-]+\.js)"/g)].map(([, path = ""]) => path);
+    expect(imported).not.toEqual([]);
+    expect(imported.filter((path) => !paths.includes(path))).toEqual([]);
+    expect(paths).toEqual(expect.arrayContaining(["page/lib/LICENSES.txt"]));
   });
 
   it("holds everything that package.json points at", () => {
@@ -98,7 +107,8 @@ describe("the tarball", () => {
   it("imports, in code and in types, only what it depends on", () => {
     const known = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
     const imported = packed.files
-      .filter(({ path }) => /\.(?:js|d\.ts)$/.test(path))
+      // What the page imports, its import map names.
+      .filter(({ path }) => /^dist\/.*\.(?:js|d\.ts)$/.test(path))
       .flatMap(({ path }) =>
         specifiers(readFileSync(join(packed.folder, path), "utf8")).map((name) => ({ path, name })),
       );

@@ -1,6 +1,6 @@
 // Starts what is compared, each in a process of its own.
 import { fork } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -57,10 +57,26 @@ async function untilAnswers(port) {
   throw new Error(`nothing listens on port ${port}`);
 }
 
-/** Everything, ready to be asked. `headers` are what each wants besides the body. */
-export async function startContenders({ zephArguments = [], dist = here("../../dist/cli/main.js") } = {}) {
+const PORTKEY = here("../node_modules/@portkey-ai/gateway/build/start-server.js");
+
+/**
+ * Everything, ready to be asked. `headers` are what each wants besides the body. `dist` and `before` are builds'
+ * cli/main.js; Portkey takes part where it is installed.
+ */
+export async function startContenders({ zephArguments = [], dist = here("../../dist/cli/main.js"), before } = {}) {
   const key = { authorization: "Bearer gp-bench-key" };
   const upstream = start(here("./upstream.mjs"), [String(UPSTREAM_PORT)]);
+  const zeph = (name, port, build) => ({
+    name,
+    port,
+    headers: { authorization: `Bearer ${LOCAL_KEY}` },
+    process: start(build, ["serve", "--port", String(port), ...zephArguments], {
+      HOME: zephHome(),
+      ZEPH_VAULT_BACKEND: "env",
+      ZEPH_COMPATIBLE_BENCH_API_KEY: "gp-bench-key",
+      ZEPH_LOCAL_GATEWAY_API_KEY: LOCAL_KEY,
+    }),
+  });
   const contenders = [
     { name: "upstream directly", port: UPSTREAM_PORT, headers: key, process: upstream },
     {
@@ -69,27 +85,22 @@ export async function startContenders({ zephArguments = [], dist = here("../../d
       headers: key,
       process: start(here("./plain-proxy.mjs"), ["18491", String(UPSTREAM_PORT)]),
     },
-    {
-      name: "zeph serve",
-      port: 18_492,
-      headers: { authorization: `Bearer ${LOCAL_KEY}` },
-      process: start(dist, ["serve", "--port", "18492", ...zephArguments], {
-        HOME: zephHome(),
-        ZEPH_VAULT_BACKEND: "env",
-        ZEPH_COMPATIBLE_BENCH_API_KEY: "gp-bench-key",
-        ZEPH_LOCAL_GATEWAY_API_KEY: LOCAL_KEY,
-      }),
-    },
-    {
-      name: "Portkey 1.15.2",
-      port: 18_493,
-      headers: {
-        ...key,
-        "x-portkey-provider": "openai",
-        "x-portkey-custom-host": `http://127.0.0.1:${UPSTREAM_PORT}/v1`,
-      },
-      process: start(here("../node_modules/@portkey-ai/gateway/build/start-server.js"), ["--port=18493", "--headless"]),
-    },
+    zeph("zeph serve", 18_492, dist),
+    ...(before === undefined ? [] : [zeph("zeph serve before", 18_494, before)]),
+    ...(existsSync(PORTKEY)
+      ? [
+          {
+            name: "Portkey 1.15.2",
+            port: 18_493,
+            headers: {
+              ...key,
+              "x-portkey-provider": "openai",
+              "x-portkey-custom-host": `http://127.0.0.1:${UPSTREAM_PORT}/v1`,
+            },
+            process: start(PORTKEY, ["--port=18493", "--headless"]),
+          },
+        ]
+      : []),
   ];
   await Promise.all(contenders.map(({ port }) => untilAnswers(port)));
   return {

@@ -7,6 +7,7 @@ const MESSAGES = [
 ];
 const FIELDS = { model: "bench/model-1", messages: MESSAGES, temperature: 0.7, max_tokens: 500 };
 const WHOLE = JSON.stringify(FIELDS);
+const LONG = JSON.stringify({ ...FIELDS, messages: [{ role: "user", content: "a long prompt, ".repeat(70_000) }] });
 const STREAM = JSON.stringify({ ...FIELDS, stream: true, stream_options: { include_usage: true } });
 
 function ask({ port, headers }, agent, body) {
@@ -41,6 +42,22 @@ function ask({ port, headers }, agent, body) {
     outgoing.on("error", (cause) => reject(new Error(`port ${port}: ${cause.message}`, { cause })));
     outgoing.end(body);
   });
+}
+
+/** `count` prompts of 1 MB, one after the other. */
+export async function askLong(contender, count) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let asked = 0; asked < count; asked += 1) await ask(contender, agent, LONG);
+  agent.destroy();
+  return { count };
+}
+
+/** `count` small prompts, one after the other. */
+export async function askTimes(contender, count) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let asked = 0; asked < count; asked += 1) await ask(contender, agent, WHOLE);
+  agent.destroy();
+  return { count };
 }
 
 /** Whole answers for `durationMs`, `concurrent` at a time. */

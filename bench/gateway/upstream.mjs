@@ -1,5 +1,6 @@
 // What the gateways stand in front of: answers at once, or streams words at a steady pace.
 import { createServer } from "node:http";
+import { WORDS } from "./words.mjs";
 
 const ANSWER = JSON.stringify({
   id: "chatcmpl-bench",
@@ -16,7 +17,6 @@ const chunk = (fields) =>
 const WORD = chunk({ choices: [{ index: 0, delta: { content: "some words " }, finish_reason: null }] });
 const END = `${chunk({ choices: [], usage: { prompt_tokens: 500, completion_tokens: 50, total_tokens: 550 } })}data: [DONE]\n\n`;
 
-export const WORDS = 50;
 const PACE_MS = 20;
 
 const server = createServer((request, response) => {

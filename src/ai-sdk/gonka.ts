@@ -6,10 +6,10 @@ import {
   type ProviderV3,
 } from "@ai-sdk/provider";
 import { ZephError } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { VERSION } from "../version.ts";
-import { readChatAnswer } from "../wire/chat-answer.ts";
+import { readChatAnswer } from "../wire/chat-body.ts";
 import { type ChatReadOptions, isRecord, parseAnswer, parseJson, toErrorObject } from "../wire/chat-shape.ts";
 import { chatStreamFilter } from "../wire/chat-stream.ts";
 import { concat } from "../wire/sse.ts";

@@ -143,6 +143,23 @@ describe("jsonScanner", () => {
     expect(scanner.push(unread)).toEqual({ kind: "depth", limit: 4 });
   });
 
+  it.each([
+    ['{"a":1, "tools" : [1,{"b":[2]}] ,"c":2}', '[1,{"b":[2]}]'],
+    ['{"tools":[1],"tools":[2]}', "[2]"],
+    ['{"a":{"tools":[1]}}', undefined],
+    ['{"model":"m"}', undefined],
+    // The second of them is the one that a parser takes.
+    ['{"tools":[1],"to\\u006fls":[2]}', undefined],
+  ])("tells where the tools of %s stand", (text, expected) => {
+    const bytes = Buffer.from(text);
+    for (const size of [bytes.length, 1, 3]) {
+      const scanner = jsonScanner(LIMITS);
+      for (let at = 0; at < bytes.length; at += size) scanner.push(bytes.subarray(at, at + size));
+      const place = scanner.placeOf("tools");
+      expect(place && text.slice(place.start, place.end)).toBe(expected);
+    }
+  });
+
   it("says it in words", () => {
     expect(excessWords({ kind: "entries", limit: 2, list: "tools" })).toBe("2 entries in tools");
     expect(excessWords(jsonExcess("[[[[[", LIMITS) ?? expect.fail("no excess"))).toBe("4 levels of nesting");

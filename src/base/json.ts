@@ -257,6 +257,16 @@ export const SMALL_ANSWER_LIMITS: JsonLimits = {
 interface JsonScanner {
   /** Takes the next bytes; gives back the first limit they go beyond, and stops looking there. */
   push(bytes: Uint8Array): JsonExcess | undefined;
+  /**
+   * Where a list stood whose entries were counted, from its bracket to behind the other. `undefined` when it has not
+   * come, or when an escape in a name could hide a second one of this name.
+   */
+  placeOf(list: string): BytePlace | undefined;
+}
+
+interface BytePlace {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** The same for a whole text. */
@@ -322,7 +332,11 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
   /** The last string at level 1: the name of a field, when a colon follows. */
   let name = "";
   /** The list whose entries are counted, while the scan is inside it. */
-  let list: { readonly name: string; readonly max: number; count: number } | undefined;
+  let list: { readonly name: string; readonly max: number; readonly start: number; count: number } | undefined;
+  const places = new Map<string, BytePlace>();
+  let hasEscapedName = false;
+  /** Bytes that were pushed before those at hand. */
+  let passedBytes = 0;
   let excess: JsonExcess | undefined;
   /** Within the bytes at hand. */
   let nextQuote = -1;
@@ -342,6 +356,7 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
     if (depth === 1 && name.length <= MAX_NAME_CHARS) {
       const end = Math.min(at, length, from + MAX_NAME_CHARS + 1 - name.length);
       for (let index = from; index < end; index += 1) name += String.fromCharCode(bytes[index] ?? 0);
+      if (name.includes("\\")) hasEscapedName = true;
     }
     return Math.min(at, length);
   }
@@ -360,14 +375,16 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
     }
     return at;
   }
-  function open(isList: boolean): JsonExcess | undefined {
+  function open(isList: boolean, at: number): JsonExcess | undefined {
     depth += 1;
     containers += 1;
     values += 1;
     if (depth > maxDepth) return { kind: "depth", limit: maxDepth };
     if (containers > maxContainers) return { kind: "containers", limit: maxContainers };
     fieldsAt[depth] = 0;
-    if (depth === 2 && isList && Object.hasOwn(maxEntries, name)) list = { name, max: maxEntries[name] ?? 0, count: 1 };
+    if (depth === 2 && isList && Object.hasOwn(maxEntries, name)) {
+      list = { name, max: maxEntries[name] ?? 0, start: passedBytes + at, count: 1 };
+    }
     return undefined;
   }
   function countField(): JsonExcess | undefined {
@@ -384,10 +401,12 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
     list.count += 1;
     return list.count > list.max ? { kind: "entries", limit: list.max, list: list.name } : undefined;
   }
-  function close(): void {
+  function close(at: number): void {
     // More closed than opened is no JSON, and the parser will say so.
     depth = Math.max(depth - 1, 0);
-    if (depth < 2) list = undefined;
+    if (depth >= 2 || list === undefined) return;
+    places.set(list.name, { start: list.start, end: passedBytes + at + 1 });
+    list = undefined;
   }
 
   return {
@@ -398,7 +417,10 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
       nextBackslash = -1;
       if (inString) {
         at = skipString(bytes, 0);
-        if (at === length) return excess;
+        if (at === length) {
+          passedBytes += length;
+          return excess;
+        }
         inString = false;
         at += 1;
       }
@@ -410,14 +432,14 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
             inString = at === length;
             break;
           case OPEN_LIST:
-            excess = open(true);
+            excess = open(true, at);
             break;
           case OPEN_OBJECT:
-            excess = open(false);
+            excess = open(false, at);
             break;
           case CLOSE_LIST:
           case CLOSE_OBJECT:
-            close();
+            close(at);
             break;
           case COLON:
             excess = countField();
@@ -428,8 +450,10 @@ export function jsonScanner(limits: JsonLimits): JsonScanner {
         }
         at += 1;
       }
+      passedBytes += length;
       return excess;
     },
+    placeOf: (name) => (hasEscapedName ? undefined : places.get(name)),
   };
 }
 

@@ -9,7 +9,7 @@ export interface KeptTexts {
   remove(id: string): Promise<boolean>;
 }
 
-export interface KeptText {
+interface KeptText {
   readonly id: string;
   readonly names: readonly string[];
   readonly text: string;

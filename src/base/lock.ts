@@ -4,17 +4,20 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
 import { ZephError } from "../errors.ts";
-import { appendRegularFile, fileErrorCode, readRegularFile, UnusableFile } from "./files.ts";
-import { type Clock, systemClock } from "./time.ts";
 import {
+  appendRegularFile,
+  fileErrorCode,
   followLinks,
   listTemporaries,
   placeNew,
+  readRegularFile,
   siblings,
+  UnusableFile,
   unwritable,
   writeFileAtomic,
   writeTemporary,
-} from "./write.ts";
+} from "./files.ts";
+import { type Clock, systemClock } from "./time.ts";
 
 interface LockFileOptions {
   readonly clock: Clock;

@@ -8,6 +8,13 @@ export interface Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
   /** Calls `callback` once after `delayMs`; the returned function cancels it. Never keeps the process alive. */
   schedule(delayMs: number, callback: () => void): () => void;
+  /** Milliseconds since some moment, by a clock that nobody can set. Absent: `nowMs` has to do. */
+  elapsedMs?(): number;
+}
+
+/** For measuring how long something takes. */
+export function elapsedMs(clock: Pick<Clock, "nowMs" | "elapsedMs">): number {
+  return clock.elapsedMs?.() ?? clock.nowMs();
 }
 
 /** Longest delay a timer can hold; longer ones would fire at once. */
@@ -37,6 +44,7 @@ export const systemClock: Clock = {
     if (typeof timer === "object") timer.unref();
     return () => clearTimeout(timer);
   },
+  elapsedMs: () => performance.now(),
 };
 
 /** A source of unique nanosecond timestamps. */
@@ -93,10 +101,69 @@ export interface Deadlines {
 
 export const DEFAULT_DEADLINES: Deadlines = { headersMs: 120_000, idleMs: 60_000, totalMs: 600_000 };
 
+/** A limit that can be set, moved and dropped for the price of a number. */
+export interface Alarm {
+  /** From now on counted anew. */
+  arm(limitMs: number): void;
+  disarm(): void;
+}
+
+/** A timer may come this much before its time. */
+const EARLY_MS = 1;
+
+/**
+ * Alarms for very many things under way, kept by one timer: it waits for the earliest, and then looks at all. Requests
+ * end long before their limits, so that as a rule it has nothing to do.
+ */
+export function alarmSweep(clock: Clock): (onDue: () => void) => Alarm {
+  const armed = new Map<Alarm, { dueMs: number; readonly onDue: () => void }>();
+  let wakesAtMs = Number.POSITIVE_INFINITY;
+  let cancel = () => {};
+
+  function wakeAt(dueMs: number, nowMs: number): void {
+    if (dueMs >= wakesAtMs) return;
+    cancel();
+    wakesAtMs = dueMs;
+    cancel = clock.schedule(dueMs - nowMs, sweep);
+  }
+  function sweep(): void {
+    const nowMs = elapsedMs(clock);
+    wakesAtMs = Number.POSITIVE_INFINITY;
+    let next = wakesAtMs;
+    const due: (() => void)[] = [];
+    for (const [alarm, { dueMs, onDue }] of armed) {
+      if (dueMs > nowMs + EARLY_MS) next = Math.min(next, dueMs);
+      else {
+        armed.delete(alarm);
+        due.push(onDue);
+      }
+    }
+    wakeAt(next, nowMs);
+    for (const onDue of due) onDue();
+  }
+  return (onDue) => {
+    const entry = { dueMs: 0, onDue };
+    const alarm: Alarm = {
+      arm(limitMs) {
+        const nowMs = elapsedMs(clock);
+        entry.dueMs = nowMs + limitMs;
+        armed.set(alarm, entry);
+        wakeAt(entry.dueMs, nowMs);
+      },
+      disarm() {
+        if (!armed.delete(alarm) || armed.size > 0) return;
+        cancel();
+        wakesAtMs = Number.POSITIVE_INFINITY;
+      },
+    };
+    return alarm;
+  };
+}
+
 type TimeoutCode = "timeout_headers" | "timeout_idle" | "timeout_total";
 
 /** A signal with a changeable alarm. The reason tells a timeout (may fail over) from the caller's abort (never). */
-export interface DeadlineSignal {
+interface DeadlineSignal {
   readonly signal: AbortSignal;
   /**
    * Sets the one alarm of this signal anew; an earlier one is dropped. `postpone`, asked when it fires, may give
@@ -144,7 +211,7 @@ export function deadlineSignal(clock: Clock, parent?: AbortSignal | null): Deadl
   };
 }
 
-function timeoutError(code: TimeoutCode, limitMs: number): ZephError {
+export function timeoutError(code: TimeoutCode, limitMs: number): ZephError {
   return new ZephError(code, { detail: `after ${limitMs / 1000} s` });
 }
 
@@ -207,6 +274,7 @@ export function manualClock(startMs = 1_700_000_000_000, mode: "auto" | "manual"
 
   return {
     nowMs: () => now,
+    elapsedMs: () => elapsed,
     schedule,
     sleep(delayMs, signal) {
       sleepsMs.push(delayMs);

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import type { Secret } from "./secret.ts";
 import type { Clock } from "./time.ts";
 
 /** What only `cli/main` knows to fill in: the outside world. Tests bring their own. */
@@ -19,6 +20,10 @@ export interface World {
   readonly openServerFetch?: () => Promise<FetchFunction>;
   /** For `zeph launch`: how an agent is run. Absent: on this terminal. */
   readonly runAgent?: RunAgent;
+  /** How the passphrase of the vault is found in a worker of `zeph serve`. Absent: a file or a question. */
+  readonly passphraseOfFirst?: (() => Promise<Secret | undefined>) | undefined;
+  /** For `zeph open`: hands a file to the desktop, and tells whether it was taken. Absent: the system's own way. */
+  readonly openFile?: (path: string) => Promise<boolean>;
   /** Aborted by the first Ctrl-C (SIGINT) or SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, stat, symlink, utim
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { writeFileAtomic } from "./write.ts";
+import { writeFileAtomic } from "./files.ts";
 
 const clock = { nowMs: () => Date.UTC(2026, 10, 22, 20, 9, 5, 123) };
 let folder: string;

@@ -1,3 +1,4 @@
+import type { HeaderList } from "../base/header-fields.ts";
 import { plausibleUsd } from "../base/json.ts";
 
 /** Wire formats an endpoint speaks, by the path under its base: `/chat/completions`, `/messages` and so on. */
@@ -297,7 +298,7 @@ const COST_RULES: readonly CostRule[] = [
  * @param body the response body (`{ usage, billing? }`) or just its `usage` object
  * @example extractCostUsd({ total_cost_usd: "0.00012" }, new Headers()) // 0.00012
  */
-export function extractCostUsd(body: unknown, headers: Headers | undefined): number | undefined {
+export function extractCostUsd(body: unknown, headers: HeaderList | undefined): number | undefined {
   const whole = isRecord(body) ? body : {};
   const usage = isRecord(whole.usage) ? whole.usage : whole;
   const billing = [whole.billing, usage.billing].find(isRecord) ?? {};
@@ -323,7 +324,7 @@ function sumOf(source: Readonly<Record<string, unknown>>, fields: readonly strin
   return sum;
 }
 
-function headerAmount(headers: Headers | undefined, name: string): number | undefined {
+function headerAmount(headers: HeaderList | undefined, name: string): number | undefined {
   if (headers === undefined) return undefined;
   const [before = "", after] = name.toLowerCase().split("*", 2);
   if (after === undefined) return parseAmount(headers.get(name) ?? undefined);

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
-import { streamAnswer } from "./answer.ts";
-import { chatModel } from "./chat-model.ts";
+import { chatModel, streamAnswer } from "./chat-model.ts";
 import { toUserMessage } from "./conversation.ts";
 
 /** A connection that keeps the messages it was sent, and answers. */

@@ -2,7 +2,7 @@ import type { ModelMessage } from "ai";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import type { Budget } from "../journal/budget.ts";
-import { type AnswerPart, type AnswerRequest, streamAnswer } from "./answer.ts";
+import { type AnswerPart, type AnswerRequest, streamAnswer } from "./chat-model.ts";
 import {
   type AnswerSettings,
   addToTotal,
@@ -136,10 +136,12 @@ export function startConversation(options: ConversationOptions): Conversation {
   }
 
   async function remember(turn: Turn, state: Exchange["state"]): Promise<void> {
-    const { question, images, draft } = turn;
+    const { question, images, draft, startMs } = turn;
     const { text, reasoning, usage, costUsd, costNgonka, toolMessages } = draft;
     const { providerName, modelId } = answererOf(draft, session);
-    const facts = { providerName, modelId, usage, costUsd, costNgonka, atMs: clock.nowMs(), images };
+    const atMs = clock.nowMs();
+    const times = { atMs, firstByteMs: draft.firstByteMs, elapsedMs: atMs - startMs };
+    const facts = { providerName, modelId, usage, costUsd, costNgonka, ...times, images };
     const exchange = { question, answer: text, reasoning, state, ...facts };
     exchanges = [...exchanges, toolMessages === undefined ? exchange : { ...exchange, toolMessages }];
     if (state === "finished" || draft.firstByteMs !== undefined) total = addToTotal(total, draft);
@@ -418,6 +420,9 @@ export interface Exchange {
   readonly costNgonka?: bigint | undefined;
   /** When the answer ended. */
   readonly atMs?: number | undefined;
+  /** From the request until the first piece of the answer, and until its end. Absent in what zephs before December 2026 kept. */
+  readonly firstByteMs?: number | undefined;
+  readonly elapsedMs?: number | undefined;
   /** What the question was asked about, besides its words. */
   readonly images?: readonly ImageAttachment[] | undefined;
   /** The answer as the model's own messages; present when tools were used. */

@@ -351,6 +351,7 @@ const STATES: ReadonlySet<unknown> = new Set(["finished", "cancelled", "failed"]
 
 function parseExchange(value: Fields): Exchange | undefined {
   const { question, answer, reasoning, state, providerName, modelId, costUsd, costNgonka, atMs, usage } = value;
+  const { firstByteMs, elapsedMs } = value;
   const texts = [question, answer, reasoning, providerName, modelId];
   if (texts.some((text) => typeof text !== "string") || !STATES.has(state)) return undefined;
   const counted = (typeof usage === "object" && usage !== null ? usage : {}) as Fields;
@@ -370,6 +371,8 @@ function parseExchange(value: Fields): Exchange | undefined {
     costUsd: plausibleUsd(costUsd),
     costNgonka: typeof costNgonka === "string" && /^\d{1,30}$/.test(costNgonka) ? BigInt(costNgonka) : undefined,
     atMs: typeof atMs === "number" ? atMs : undefined,
+    firstByteMs: typeof firstByteMs === "number" ? firstByteMs : undefined,
+    elapsedMs: typeof elapsedMs === "number" ? elapsedMs : undefined,
   };
 }
 

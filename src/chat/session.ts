@@ -70,6 +70,22 @@ export interface ChatSession {
   withModel(id: string): ChatSession;
 }
 
+/** The session with what the live list tells about its model, where the session does not know it already. */
+export function withListing(session: ChatSession, models: readonly ChatModelListing[]): ChatSession {
+  const listing = models.find(({ id }) => id === session.modelId);
+  if (listing === undefined) return session;
+  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M, pricePerTokenNgonka, parameters } = listing;
+  return {
+    ...session,
+    ...(session.contextLengthTokens !== undefined || contextLengthTokens === undefined ? {} : { contextLengthTokens }),
+    ...(session.pricing !== undefined || promptUsdPer1M === undefined || completionUsdPer1M === undefined
+      ? {}
+      : { pricing: { promptUsdPer1M, completionUsdPer1M } }),
+    ...(pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka }),
+    ...(parameters === undefined ? {} : { parameters }),
+  };
+}
+
 /** Opens a session; what is left out comes from the config. Throws `ZephError` (config, vault, model missing). */
 export type OpenChatSession = (choice: {
   readonly provider?: string | undefined;

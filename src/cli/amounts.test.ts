@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UNKNOWN_USAGE } from "../chat/session.ts";
-import { formatCount, formatSeconds, formatUsd, renderTotal, renderUsage } from "./amounts.ts";
+import { formatCount, formatSeconds, formatUsd, renderTotal, renderUsage } from "./terminal.ts";
 
 describe("renderUsage", () => {
   it("tells tokens, cost and time", () => {

@@ -3,12 +3,15 @@ import type { CliContext, TerminalStream } from "../base/world.ts";
 import { type ChatSession, type ConversationEvent, isOutcome, type OutcomeEvent } from "../chat/session.ts";
 import { ZephError } from "../errors.ts";
 import type { TransportEvent } from "../transport/policy.ts";
-import { formatCount, formatSeconds, formatWait, renderUsage } from "./amounts.ts";
 import { renderMarkdown } from "./markdown.ts";
 import {
   cutToWidth,
   foldFor,
+  formatCount,
+  formatSeconds,
+  formatWait,
   renderPlain,
+  renderUsage,
   show,
   style,
   type TextRenderer,

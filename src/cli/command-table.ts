@@ -135,6 +135,14 @@ export const COMMANDS = {
   "chat [prompt...]": { about: "talk in the terminal; with words, as ask does", ...CHAT },
   "ask [prompt...]": { about: "one question, one answer; only the answer on standard output", ...CHAT },
   templates: { about: "list the templates that `zeph ask -t` takes" },
+  "compare <question> [targets...]": {
+    about: "ask two or three models or brokers the same, and see who is quick, cheap and able",
+    args: {
+      question: "what to ask",
+      targets: "PROVIDER/MODEL, PROVIDER, or a model; default the models of your providers",
+    },
+    options: { "-m, --model <id>...": "the same (repeatable)", "--answers": "print the answers too" },
+  },
   "chats list [words...]": {
     about: "list them, newest first; with words, those that hold all of them",
     args: { words: "words to look for" },
@@ -338,13 +346,22 @@ export const COMMANDS = {
       "--allow-host <name>...": "another name clients may use for this computer, e.g. host.docker.internal",
       "--always-stream": "ask the provider for streams only; whole answers are put together here",
       "--no-clean-up": "send requests as they come, without making them fit the network's rules",
+      "--no-page": "no page for a browser",
+      "--demo": "show the page with a sandbox behind it; nothing of yours is read or written",
       "--quiet": "no line per request",
+      "--workers <number>": "processes that share the port, for those who share the endpoint (default 1)",
+      "--store <address>": "where ledger, daily limit and kept answers are: file (default), or redis://HOST:PORT",
+      "--store-lost <rule>": "when a daily limit is set and the shared store is lost: refuse (default) or pass",
     },
     examples: `Examples:
   zeph serve                                    then set the client's base URL to http://127.0.0.1:8424/v1
   zeph serve --alias gpt-4o=ID                  for a client whose model names are fixed
   zeph serve --alias 'claude-*=ID'              for every name that begins so
   zeph serve --cors http://localhost:3000       for a web page of yours`,
+  },
+  open: {
+    about: "open the page of a running `zeph serve` in the browser",
+    options: { "-p, --port <number>": "of several, the one on this port", "--print": "print the link, open nothing" },
   },
   "launch [agent] [args...]": {
     about: "start a coding agent on your provider, with nothing to configure",

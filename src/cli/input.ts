@@ -2,103 +2,57 @@ import { fstatSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { addAbortSignal } from "node:stream";
-import type { CANCEL_SYMBOL } from "@clack/prompts";
 import { readRegularFile, readRegularText, UnusableFile, utf16Kind } from "../base/files.ts";
 import { Secret } from "../base/secret.ts";
 import type { Clock } from "../base/time.ts";
 import type { CliContext } from "../base/world.ts";
 import { ZephError } from "../errors.ts";
+import type { Ask, Choice } from "../init/session.ts";
 import { type VaultPaths, vaultPaths } from "../vault/files.ts";
 import type { AskPassphrase } from "../vault/key.ts";
 import { Vault } from "../vault/vault.ts";
 
-interface PromptHiddenOptions {
-  /** What is wrong with the input, in words that do not repeat it; it is then asked again in place. */
-  readonly validate?: (value: Secret) => string | undefined;
-}
-
-interface PromptTextOptions {
-  readonly initial?: string;
-  readonly placeholder?: string;
-  /** What is wrong with the input; it is then asked again in place. */
-  readonly validate?: (value: string) => string | undefined;
-}
-
-interface PromptConfirmOptions {
-  /** What plain Enter means. Default false. */
-  readonly initial?: boolean;
-}
-
 /**
  * Asks for a secret on the terminal without showing it. An empty input is asked again. Throws `not_interactive` without
  * a terminal and `cancelled` for Ctrl-C.
+ *
+ * @param check what is wrong with the input, in words that do not repeat it; it is then asked again in place
  */
 export async function promptHidden(
   context: CliContext,
   message: string,
-  { validate }: PromptHiddenOptions = {},
+  check?: (value: Secret) => string | undefined,
 ): Promise<Secret> {
-  const { password } = await loadClack(context);
-  const check = (value = "") => (value === "" ? "Nothing was typed." : validate?.(new Secret(value)));
-  return new Secret(unlessCancelled(await password({ ...streams(context), message, validate: check })));
+  return (await terminal(context)).hidden({ message, check });
 }
 
 /** Asks for a line of text. Throws as {@link promptHidden} does. */
-export async function promptText(
-  context: CliContext,
-  message: string,
-  { validate, initial, placeholder }: PromptTextOptions = {},
-): Promise<string> {
-  const { text } = await loadClack(context);
-  const answer = await text({
-    ...streams(context),
-    message,
-    validate: (value = "") => validate?.(value),
-    ...(initial === undefined ? {} : { initialValue: initial }),
-    ...(placeholder === undefined ? {} : { placeholder }),
-  });
-  // clack gives undefined for an input that was left empty.
-  return unlessCancelled<string | undefined>(answer) ?? "";
+export async function promptText(context: CliContext, message: string): Promise<string> {
+  return (await terminal(context)).text({ message });
 }
 
-/** Asks for yes or no. Throws as {@link promptHidden} does. */
+/** Asks for yes or no; plain Enter means `initial`. Throws as {@link promptHidden} does. */
 export async function promptConfirm(
   context: CliContext,
   message: string,
-  { initial = false }: PromptConfirmOptions = {},
+  { initial = false }: { readonly initial?: boolean } = {},
 ): Promise<boolean> {
-  const { confirm } = await loadClack(context);
-  return unlessCancelled(await confirm({ ...streams(context), message, initialValue: initial }));
+  return (await terminal(context)).confirm({ message, initial });
 }
 
 /** Lets the user choose one of several. Throws as {@link promptHidden} does. */
 export async function promptSelect<Value>(
   context: CliContext,
   message: string,
-  choices: readonly { readonly value: Value; readonly label: string; readonly hint?: string | undefined }[],
+  choices: readonly Choice<Value>[],
 ): Promise<Value> {
-  const { select } = await loadClack(context);
-  // Numbers stand for the values: clack's own types tell values apart by what they are made of.
-  const options = choices.map(({ label, hint }, value) => ({ value, label, ...(hint === undefined ? {} : { hint }) }));
-  const chosen = choices[unlessCancelled(await select({ ...streams(context), message, options }))];
-  if (chosen === undefined) throw new ZephError("cancelled");
-  return chosen.value;
+  return (await terminal(context)).select({ message, choices });
 }
 
 /** Loaded only when something is asked: most runs of most commands ask nothing. */
-async function loadClack(context: CliContext): Promise<typeof import("@clack/prompts")> {
+async function terminal(context: CliContext): Promise<Ask> {
   if (!context.interactive) throw new ZephError("not_interactive");
-  return import("@clack/prompts");
-}
-
-function streams({ stdin, stderr, signal }: CliContext) {
-  return { input: stdin, output: stderr, signal };
-}
-
-/** clack answers Ctrl-C with a symbol in the place of the value; here it becomes an error, once. */
-function unlessCancelled<T>(answer: T | typeof CANCEL_SYMBOL): T {
-  if (typeof answer === "symbol") throw new ZephError("cancelled");
-  return answer;
+  return (await import("../init/prompts.ts")).terminalAsk(context);
 }
 
 const TRIES = 3;
@@ -129,9 +83,10 @@ export async function openVault(context: CliContext): Promise<Vault> {
 
 /**
  * Where the passphrase comes from: the file that `ZEPH_VAULT_PASSPHRASE_FILE` names, else a hidden prompt when there is
- * a terminal, else nowhere, which makes the vault say `vault_locked`.
+ * a terminal, else nowhere, which makes the vault say `vault_locked`. A worker asks the process that started it.
  */
 export function passphraseSource(context: CliContext): AskPassphrase {
+  if (context.passphraseOfFirst !== undefined) return context.passphraseOfFirst;
   return async () => {
     const path = passphraseFile(context);
     if (path !== undefined) return readPassphraseFile(path, context.platform);

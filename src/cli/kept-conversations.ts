@@ -7,16 +7,15 @@ import type { ChatModelListing } from "../chat/session.ts";
 import { ZephError } from "../errors.ts";
 import { findProgram, runProgram } from "../init/inferenced.ts";
 import type { Budget } from "../journal/budget.ts";
-import { formatLocalTime } from "./amounts.ts";
 import type { ReplDependencies } from "./commands/ask.ts";
 import {
   cutToWidth,
   displayWidth,
+  formatLocalTime,
   renderTable,
   style,
   toTerminalLine,
   toTerminalText,
-  withoutStyles,
 } from "./terminal.ts";
 
 /** What the commands of the chat can see and change. */
@@ -85,21 +84,13 @@ export function renderConversations(
   for (const layout of layouts) {
     const heads = layout.map((column) => dim(column === "number" ? "" : column));
     const cells = rows.map((row) => layout.map((column) => toTerminalLine(row[column])));
-    const width = Math.max(
-      ...renderTable([heads, ...cells])
-        .split("\n")
-        .map(widthOf),
-    );
+    const width = displayWidth(renderTable([heads, ...cells]));
     const room = columns - width - 2;
     if (room < LEAST_TITLE && layout !== first) continue;
     const titles = rows.map(({ title }) => cut(toTerminalLine(title), Math.max(room, 8)));
     return renderTable([[...heads, dim("title")], ...cells.map((row, index) => [...row, titles[index] ?? ""])]);
   }
   return "";
-}
-
-function widthOf(line: string): number {
-  return displayWidth(withoutStyles(line));
 }
 
 function cut(text: string, columns: number): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { thrownBy } from "../../test/support/thrown-by.ts";
 import { ZephError } from "../errors.ts";
-import { namesProxy, proxyFor, throughProxies } from "./proxy.ts";
+import { namesProxy, proxyFor, throughProxies } from "./world.ts";
 
 const HTTPS = new URL("https://api.example/v1/models");
 const HTTP = new URL("http://api.example:8000/v1/models");

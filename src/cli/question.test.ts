@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { chatTerminal } from "../../test/support/chat-terminal.ts";
+import { type QuestionFlags, readWholeQuestion } from "./commands/ask.ts";
 import { runTemplates } from "./commands/providers.ts";
-import { type QuestionFlags, readWholeQuestion } from "./question.ts";
 
 let folder: string;
 

@@ -5,13 +5,21 @@ import { type Conversation, startConversation } from "../chat/conversation.ts";
 import { type LineHistory, openLineHistory } from "../chat/conversations.ts";
 import type { ConversationEvent } from "../chat/session.ts";
 import { EXIT, ZephError } from "../errors.ts";
-import { formatCount, renderTotal } from "./amounts.ts";
 import { showAnswer } from "./answer.ts";
 import { type AskFlags, conversationSettings, dailyBudget, openChat, type ReplDependencies } from "./commands/ask.ts";
 import { keepConversation, type Repl, renderRecap } from "./kept-conversations.ts";
 import { type LineInput, openLineInput } from "./line-editor.ts";
 import { completeSlashCommand, lookAtModel, runSlashCommand } from "./slash-commands.ts";
-import { foldFor, renderError, show, style, toTerminalLine, toTerminalPage } from "./terminal.ts";
+import {
+  foldFor,
+  formatCount,
+  renderError,
+  renderTotal,
+  show,
+  style,
+  toTerminalLine,
+  toTerminalPage,
+} from "./terminal.ts";
 
 /** The interactive chat. Returns when the user leaves: 0, or 130 when that was by Ctrl-C. */
 export async function runRepl(context: CliContext, flags: AskFlags, dependencies: ReplDependencies): Promise<number> {

@@ -1,4 +1,5 @@
-import { cutToWidth, displayWidth, endsBreakable } from "./terminal.ts";
+import displayWidth from "fast-string-width";
+import { cutToWidth, endsBreakable } from "./terminal.ts";
 
 /** A piece of text in one style: SGR codes such as 1 (bold), 2 (dim), 3 (italic), 4 (underlined), 36 (cyan). */
 export interface Run {

@@ -1,10 +1,9 @@
 import { join, resolve } from "node:path";
-import { readRegularText } from "../base/files.ts";
+import { readRegularText, writeFileAtomic } from "../base/files.ts";
 import { scrub } from "../base/secret.ts";
 import type { CliContext } from "../base/world.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { chatModel } from "../chat/chat-model.ts";
-import { conversationStore, conversationsFolder } from "../chat/conversations.ts";
+import type { ConversationStore } from "../chat/conversations.ts";
 import type {
   ChatModelListing,
   ChatSession,
@@ -62,6 +61,8 @@ export async function chatDependencies(
     wanted.provider === provider && wanted.model === model ? setup : setupOf(context, wanted);
   const open = sessionOpener(context, setupFor, { remarks, debugDump });
   const isResumed = choice.continue === true || choice.load !== undefined;
+  // A question that goes on with nothing is not kept, and needs no store.
+  const isKept = config.keepConversations && choice.private !== true && (kind === "conversation" || isResumed);
   const follows = kind === "conversation" && config.providerPersistence && choice.model === undefined && !isResumed;
   const last = follows ? await readName(lastProvider) : undefined;
   const remembered = runnable.find(({ name }) => name === last)?.name;
@@ -69,10 +70,7 @@ export async function chatDependencies(
     openSession: (wanted) =>
       open(wanted.provider === undefined && remembered !== undefined ? { ...wanted, provider: remembered } : wanted),
     stateFolder,
-    conversations:
-      config.keepConversations && choice.private !== true
-        ? conversationStore({ folder: conversationsFolder(stateFolder), clock: context.clock, random: context.random })
-        : undefined,
+    conversations: isKept ? await keptConversations(context, stateFolder) : undefined,
     defaultProvider: runnable.find(({ isDefault }) => isDefault)?.name,
     maxDailyCents: config.cost.enabled ? config.cost.maxDailyCents : 0,
     listProviders: async () => runnable.map(({ name, model }) => ({ name, ...(model === undefined ? {} : { model }) })),
@@ -80,6 +78,11 @@ export async function chatDependencies(
       if (config.providerPersistence) await writeFileAtomic(lastProvider, `${name}\n`);
     },
   };
+}
+
+async function keptConversations({ clock, random }: CliContext, stateFolder: string): Promise<ConversationStore> {
+  const { conversationStore, conversationsFolder } = await import("../chat/conversations.ts");
+  return conversationStore({ folder: conversationsFolder(stateFolder), clock, random });
 }
 
 async function readName(path: string): Promise<string | undefined> {
@@ -106,47 +109,61 @@ function sessionOpener(
   const told = new Set<string>();
   return async ({ provider, model }) => {
     const setup = await setupFor({ provider, model });
-    const toJournal = failureListener(context, setup, provider);
-    const listeners = new Set<OnSessionEvent>();
-    const tell: OnSessionEvent = (event) => {
-      for (const listener of listeners) listener(event);
-    };
-    const onEvent: OnTransportEvent = (event) => {
-      toJournal(event);
-      tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
-    };
-    // Who names a provider wants that one; only the default may be stood in for.
-    const opened =
-      provider === undefined
-        ? await fallbackProvider(setup, {
-            onEvent,
-            onFallback: async (event) => tell(await describeFallback(event, setup)),
-          })
-        : await openProvider(setup, { name: provider, onEvent });
-    for (const notice of [...opened.notices, ...(remarks ? opened.remarks : [])]) {
+    const { session, notices } = await openSession(context, setup, { provider, model, debugDump });
+    for (const notice of [...notices.notices, ...(remarks ? notices.remarks : [])]) {
       if (!told.has(notice)) show(context.stderr, `${foldFor(context.stderr, notice)}\n`);
       told.add(notice);
     }
-    const dumping =
-      debugDump === undefined
-        ? opened.gonka
-        : dumpRequests(opened.gonka, {
-            folder: resolve(context.cwd, debugDump),
-            providerName: opened.config.name,
-            clock: context.clock,
-          });
-    // Outermost: what is written down is what leaves.
-    const secrets = await setup.knownSecrets();
-    const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
-    const session = toSession(
-      setup,
-      { ...opened, gonka },
-      listeners,
-      await rememberedModels(opened, setup.world),
-      model ?? opened.config.model,
-    );
-    return withMask(session, maskOf(secrets));
+    return session;
   };
+}
+
+/** Opens a provider of a set-up that is there already. Who names one wants that one; only the default may be stood in for. */
+export async function openSession(
+  context: CliContext,
+  setup: Setup,
+  choice: {
+    readonly provider?: string | undefined;
+    readonly model?: string | undefined;
+    readonly debugDump?: string | undefined;
+  },
+): Promise<{ readonly session: ChatSession; readonly notices: Pick<OpenedProvider, "notices" | "remarks"> }> {
+  const { provider, model, debugDump } = choice;
+  const toJournal = failureListener(context, setup, provider);
+  const listeners = new Set<OnSessionEvent>();
+  const tell: OnSessionEvent = (event) => {
+    for (const listener of listeners) listener(event);
+  };
+  const onEvent: OnTransportEvent = (event) => {
+    toJournal(event);
+    tell(event.type === "clock-off" ? describeClock(event.offsetMs) : event);
+  };
+  const opened =
+    provider === undefined
+      ? await fallbackProvider(setup, {
+          onEvent,
+          onFallback: async (event) => tell(await describeFallback(event, setup)),
+        })
+      : await openProvider(setup, { name: provider, onEvent });
+  const dumping =
+    debugDump === undefined
+      ? opened.gonka
+      : dumpRequests(opened.gonka, {
+          folder: resolve(context.cwd, debugDump),
+          providerName: opened.config.name,
+          clock: context.clock,
+        });
+  // Outermost: what is written down is what leaves.
+  const secrets = await setup.knownSecrets();
+  const gonka = withoutSecrets(dumping, secrets, () => tell(SECRET_REMOVED));
+  const session = toSession(
+    setup,
+    { ...opened, gonka },
+    listeners,
+    await rememberedModels(opened, setup.world),
+    model ?? opened.config.model,
+  );
+  return { session: withMask(session, maskOf(secrets)), notices: opened };
 }
 
 function withMask(session: ChatSession, mask: (text: string) => string): ChatSession {

@@ -5,10 +5,10 @@ import {
   supportsEffort,
   supportsThinkTokens,
   toReasoningEffort,
+  withListing,
 } from "../chat/session.ts";
 import { REASONING_EFFORTS } from "../rules/parameters.ts";
 import { matchModel, nearest } from "../wire/models.ts";
-import { formatCount, formatUsd, priceColumns, renderTotal } from "./amounts.ts";
 import {
   beginAnew,
   changeSystem,
@@ -18,7 +18,16 @@ import {
   saveConversation,
   undoExchange,
 } from "./kept-conversations.ts";
-import { foldText, renderTable, style, toTerminalLine } from "./terminal.ts";
+import {
+  foldText,
+  formatCount,
+  formatUsd,
+  priceColumns,
+  renderTable,
+  renderTotal,
+  style,
+  toTerminalLine,
+} from "./terminal.ts";
 
 /** `answered`: the screen already stands as after an answer. */
 type AfterCommand = "stay" | "answered" | "leave";
@@ -222,22 +231,6 @@ function renderModels(
     text = renderTable(table.map((row) => row.slice(0, kept)));
   }
   return text;
-}
-
-/** The session with what the live list tells about its model, where the session does not know it already. */
-function withListing(session: ChatSession, models: readonly ChatModelListing[]): ChatSession {
-  const listing = models.find(({ id }) => id === session.modelId);
-  if (listing === undefined) return session;
-  const { contextLengthTokens, promptUsdPer1M, completionUsdPer1M, pricePerTokenNgonka, parameters } = listing;
-  return {
-    ...session,
-    ...(session.contextLengthTokens !== undefined || contextLengthTokens === undefined ? {} : { contextLengthTokens }),
-    ...(session.pricing !== undefined || promptUsdPer1M === undefined || completionUsdPer1M === undefined
-      ? {}
-      : { pricing: { promptUsdPer1M, completionUsdPer1M } }),
-    ...(pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka }),
-    ...(parameters === undefined ? {} : { parameters }),
-  };
 }
 
 /**

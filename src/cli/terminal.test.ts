@@ -1,8 +1,51 @@
+import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { ZephError } from "../errors.ts";
-import { foldText, renderError, renderJson, style, toTerminalPage, toTerminalText, withoutStyles } from "./terminal.ts";
+import {
+  cutToWidth,
+  displayWidth,
+  foldText,
+  renderError,
+  renderJson,
+  renderTable,
+  style,
+  toTerminalPage,
+  toTerminalText,
+  withoutStyles,
+} from "./terminal.ts";
 
 const render = (error: ZephError) => renderError(error, { color: false });
+
+describe("the width of a text", () => {
+  it.each([
+    ["hello", 5],
+    ["日本語", 6],
+    ["한국어", 6],
+    ["e\u0301", 1],
+    ["नमस्ते", 4],
+    ["👨‍👩‍👧👋🏽🇩🇪1️⃣❤️", 10],
+    ["ＡＢ ｱｲ", 7],
+    ["─│●✓✗→⠋", 7],
+    ["\u{20000}\u{20001}", 4],
+  ])("is what a terminal takes for it: %s", (text, columns) => {
+    expect(displayWidth(text)).toBe(columns);
+    expect(cutToWidth(`${text}x`, columns)).toBe(text);
+    expect(displayWidth(cutToWidth(text, columns - 1))).toBeLessThan(columns);
+    expect(cutToWidth(text, columns - 1)).not.toMatch(/[\ud800-\udbff]$/);
+  });
+
+  it("lays out tables with colours and wide signs", () => {
+    const { cyan } = style(true);
+    const table = toTerminalPage(
+      renderTable([
+        [cyan("日本"), "a"],
+        ["é", cyan("b")],
+        ["👋🏽 x", "c"],
+      ]),
+    );
+    expect(stripVTControlCharacters(table)).toBe("日本  a\né     b\n👋🏽 x  c\n");
+  });
+});
 
 describe("renderError", () => {
   it.each([

@@ -1,8 +1,11 @@
 import { randomInt } from "node:crypto";
 import { stripVTControlCharacters } from "node:util";
+import widthOf from "fast-string-width";
 import type { CliContext, TerminalStream, World } from "../base/world.ts";
+import type { TokenUsage, UsageTotal } from "../chat/session.ts";
 import { EXIT, type ZephError } from "../errors.ts";
-import { formatWait } from "./amounts.ts";
+import { formatGnk, NGONKA_PER_GNK } from "../wire/documents.ts";
+import type { Model } from "../wire/models.ts";
 
 interface CommandResult {
   /** What `--json` prints. */
@@ -109,20 +112,16 @@ export function renderTable(given: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, index) => {
-      widths[index] = Math.max(widths[index] ?? 0, cellWidth(cell));
+      widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell));
     });
   }
   const lines = rows.map((row) => {
     const last = row.length - 1;
     return row
-      .map((cell, index) => (index === last ? cell : cell + " ".repeat((widths[index] ?? 0) - cellWidth(cell))))
+      .map((cell, index) => (index === last ? cell : cell + " ".repeat((widths[index] ?? 0) - displayWidth(cell))))
       .join("  ");
   });
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
-}
-
-function cellWidth(cell: string): number {
-  return displayWidth(withoutStyles(cell));
 }
 
 /**
@@ -171,27 +170,6 @@ export function style(color: boolean): Style {
   };
 }
 
-const ASCII = /^[\x20-\x7e]*$/;
-
-/** East Asian wide and full-width signs, which take two columns (Unicode Standard Annex 11). */
-const WIDE =
-  /[\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]/u;
-const EMOJI = /\p{Emoji_Presentation}|\ufe0f/u;
-const INVISIBLE = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]*$/u;
-
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
-
-/** Columns a text takes on a terminal. */
-export function displayWidth(text: string): number {
-  if (ASCII.test(text)) return text.length;
-  let width = 0;
-  for (const { segment } of graphemes.segment(text)) {
-    if (INVISIBLE.test(segment)) continue;
-    width += WIDE.test(segment) || EMOJI.test(segment) ? 2 : 1;
-  }
-  return width;
-}
-
 const BREAKABLE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]$/;
 
@@ -200,12 +178,26 @@ export function endsBreakable(text: string): boolean {
   return BREAKABLE.test(text);
 }
 
+/** Columns of the widest line, as it is seen. */
+export function displayWidth(text: string): number {
+  return Math.max(
+    ...withoutStyles(text)
+      .split("\n")
+      .map((line) => widthOf(line)),
+  );
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** More units than this for one column are no writing; Node 20 takes time with the square of what it takes apart. */
+const MAX_UNITS_PER_COLUMN = 16;
+
 /** The beginning of `text` that fits into `width` columns. */
 export function cutToWidth(text: string, width: number): string {
   let used = 0;
   let cut = "";
-  for (const { segment } of graphemes.segment(text)) {
-    used += displayWidth(segment);
+  for (const { segment } of graphemes.segment(text.slice(0, Math.max(0, width + 1) * MAX_UNITS_PER_COLUMN))) {
+    used += widthOf(segment);
     if (used > width) break;
     cut += segment;
   }
@@ -219,7 +211,7 @@ export function cutToWidth(text: string, width: number): string {
 export function foldText(text: string, columns: number): string {
   return text
     .split("\n")
-    .map((line) => (visibleWidth(line) <= columns ? line : foldLine(line, columns)))
+    .map((line) => (displayWidth(line) <= columns ? line : foldLine(line, columns)))
     .join("\n");
 }
 
@@ -234,7 +226,7 @@ function foldLine(line: string, columns: number): string {
   let folded = "";
   // A command in back-quotes is for copying: a line break inside it would run its first half.
   for (const [, space = "", word = ""] of line.matchAll(/( *)([^ `]*`[^`]*`[^ ]*|[^ ]+)/g)) {
-    const width = visibleWidth(word);
+    const width = displayWidth(word);
     if (column > hang && column + space.length + width > columns) {
       folded += `\n${" ".repeat(hang)}${word}`;
       column = hang + width;
@@ -252,11 +244,6 @@ function hangOf(line: string, columns: number): number {
   if (lastColumn !== undefined && displayWidth(lastColumn) <= columns / 2) return displayWidth(lastColumn);
   return displayWidth(/^ *(?:[→!✗✓•⚙] )?/.exec(line)?.[0] ?? "");
 }
-
-function visibleWidth(text: string): number {
-  return displayWidth(withoutStyles(text));
-}
-
 /** C0 controls other than tab and line feed, DEL, C1 controls, and invisible signs that reorder or hide text. */
 const UNSAFE =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
@@ -352,4 +339,127 @@ export function tellOnce({ stderr }: Pick<World, "stderr">, text: string): void 
 
 export function noticesTold({ stderr }: Pick<World, "stderr">): readonly string[] {
   return [...(told.get(stderr) ?? [])];
+}
+
+/** `12 in · 48 out · $0.00031 · 1.2 s`. What nobody told is called unknown, never 0. */
+export function renderUsage(answer: {
+  readonly usage: TokenUsage;
+  readonly costUsd: number | undefined;
+  readonly costNgonka?: bigint | undefined;
+  readonly elapsedMs: number;
+}): string {
+  return [...tokenWords(answer.usage), costWords(answer), formatSeconds(answer.elapsedMs)].join(" · ");
+}
+
+/** The sum of a conversation: `3 answers · 40 in · 120 out · $0.001`. @param word what is counted */
+export function renderTotal({ answers, usage, answersOfUnknownCost, ...costs }: UsageTotal, word = "answer"): string {
+  const known = costWords(costs);
+  const cost =
+    answersOfUnknownCost === 0 || known === COST_UNKNOWN
+      ? known
+      : `${known} and ${countOf(answersOfUnknownCost, word)} of unknown cost`;
+  return [countOf(answers, word), ...tokenWords(usage), cost].join(" · ");
+}
+
+function tokenWords({ input, output, cached, reasoning }: TokenUsage): string[] {
+  if (input === undefined && output === undefined) return ["tokens unknown"];
+  const part = (count: number | undefined, word: string) =>
+    count === undefined || count === 0 ? "" : ` (${formatCount(count)} ${word})`;
+  return [
+    `${input === undefined ? "?" : formatCount(input)} in${part(cached, "cached")}`,
+    `${output === undefined ? "?" : formatCount(output)} out${part(reasoning, "thinking")}`,
+  ];
+}
+
+const COST_UNKNOWN = "cost unknown";
+
+function costWords({ costUsd, costNgonka }: Pick<UsageTotal, "costUsd" | "costNgonka">): string {
+  const words = [
+    ...(costUsd === undefined ? [] : [formatUsd(costUsd)]),
+    ...(costNgonka === undefined ? [] : [formatGnk(costNgonka)]),
+  ];
+  return words.length === 0 ? COST_UNKNOWN : words.join(" · ");
+}
+
+/** Two significant digits for small sums, cents for larger ones: `$0.00031`, `$1.24`. */
+export function formatUsd(usd: number): string {
+  if (usd === 0) return "$0";
+  if (usd < 0.000_000_1) return "<$0.0000001";
+  const decimals = Math.max(2, 1 - Math.floor(Math.log10(usd)));
+  return `$${usd.toFixed(decimals)}`;
+}
+
+/** `950`, `12.3K`, `1.2M`. */
+export function formatCount(count: number): string {
+  if (count < 10_000) return String(count);
+  if (count < 999_950) return `${(count / 1_000).toFixed(1).replace(/\.0$/, "")}K`;
+  return `${(count / 1_000_000).toFixed(1).replace(/\.0$/, "")}M`;
+}
+
+/** `0.4 s`, `12 s`, `2 min 5 s`. */
+export function formatSeconds(elapsedMs: number): string {
+  if (elapsedMs < 9_950) return `${(elapsedMs / 1_000).toFixed(1)} s`;
+  const seconds = Math.round(elapsedMs / 1_000);
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+/** `2026-11-28 10:15`, in the computer's time zone. */
+export function formatLocalTime(atMs: number): string {
+  const date = new Date(atMs);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
+/** A wait that lies ahead, rounded up so that nobody comes too early: `8 s`, `3 min`, `2 h`. */
+export function formatWait(waitMs: number): string {
+  const seconds = Math.ceil(waitMs / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
+}
+
+function countOf(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
+type Priced = Pick<Model, "promptUsdPer1M" | "completionUsdPer1M" | "pricePerTokenNgonka">;
+
+interface PriceColumns {
+  readonly heads: readonly string[];
+  cells(model: Priced): readonly string[];
+  /** The same as words, where there is no room for a table. */
+  words(model: Priced): string;
+}
+
+const DOLLARS: PriceColumns = {
+  heads: ["in $/1M", "out $/1M"],
+  cells: ({ promptUsdPer1M, completionUsdPer1M }) => [dollars(promptUsdPer1M), dollars(completionUsdPer1M)],
+  words: ({ promptUsdPer1M, completionUsdPer1M }) =>
+    `$${dollars(promptUsdPer1M)} in, $${dollars(completionUsdPer1M)} out per 1M`,
+};
+
+/** The network has one price for what is read and what is written. */
+const GNK: PriceColumns = {
+  heads: ["per 1M tokens"],
+  cells: (model) => [gnkPer1M(model)],
+  words: (model) => `${gnkPer1M(model)} per 1M tokens`,
+};
+
+/** How a list shows its prices: in GNK where it has them, which is on the native path, else in US dollars. */
+export function priceColumns(models: readonly Priced[]): PriceColumns {
+  return models.some(({ pricePerTokenNgonka }) => pricePerTokenNgonka !== undefined) ? GNK : DOLLARS;
+}
+
+function gnkPer1M({ pricePerTokenNgonka: price }: Priced): string {
+  return price === undefined ? "?" : formatGnk(price * 1_000_000n);
+}
+
+function dollars(usdPer1M: number | undefined): string {
+  return usdPer1M === undefined ? "?" : String(Number(usdPer1M.toPrecision(4)));
+}
+
+/** Exact amounts are whole numbers of 10⁻⁹ GNK; what is only shown, and not added up, may be a number of GNK. */
+export function toGnk(ngonka: bigint | undefined): number | undefined {
+  return ngonka === undefined ? undefined : Number(ngonka) / Number(NGONKA_PER_GNK);
 }

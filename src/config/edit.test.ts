@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "smol-toml";
 import { describe, expect, it } from "vitest";
-import { inlineKeys, removeProvider, replaceInlineKey, setDefaultProvider, setModel, upsertProvider } from "./edit.ts";
+import { inlineKeys, replaceInlineKey, setDefaultProvider, setModel, upsertProvider } from "./edit.ts";
 import { loadConfig } from "./load.ts";
 
 const read = (name: string) => readFileSync(new URL(`../../vectors/config/${name}`, import.meta.url), "utf8");
@@ -220,35 +220,6 @@ describe("setDefaultProvider", () => {
 
   it("leaves the file alone when it is the default already", () => {
     expect(setDefaultProvider(full, "gonkagate")).toBe(full);
-  });
-});
-
-describe("removeProvider", () => {
-  it("takes the record with everything inside it, and no comment outside", () => {
-    const { removed, added } = difference(full, removeProvider(full, "tiny"));
-    expect(added).toEqual([]);
-    expect(removed.filter((line) => line !== "").sort()).toEqual([
-      "[[llm.providers]]",
-      "[llm.providers.candle]",
-      'filename = "model.gguf"',
-      'name = "tiny"',
-      'source = "huggingface"',
-      'type = "candle"',
-    ]);
-  });
-
-  it("undoes an added record to the byte", () => {
-    expect(removeProvider(upsertProvider(full, native), "gonka")).toBe(full);
-  });
-
-  it("refuses rather than lose a comment", () => {
-    const before =
-      '[llm]\nproviders = [\n  # mine\n  { type = "ollama", name = "a" },\n  { type = "ollama", name = "b" },\n]\n';
-    expect(() => removeProvider(before, "a")).toThrow(expect.objectContaining({ code: "config_invalid" }));
-  });
-
-  it("takes the last one", () => {
-    expect(removeProvider(read("native-record.toml"), "gonka").trim()).toBe("");
   });
 });
 

@@ -92,15 +92,9 @@ export function replaceInlineKey(text: string, { provider, secretName }: InlineK
   ]);
 }
 
-/** Takes a provider record out. Comments around it stay. Throws `provider_not_found`, `config_invalid`. */
-export function removeProvider(text: string, name: string): string {
-  return edit(text, (records) => [{ kind: "remove", index: indexOf(records, name) }]);
-}
-
 type Change =
   | { readonly kind: "append"; readonly record: Table }
-  | { readonly kind: "set"; readonly index: number; readonly fields: Table }
-  | { readonly kind: "remove"; readonly index: number };
+  | { readonly kind: "set"; readonly index: number; readonly fields: Table };
 
 function clearDefaults(records: readonly Table[], except: string): readonly Change[] {
   return records.flatMap((record, index) =>
@@ -140,22 +134,18 @@ function edit(text: string, plan: (records: readonly Table[]) => readonly Change
 /** The same changes on parsed values, which is what the edited text must give. */
 function applyChanges(values: Table, changes: readonly Change[]): Table {
   const llm = isTable(values.llm) ? values.llm : {};
-  const records: (Table | undefined)[] = [...recordsOf(values)];
+  const providers = [...recordsOf(values)];
   for (const change of changes) {
-    if (change.kind === "append") records.push(change.record);
-    else if (change.kind === "remove") records[change.index] = undefined;
-    else records[change.index] = withoutUndefined({ ...records[change.index], ...change.fields });
+    if (change.kind === "append") providers.push(change.record);
+    else providers[change.index] = withoutUndefined({ ...providers[change.index], ...change.fields });
   }
-  const providers = records.filter((record) => record !== undefined);
-  const { providers: _before, ...rest } = llm;
-  return { ...values, llm: providers.length === 0 ? rest : { ...rest, providers } };
+  return { ...values, llm: { ...llm, providers } };
 }
 
 function spliceText(text: string, values: Table, changes: readonly Change[]): string {
   const outline: readonly OutlineBlock[] = outlineToml(text);
   const splices: Splice[] = changes.flatMap((change): readonly Splice[] => {
     if (change.kind === "append") return appendRecord(text, outline, change.record);
-    if (change.kind === "remove") return removeRecord(text, outline, change.index);
     const fields = differing(recordsOf(values)[change.index] ?? {}, change.fields);
     return setRecordFields(text, outline, change.index, fields);
   });
@@ -250,16 +240,6 @@ function appendRecord(text: string, outline: readonly OutlineBlock[], record: Ta
   // A comment that follows directly belongs to what comes next, not to the new record.
   const behind = after < lines.length && !isBlankLine(text, after + 1) ? newline : "";
   return [{ kind: "insert-lines", after, lines: `${before}${rendered}${behind}` }];
-}
-
-/** Deletes the lines of a record, and one of the two blank lines that would then meet. */
-function removeRecord(text: string, outline: readonly OutlineBlock[], index: number): readonly Splice[] {
-  const { main, inner } = blocksOf(outline, index);
-  return [main, ...inner].map((block) => {
-    const meetsBlank =
-      isBlankLine(text, block.lastLine + 1) && (block.headerLine === 1 || isBlankLine(text, block.headerLine - 1));
-    return { kind: "delete-lines", from: block.headerLine, to: block.lastLine + (meetsBlank ? 1 : 0) };
-  });
 }
 
 /** Sets or takes out fields of a record. */

@@ -1,9 +1,15 @@
 import { createHash } from "node:crypto";
 import { posix, win32 } from "node:path";
-import { fileErrorCode, type ReadTextFile, readTextFile, UnusableFile } from "../base/files.ts";
+import {
+  type AtomicWrite,
+  fileErrorCode,
+  type ReadTextFile,
+  readTextFile,
+  UnusableFile,
+  writeFileAtomic,
+} from "../base/files.ts";
 import { changingFile } from "../base/lock.ts";
 import type { Clock } from "../base/time.ts";
-import { type AtomicWrite, writeFileAtomic } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { faultsError, isTable } from "./layer.ts";
 import { isFault, readFileLayer } from "./toml.ts";

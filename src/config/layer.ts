@@ -71,7 +71,7 @@ export function tablesAt(layer: Layer, address: readonly string[]): readonly Tab
 export type Origin =
   | { readonly kind: "flag"; readonly name: string }
   | { readonly kind: "env"; readonly name: string }
-  | { readonly kind: "file"; readonly path: string; readonly line?: number }
+  | { readonly kind: "file"; readonly path: string; readonly line?: number | undefined }
   | { readonly kind: "default" };
 
 export const DEFAULT_ORIGIN: Origin = { kind: "default" };

@@ -63,7 +63,6 @@ describe("loadConfig: the records that set-up writes (B25, B31)", () => {
       maxTokens: 4096,
       maxAttempts: 3,
       requestTimeoutMs: 120_000,
-      hasInsecureUrl: false,
     });
     expect(provider.apiKeyNames).toEqual({
       canonical: "ZEPH_COMPATIBLE_GONKAGATE_API_KEY",
@@ -325,14 +324,10 @@ gonka_nodes = [{ url = "https://${prefix}.example/v1", address = "${prefix}1abc"
 });
 
 describe("loadConfig: warnings", () => {
-  it("warns of plain http to another computer and marks the provider (B20)", async () => {
+  it("warns of plain http to another computer (B20)", async () => {
     const text =
       broker("far").replace("https:", "http:") + broker("near").replace("https://near.example", "http://127.0.0.1:1");
-    const { config, warnings } = await load({ [USER]: text });
-    expect(config.providers.map((provider) => provider.type !== "other" && provider.hasInsecureUrl)).toEqual([
-      true,
-      false,
-    ]);
+    const { warnings } = await load({ [USER]: text });
     expect(warnings).toMatchObject([{ kind: "insecure_url", origin: { line: 4 } }]);
   });
 

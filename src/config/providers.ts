@@ -67,8 +67,6 @@ interface RunnableProvider extends ProviderBase {
   readonly pricing: ConfiguredPricing | undefined;
   /** Tokens; overrides the model list. */
   readonly contextLength: number | undefined;
-  /** A key would travel in clear, over http to another computer; the transport refuses to send it. */
-  readonly hasInsecureUrl: boolean;
 }
 
 interface ConfiguredPricing {
@@ -131,7 +129,6 @@ interface ProviderContext {
   readonly name: string;
   readonly isDefault: boolean;
   readonly requestTimeoutMs: number;
-  readonly hasInsecureUrl: boolean;
 }
 
 function toCompatibleProvider(record: CompatibleRecord, baseURL: string, context: ProviderContext): CompatibleProvider {
@@ -182,7 +179,6 @@ function toRunnable(record: CompatibleRecord | GonkaRecord, context: ProviderCon
       completionUsdPer1M: pricing.completion_usd_per_1m,
     },
     contextLength: record.context_length,
-    hasInsecureUrl: context.hasInsecureUrl,
   };
 }
 
@@ -250,18 +246,16 @@ export function buildProviders(
   checks: ConfigChecks,
   requestTimeoutMs: number,
 ): BuiltProviders {
-  const insecure = records.map(({ table }) => insecureUrlFields(table, checks.isLoopback));
   return {
-    providers: records.flatMap((record, index) => {
-      const hasInsecureUrl = (insecure[index] ?? []).length > 0;
+    providers: records.flatMap((record) => {
       const { name, isDefault } = record;
-      return toProvider(record, { name, isDefault, requestTimeoutMs, hasInsecureUrl }) ?? [];
+      return toProvider(record, { name, isDefault, requestTimeoutMs }) ?? [];
     }),
     faults: [
       ...records.flatMap((record, index) => recordFaults(record, index, checks.isAddress)),
       ...secretNameClashes(records),
     ],
-    warnings: records.flatMap((record, index) => recordWarnings(record, index, insecure[index] ?? [])),
+    warnings: records.flatMap((record, index) => recordWarnings(record, index, checks.isLoopback)),
   };
 }
 
@@ -463,7 +457,7 @@ const REASONING_EFFORTS: readonly string[] = ["none", "minimal", "low", "medium"
 function recordWarnings(
   { table }: MergedRecord,
   index: number,
-  insecureFields: readonly string[],
+  isLoopback: ConfigChecks["isLoopback"],
 ): readonly ConfigWarning[] {
   const kind = recordKind(table.values.type);
   const place = recordPlace(table.values, index);
@@ -483,7 +477,10 @@ function recordWarnings(
     const words = `is none of ${REASONING_EFFORTS.join(", ")}; it is not sent`;
     if (effort.trim() !== "") warnings.push(warn("irrelevant_field", "reasoning_effort", words));
   }
-  return [...warnings, ...insecureFields.map((field) => warn("insecure_url", field, INSECURE_WORDS[kind]))];
+  return [
+    ...warnings,
+    ...insecureUrlFields(table, isLoopback).map((field) => warn("insecure_url", field, INSECURE_WORDS[kind])),
+  ];
 }
 
 const INSECURE_WORDS = {
@@ -497,14 +494,8 @@ function insecureUrlFields(table: LayeredTable, isLoopback: (url: string) => boo
   const { values } = table;
   const isInsecure = (url: unknown) =>
     typeof url === "string" && /^http:/i.test(url) && URL.canParse(url) && !isLoopback(url);
-  switch (recordKind(values.type)) {
-    case "compatible":
-      return isInsecure(values.base_url) ? ["base_url"] : [];
-    case "gonka": {
-      const nodes = Array.isArray(values.gonka_nodes) ? values.gonka_nodes : [];
-      return nodes.some((node: unknown) => isTable(node) && isInsecure(node.url)) ? ["gonka_nodes"] : [];
-    }
-    case "other":
-      return [];
-  }
+  const kind = recordKind(values.type);
+  if (kind === "compatible") return isInsecure(values.base_url) ? ["base_url"] : [];
+  const nodes = kind === "gonka" && Array.isArray(values.gonka_nodes) ? values.gonka_nodes : [];
+  return nodes.some((node: unknown) => isTable(node) && isInsecure(node.url)) ? ["gonka_nodes"] : [];
 }

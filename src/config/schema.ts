@@ -248,7 +248,6 @@ export interface ConfigFlags {
   /** Name of the provider to use. */
   readonly provider?: string | undefined;
   readonly model?: string | undefined;
-  readonly baseURL?: string | undefined;
   readonly vaultBackend?: string | undefined;
 }
 
@@ -324,12 +323,9 @@ export function aliasRecord(env: Environment, provider: { readonly name: unknown
   return toRecordOverride("env", [["model", "GONKAGATE_MODEL", given(env.GONKAGATE_MODEL)]]);
 }
 
-/** `--model` and `--base-url`: they change the provider that is used. */
+/** `--model` changes the provider that is used. */
 export function flagRecord(flags: ConfigFlags): RecordOverride {
-  return toRecordOverride("flag", [
-    ["base_url", "--base-url", given(flags.baseURL)],
-    ["model", "--model", given(flags.model)],
-  ]);
+  return toRecordOverride("flag", [["model", "--model", given(flags.model)]]);
 }
 
 function toRecordOverride(

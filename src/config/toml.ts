@@ -1,7 +1,7 @@
 import { parseDocument } from "@decimalturn/toml-patch";
 import { parse, stringify, TomlError } from "smol-toml";
 import { maskSecretShapes } from "../base/secret.ts";
-import { type Fault, faultsError, isSecretField, isTable, type Layer, type Origin, type Table } from "./layer.ts";
+import { type Fault, faultsError, isSecretField, isTable, type Layer, type Table } from "./layer.ts";
 
 /** The values of one file, with the line of each. Nothing is checked but the syntax. */
 export function readFileLayer(path: string, text: string): Layer | Fault {
@@ -20,12 +20,18 @@ export function readFileLayer(path: string, text: string): Layer | Fault {
     return { origin: { kind: "file", path }, place: "", message: `nests more than ${MAX_DEPTH} levels` };
   }
   let outline: readonly OutlineBlock[] | undefined;
-  const originOf = (address: readonly PropertyKey[]): Origin => {
-    outline ??= outlineOrNothing(text);
-    const line = lineOf(outline, address);
-    return line === undefined ? { kind: "file", path } : { kind: "file", path, line };
+  return {
+    values,
+    // Few want to know the line, and finding it takes longer than reading the file.
+    originOf: (address) => ({
+      kind: "file",
+      path,
+      get line() {
+        outline ??= outlineOrNothing(text);
+        return lineOf(outline, address);
+      },
+    }),
   };
-  return { values, originOf };
 }
 
 /** The values of a config text. Throws `config_invalid` when it is no TOML. */

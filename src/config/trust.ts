@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { posix, win32 } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { readTextFile } from "../base/files.ts";
+import { readTextFile, writeFileAtomic } from "../base/files.ts";
 import { changingFile } from "../base/lock.ts";
 import type { Secret } from "../base/secret.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { type ConfigFile, configPaths, type PathContext, zephFolders } from "./files.ts";
 import { describeFault, isSecretField, isTable, type Layer, type Table, tablesAt } from "./layer.ts";

@@ -289,7 +289,7 @@ export function clockCheck({ after, signedBy }: ClockCheckOptions): Check {
   return {
     name: "clock.skew",
     after,
-    ...(signedBy === undefined ? {} : { provider: signedBy }),
+    provider: signedBy,
     async run({ times }) {
       const skewMs = median(times);
       return skewMs === undefined ? skipped("no server told its time") : judgeSkew(skewMs, signedBy !== undefined);

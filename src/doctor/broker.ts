@@ -8,7 +8,7 @@ import { CATALOGUE, ZephError } from "../errors.ts";
 import { rememberedModels } from "../provider/models.ts";
 import { type OpenedProvider, openProvider } from "../provider/open.ts";
 import type { Setup } from "../provider/setup.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import { bearerFor } from "../transport/send.ts";
 import { normalizeBaseURL } from "../wire/endpoint.ts";
 import { type Model, parseModels } from "../wire/models.ts";

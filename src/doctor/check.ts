@@ -18,7 +18,7 @@ import { CATALOGUE, ZephError, type ZephErrorCode } from "../errors.ts";
 import { findListed } from "../provider/models.ts";
 import { openProvider } from "../provider/open.ts";
 import type { Setup, SetupWorld } from "../provider/setup.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import { type Model, matchModel } from "../wire/models.ts";
 
 /** `skip`: could not be looked at, because something it needs is broken or not offered. */
@@ -30,11 +30,11 @@ export interface CheckResult {
   /** What was found, one sentence. */
   readonly detail: string;
   /** What to type or do next. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   /** The error a chat would meet; gives the exit code of a failed check. */
-  readonly code?: ZephErrorCode;
+  readonly code?: ZephErrorCode | undefined;
   /** Figures and names for `--json`. */
-  readonly data?: Readonly<Record<string, unknown>>;
+  readonly data?: Readonly<Record<string, unknown>> | undefined;
   /** A change that would mend it, made only after a yes. */
   readonly fix?: Fix;
 }
@@ -55,7 +55,7 @@ export interface Check {
   /** Checks that must be over, however they ended. */
   readonly after?: readonly string[];
   /** The provider it belongs to. A failure matters as far as a chat needs that provider. */
-  readonly provider?: string;
+  readonly provider?: string | undefined;
   /** One success in this group is enough for a chat. */
   readonly oneOf?: string;
   /** Its failure matters only when it shows in a provider's own checks as well. */

@@ -65,7 +65,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   // Asked for once, although two readers open the vault.
   const asked = askPassphrase === undefined ? {} : { askPassphrase: once(askPassphrase) };
   const world: SetupWorld = { ...options.world, ...asked, readOnly: true };
-  const running = { facts: newFacts(world), timeoutMs, signal, ...(onReport === undefined ? {} : { onReport }) };
+  const running = { facts: newFacts(world), timeoutMs, signal, onReport };
   let setup: Setup | undefined;
   const parse: Check = {
     name: "config.parse",
@@ -144,7 +144,7 @@ interface RunChecksOptions {
   /** Reports of checks that are over already, for `dependsOn`. */
   readonly earlier?: readonly CheckReport[];
   /** Told when a check is over, in the order in which they end. */
-  readonly onReport?: (report: CheckReport) => void;
+  readonly onReport?: ((report: CheckReport) => void) | undefined;
 }
 
 /**
@@ -164,27 +164,26 @@ export async function runChecks(checks: readonly Check[], given: RunChecksOption
 async function runAll(checks: readonly Check[], options: RunChecksOptions): Promise<readonly CheckReport[]> {
   const reports = new Map<string, Promise<CheckReport>>();
   for (const report of options.earlier ?? []) reports.set(report.name, Promise.resolve(report));
-  // Listed before any is started, so that a check may come before those it waits for.
-  const start = new Map<string, () => void>();
-  for (const { name } of checks) {
-    const started = new Promise<void>((resolve) => start.set(name, resolve));
-    reports.set(
-      name,
-      started.then(() => runOne(checkNamed(checks, name), reports, options)),
-    );
-  }
-  for (const begin of start.values()) begin();
-  return Promise.all(checks.map(({ name }) => reportNamed(reports, name)));
+  const reportOf = async (name: string): Promise<CheckReport> => {
+    const report = reports.get(name);
+    if (report === undefined) throw new ZephError("internal", { detail: `there is no check ${name}` });
+    return report;
+  };
+  // All are listed before any begins, so that a check may come before those it waits for.
+  const listed = Promise.resolve();
+  const all = checks.map((check) => listed.then(() => runOne(check, reportOf, options)));
+  for (const [index, report] of all.entries()) reports.set(checks[index]?.name ?? "", report);
+  return Promise.all(all);
 }
 
 async function runOne(
   check: Check,
-  reports: ReadonlyMap<string, Promise<CheckReport>>,
+  reportOf: (name: string) => Promise<CheckReport>,
   options: RunChecksOptions,
 ): Promise<CheckReport> {
   const { name, dependsOn = [], after = [] } = check;
-  const needed = await Promise.all(dependsOn.map((each) => reportNamed(reports, each)));
-  await Promise.all(after.map((each) => reportNamed(reports, each)));
+  const needed = await Promise.all(dependsOn.map(reportOf));
+  await Promise.all(after.map(reportOf));
   options.signal.throwIfAborted();
   const { clock } = options.facts.world;
   const startedAtMs = clock.nowMs();
@@ -234,11 +233,8 @@ function followingController(signal: AbortSignal): AbortController {
 
 /** The first failure of a chain is named, not the last skipped one. */
 function reasonOf({ name, status, detail }: CheckReport): string {
-  return status === "skip" && detail.startsWith("skipped: ") ? detail : `skipped: ${name} ${outcomeWord(status)}`;
-}
-
-function outcomeWord(status: CheckReport["status"]): string {
-  return status === "fail" ? "failed" : "was skipped";
+  if (status === "fail") return `skipped: ${name} failed`;
+  return detail.startsWith("skipped: ") ? detail : `skipped: ${name} was skipped`;
 }
 
 /** Servers may repeat what they were sent; whatever a check says goes through here. */
@@ -248,8 +244,8 @@ function scrubbed(result: CheckResult, { secrets }: DoctorFacts): CheckResult {
   return {
     ...result,
     detail: scrub(detail, known),
-    ...(hint === undefined ? {} : { hint: scrub(hint, known) }),
-    ...(data === undefined ? {} : { data: scrubFields(data, known) }),
+    hint: hint && scrub(hint, known),
+    data: data && scrubFields(data, known),
   };
 }
 
@@ -261,18 +257,6 @@ function scrubValue(value: unknown, known: readonly string[]): unknown {
   if (typeof value === "string") return scrub(value, known);
   if (Array.isArray(value)) return value.map((item) => scrubValue(item, known));
   return typeof value === "object" && value !== null ? scrubFields({ ...value }, known) : value;
-}
-
-function checkNamed(checks: readonly Check[], name: string): Check {
-  const check = checks.find((each) => each.name === name);
-  if (check === undefined) throw new ZephError("internal", { detail: `there is no check ${name}` });
-  return check;
-}
-
-function reportNamed(reports: ReadonlyMap<string, Promise<CheckReport>>, name: string): Promise<CheckReport> {
-  const report = reports.get(name);
-  if (report === undefined) throw new ZephError("internal", { detail: `there is no check ${name}` });
-  return report;
 }
 
 /** What the doctor found. */
@@ -326,27 +310,19 @@ export function toReportJson(report: DoctorReport) {
       detail,
       elapsed_ms: Math.round(elapsedMs),
       ...(status === "skip" ? { skipped: true } : {}),
-      ...(hint === undefined ? {} : { hint }),
-      ...(code === undefined ? {} : { code }),
-      ...(data === undefined ? {} : { data }),
+      ...{ hint, code, data },
     })),
   };
 }
 
-interface Verdict {
-  /** Failures that would not keep a chat from working have become warnings. */
-  readonly reports: readonly CheckReport[];
-  /** The provider a chat would be answered by; `undefined` when none would. */
-  readonly servedBy: string | undefined;
-}
-
 /**
  * Decides what the failures mean for a chat: one live node is enough, a provider that no chat would use harms none, and
- * a fallback takes over where one is configured.
+ * a fallback takes over where one is configured. Failures that would not keep a chat from working become warnings.
  *
  * @param chain the providers a chat would try
+ * @returns `servedBy`: the provider a chat would be answered by; `undefined` when none would
  */
-function judge(checks: readonly Check[], reports: readonly CheckReport[], chain: ChatChain): Verdict {
+function judge(checks: readonly Check[], reports: readonly CheckReport[], chain: ChatChain) {
   const rows = reports.map((report) => ({ report, check: checks.find(({ name }) => name === report.name) }));
   const eased = rows.map(({ report, check }) => {
     const isSpare = check?.oneOf !== undefined && report.status === "fail";
@@ -357,17 +333,15 @@ function judge(checks: readonly Check[], reports: readonly CheckReport[], chain:
   const faultsOf = (name: string) =>
     eased.filter(({ check, report }) => check?.provider === name && report.status === "fail").map((row) => row.report);
   const servedBy = findServing(chain, faultsOf);
-  return {
-    servedBy,
-    reports: eased.map(({ check, report }) => {
-      if (report.status !== "fail" || check === undefined) return report;
-      if (check.isIndirect === true) return servedBy === undefined ? report : soften(report, "no chat needs it now");
-      const { provider } = check;
-      if (provider === undefined) return report;
-      if (!chain.names.includes(provider)) return soften(report, `a chat would not use ${provider} now`);
-      return servedBy === undefined ? report : soften(report, `a chat would go on with ${servedBy}`);
-    }),
-  };
+  const judged = eased.map(({ check, report }) => {
+    if (report.status !== "fail" || check === undefined) return report;
+    const { provider } = check;
+    if (check.isIndirect === true && servedBy !== undefined) return soften(report, "no chat needs it now");
+    if (check.isIndirect === true || provider === undefined) return report;
+    if (!chain.names.includes(provider)) return soften(report, `a chat would not use ${provider} now`);
+    return servedBy === undefined ? report : soften(report, `a chat would go on with ${servedBy}`);
+  });
+  return { reports: judged, servedBy };
 }
 
 /** The first provider without faults, as long as all before it failed for causes that allow to go on. */

@@ -16,7 +16,7 @@ export interface Answer {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Uint8Array<ArrayBuffer> | ByteSource | null;
+  readonly body: string | Uint8Array | ByteSource | null;
 }
 
 export function isByteSource(body: Answer["body"]): body is ByteSource {
@@ -33,7 +33,10 @@ export function jsonAnswer(
 
 /** The answer as fetch knows it. */
 export function toResponse({ status, headers, body }: Answer, clock: Clock): Response {
-  return new Response(isByteSource(body) ? toStream(body, clock) : body, { status, headers });
+  return new Response(isByteSource(body) ? toStream(body, clock) : (body as string | Uint8Array<ArrayBuffer> | null), {
+    status,
+    headers,
+  });
 }
 
 const encoder = new TextEncoder();

@@ -1,6 +1,6 @@
 import type { JsonObject } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import type { BegunAnswer } from "../transport/exchange.ts";
 import { chatBodyReader } from "../wire/chat-body.ts";
 import type { ChatChunk, ChatCompletion } from "../wire/chat-shape.ts";
 import { chatStreamReader } from "../wire/chat-stream.ts";
@@ -19,9 +19,9 @@ import {
 import { compactFromWhole, compactToChat, responseEvents } from "./dialects/responses-events.ts";
 import { sharedMemory, storedDocument } from "./dialects/shared-memory.ts";
 import { type Route, readJsonBody, readUsage, shownNames } from "./exchange.ts";
-import { type PreparedChat, prepareChat } from "./routes.ts";
+import { forwardChat, type PreparedChat, prepareChat } from "./routes.ts";
 import type { GatewayState, RouteContext } from "./state.ts";
-import { forwardText, isEventStream, noteUpstream, streamHeaders } from "./upstream.ts";
+import { isEventStream, isGood, noteUpstream, readText, streamHeaders } from "./upstream.ts";
 
 /** The APIs besides Chat Completions that a model can be asked in. */
 type DialectName = "responses" | "compact" | "messages" | "completions";
@@ -62,7 +62,7 @@ export async function dialectRoute(context: RouteContext, name: DialectName): Pr
   const dialects = await dialectsFor(state, name, value);
   const spoken = DIALECTS[name]({ ...value, model: value.model ?? state.options.defaultModel }, dialects);
   const chat = { text: JSON.stringify(spoken.chat), value: spoken.chat };
-  const prepared = await prepareChat(chat, state.options, state.keepToolType);
+  const prepared = await prepareChat(chat, state.options, state);
   exchange.setModel(prepared.model);
   exchange.record.stream = prepared.stream;
   exchange.record.removed = shownNames([...spoken.dropped, ...prepared.removed]);
@@ -87,16 +87,20 @@ async function whole(
   prepared: PreparedChat,
   spoken: Spoken,
 ): Promise<Answer> {
-  const asked =
-    context.state.options.upstreamMode === "always-stream"
-      ? JSON.stringify({ ...prepared.request, stream: true, stream_options: { include_usage: true } })
-      : prepared.text;
-  const response = await forwardText(context, "/chat/completions", asked);
-  const headers = noteUpstream(context, response.headers);
-  if (!response.ok) return dialectRefusal(context, name, await upstreamError(context, response), headers);
-  const completion = await readWhole(response, context, prepared.request);
-  context.exchange.record.usage = readUsage(completion, response.headers);
+  const begun = await forwardChat(
+    context,
+    context.state.options.upstreamMode === "always-stream" ? asStream(prepared) : prepared,
+  );
+  const headers = noteUpstream(context, begun.headers);
+  if (!isGood(begun)) return dialectRefusal(context, name, await upstreamError(context, begun), headers);
+  const completion = await readWhole(begun, context, prepared.request);
+  context.exchange.record.usage = readUsage(completion, begun.headers);
   return jsonAnswer(spoken.whole(completion), 200, { ...headers, "content-type": "application/json" });
+}
+
+function asStream(prepared: PreparedChat): Pick<PreparedChat, "text" | "bytes" | "request"> {
+  const request = { ...prepared.request, stream: true, stream_options: { include_usage: true } };
+  return { text: JSON.stringify(request), bytes: undefined, request };
 }
 
 /**
@@ -110,10 +114,10 @@ async function streamed(
   events: AnswerEvents,
 ): Promise<Answer> {
   const { clock, heartbeatMs } = context.state;
-  const upstream = forwardText(context, "/chat/completions", prepared.text);
+  const upstream = forwardChat(context, prepared);
   const first = await firstOf(upstream, clock, heartbeatMs);
   const headers = first === "silence" ? {} : noteUpstream(context, first.headers);
-  if (first !== "silence" && !first.ok) {
+  if (first !== "silence" && !isGood(first)) {
     return dialectRefusal(context, name, await upstreamError(context, first), headers);
   }
   const filler = { piece: events.ping(), afterMs: heartbeatMs };
@@ -125,7 +129,7 @@ function eventSource(
   context: RouteContext,
   { request }: PreparedChat,
   events: AnswerEvents,
-  upstream: Promise<Response>,
+  upstream: Promise<BegunAnswer>,
 ): ByteSource {
   const { exchange } = context;
   let reader: ChunkReader | undefined;
@@ -133,9 +137,9 @@ function eventSource(
   let hasLeft = false;
 
   async function open(): Promise<ChunkReader> {
-    const response = await upstream;
-    if (!response.ok) throw await upstreamError(context, response);
-    return readChunks(response, context, request);
+    const begun = await upstream;
+    if (!isGood(begun)) throw await upstreamError(context, begun);
+    return readChunks(begun, context, request);
   }
 
   /** The next words; undefined at the end. */
@@ -173,7 +177,7 @@ function eventSource(
         state = "over";
         const error = toZephError(thrown);
         exchange.record.errorCode = error.code;
-        exchange.end(hasLeft || context.request.signal.aborted ? "caller-left" : "failed");
+        exchange.end(hasLeft || context.request.hasLeft ? "caller-left" : "failed");
         return events.fail(error);
       }
     },
@@ -184,7 +188,7 @@ function eventSource(
       if (reader !== undefined) return reader.cancel(reason);
       // A server has aborted the request by now. Without one, what comes late is sent back.
       upstream.then(
-        (response) => response.body?.cancel(reason),
+        (begun) => begun.cancel(reason),
         () => {},
       );
     },
@@ -192,11 +196,11 @@ function eventSource(
 }
 
 /** What the upstream refused with. A 401 is about the provider's key, while the caller has only the local one to look at. */
-async function upstreamError({ state, exchange }: RouteContext, response: Response): Promise<ZephError> {
-  const error = errorBehind(response) ?? new ZephError("upstream_error");
+async function upstreamError({ state, exchange }: RouteContext, begun: BegunAnswer): Promise<ZephError> {
+  const error = begun.error ?? new ZephError("upstream_error");
   exchange.record.errorCode = error.code;
   // Read to its end, so that the connection can be used again.
-  await response.text().catch(() => "");
+  await readText(begun).catch(() => "");
   if (error.httpStatus !== 401) return error;
   const { code, detail = "", summary, hint } = error;
   const whose = `the local key is good; it is the key of the provider "${state.options.providerName ?? "gonka"}" that was refused`;
@@ -234,9 +238,8 @@ interface ChunkReader {
 }
 
 /** The chunks of an answer that was asked for as a stream, in whatever form it came. */
-function readChunks(response: Response, context: RouteContext, request: JsonObject): ChunkReader {
-  if (!isEventStream(response) || response.body === null) return wholeAsChunks(response, context, request);
-  const bytes: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
+function readChunks(begun: BegunAnswer, context: RouteContext, request: JsonObject): ChunkReader {
+  if (!isEventStream(begun)) return wholeAsChunks(begun, context, request);
   const reader = chatStreamReader({ request: () => request, createdSeconds: nowSeconds(context) });
   let isOver = false;
 
@@ -250,47 +253,45 @@ function readChunks(response: Response, context: RouteContext, request: JsonObje
     async next() {
       if (isOver) return undefined;
       if (reader.error !== undefined) throw reader.error;
-      const { value } = await bytes.read();
-      if (value === undefined) return ended();
-      const chunks = chunksIn(reader.push(value));
+      const bytes = await begun.next();
+      if (bytes === undefined) return ended();
+      const chunks = chunksIn(reader.push(bytes));
       if (!reader.isDone) return chunks;
       // Everything is said. The caller need not wait for the connection, which is used again once it is read out.
-      readOut(bytes);
+      readText(begun).catch(() => {
+        // Nothing that was said is lost.
+      });
       return [...chunks, ...ended()];
     },
-    cancel(reason) {
-      bytes.cancel(reason).catch(() => {
-        // The upstream is broken already; there is nothing left to cancel.
-      });
-    },
+    cancel: (reason) => begun.cancel(reason),
   };
 }
 
 /** A whole answer, from whatever form the upstream gave it. Throws what it broke off with, and `bad_response`. */
-async function readWhole(response: Response, context: RouteContext, request: JsonObject): Promise<ChatCompletion> {
+async function readWhole(begun: BegunAnswer, context: RouteContext, request: JsonObject): Promise<ChatCompletion> {
   const reader = chatBodyReader({
     asked: "whole",
-    contentType: response.headers.get("content-type"),
+    contentType: begun.headers.get("content-type"),
     request: () => request,
     createdSeconds: nowSeconds(context),
   });
-  for await (const bytes of response.body ?? []) reader.push(bytes);
+  for (let bytes = await begun.next(); bytes !== undefined; bytes = await begun.next()) reader.push(bytes);
   const { end, answer } = reader.end();
   if (end.error !== undefined) throw end.error;
   if (answer === undefined) throw new ZephError("bad_response", { detail: "the answer holds no choices" });
   return answer;
 }
 
-function wholeAsChunks(response: Response, context: RouteContext, request: JsonObject): ChunkReader {
+function wholeAsChunks(begun: BegunAnswer, context: RouteContext, request: JsonObject): ChunkReader {
   let isOver = false;
   return {
     async next() {
       if (isOver) return undefined;
       isOver = true;
-      return [asChunk(await readWhole(response, context, request))];
+      return [asChunk(await readWhole(begun, context, request))];
     },
     cancel() {
-      // Reading it ends by itself: the request's signal is its signal too.
+      // Reading it ends by itself: the caller's leaving ends the exchange too.
     },
   };
 }
@@ -299,15 +300,6 @@ type Pieces = ReturnType<ReturnType<typeof chatStreamReader>["push"]>;
 
 function chunksIn(pieces: Pieces): readonly ChatChunk[] {
   return pieces.flatMap((piece) => (piece.type === "chunk" ? [piece.chunk] : []));
-}
-
-function readOut(bytes: ReadableStreamDefaultReader<Uint8Array>): void {
-  const rest = async () => {
-    while (!(await bytes.read()).done);
-  };
-  rest().catch(() => {
-    // Nothing that was said is lost.
-  });
 }
 
 function nowSeconds({ state }: RouteContext): number {

@@ -1,5 +1,7 @@
+import { isAscii } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import type { HeaderList, HeaderView } from "../base/header-fields.ts";
 import {
   asObject,
   excessWords,
@@ -17,19 +19,46 @@ import { extractCostUsd } from "../brokers/records.ts";
 import { ZephError } from "../errors.ts";
 import { MAX_ENTRIES, tooMany } from "../rules/parameters.ts";
 
-/** What the gateway looks at in a request. A `Request` is one; a server makes a lighter one of what stands in its socket. */
+/** What the gateway looks at in a request, in a form that a server has at hand. */
 export interface GatewayRequest {
   readonly method: string;
-  /** Absolute. */
-  readonly url: string;
+  /** Path and query. */
+  readonly target: string;
+  /** What the caller calls us, with a port where it names one. */
+  readonly host: string;
   readonly headers: HeaderView;
+  /** Whether the caller has left. */
+  readonly hasLeft: boolean;
+  /** Calls back when the caller leaves, or at once when it has. */
+  onLeave(leave: (reason: unknown) => void): void;
   /** Aborted when the caller leaves. */
   readonly signal: AbortSignal;
-  readonly body: AsyncIterable<Uint8Array> | null;
-  arrayBuffer(): Promise<ArrayBuffer>;
+  /** Gives the body's pieces to `take` as they come, until its end; what `take` throws ends it. */
+  read(take: (piece: Uint8Array) => void): Promise<void>;
 }
 
-export type HeaderView = Pick<Headers, "get" | "has">;
+/** A web `Request` as the gateway looks at it. */
+export function gatewayRequest(request: Request): GatewayRequest {
+  const { method, headers, signal, body } = request;
+  const { host, pathname, search } = new URL(request.url);
+  return {
+    method,
+    target: pathname + search,
+    host: headers.get("host") ?? host,
+    headers,
+    signal,
+    get hasLeft() {
+      return signal.aborted;
+    },
+    onLeave(leave) {
+      if (signal.aborted) leave(signal.reason);
+      else signal.addEventListener("abort", () => leave(signal.reason), { once: true });
+    },
+    async read(take) {
+      for await (const piece of body ?? []) take(piece);
+    },
+  };
+}
 
 /** What answers cost, as far as the upstream told. */
 export interface Usage {
@@ -272,7 +301,7 @@ function notFoundHelp(path: string): { readonly detail?: string; readonly hint?:
 }
 
 /** What an answer (or the last chunk of a stream) says about tokens and money; `undefined` when it says nothing. */
-export function readUsage(body: unknown, headers?: Headers): Usage | undefined {
+export function readUsage(body: unknown, headers?: HeaderList): Usage | undefined {
   const usage = asObject(asObject(body)?.usage);
   if (usage === undefined) return undefined;
   const costUsd = extractCostUsd(body, headers);
@@ -396,6 +425,10 @@ export function gatheredLines(write: (text: string) => void, clock: Pick<Clock, 
 export interface JsonBody {
   readonly text: string;
   readonly value: JsonObject;
+  /** The same as bytes, where they are at hand. */
+  readonly bytes?: Uint8Array | undefined;
+  /** The bytes of its `tools`, where it is certain which they are. */
+  readonly toolBytes?: Uint8Array | undefined;
 }
 
 /** What reading a body may cost. */
@@ -429,7 +462,8 @@ export async function takeTurns(text: string): Promise<void> {
 
 /** Reads a JSON object. Throws `request_too_large`, `invalid_request`, and what `reserve` throws. */
 export async function readJsonBody(request: GatewayRequest, limits: BodyLimits): Promise<JsonBody> {
-  const text = decode(await readBytes(request, limits));
+  const { bytes, toolBytes } = await readBytes(request, limits);
+  const text = decode(bytes);
   await takeTurns(text);
   let value: unknown;
   try {
@@ -441,31 +475,29 @@ export async function readJsonBody(request: GatewayRequest, limits: BodyLimits):
   const object = asObject(value);
   if (object === undefined) throw new ZephError("invalid_request", { detail: "the body must be a JSON object" });
   await takeTurns(text);
-  return { text, value: object };
+  return { text, value: object, bytes, toolBytes };
 }
 
-async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLimits): Promise<Uint8Array> {
+async function readBytes(request: GatewayRequest, { maxBytes, reserve }: BodyLimits) {
   const scanner = jsonScanner(REQUEST_LIMITS);
   const announced = request.headers.get("content-length");
   if (announced !== null) {
     if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
     reserve(Number(announced));
-    // A server lets no more bytes pass than were announced, so the fast way of reading them is safe.
-    const bytes = Buffer.from(await request.arrayBuffer());
-    if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes);
-    refuseExcess(scanner.push(bytes));
-    return bytes;
   }
-  const chunks: Uint8Array[] = [];
+  const pieces: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength;
+  await request.read((piece) => {
+    length += piece.byteLength;
     if (length > maxBytes) throw tooLarge(maxBytes);
-    reserve(chunk.byteLength);
-    refuseExcess(scanner.push(chunk));
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+    if (announced === null) reserve(piece.byteLength);
+    refuseExcess(scanner.push(piece));
+    pieces.push(piece);
+  });
+  const [only] = pieces;
+  const bytes = pieces.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(pieces, length);
+  const place = scanner.placeOf("tools");
+  return { bytes, toolBytes: place && bytes.subarray(place.start, place.end) };
 }
 
 function refuseExcess(excess: JsonExcess | undefined): void {
@@ -484,7 +516,8 @@ function tooLarge(maxBytes: number): ZephError {
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-function decode(bytes: Uint8Array): string {
+function decode(bytes: Buffer): string {
+  if (isAscii(bytes)) return bytes.toString("latin1");
   try {
     return decoder.decode(bytes);
   } catch {

@@ -3,10 +3,10 @@ import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
 import {
-  clientFamily,
   type Exchange,
   findRoute,
   type GatewayRequest,
+  gatewayRequest,
   joinNames,
   openExchange,
   type Route,
@@ -34,6 +34,8 @@ export interface LocalGateway {
   readonly draining: boolean;
   /** Requests under way. */
   readonly inFlight: number;
+  /** This process's own numbers, in Prometheus' text form. */
+  metrics(): string;
 }
 
 /**
@@ -53,7 +55,7 @@ export interface LocalGateway {
 export function localGateway(options: LocalGatewayOptions): LocalGateway {
   const state = gatewayState(options);
   const answer = (request: GatewayRequest) => answerRequest(state, request);
-  const handler = async (request: Request) => toResponse(await answer(request), state.clock);
+  const handler = async (request: Request) => toResponse(await answer(gatewayRequest(request)), state.clock);
   Object.defineProperties(handler, {
     keyWeakness: { value: localKeyWeakness(options.key) },
     draining: { get: () => state.draining },
@@ -62,21 +64,22 @@ export function localGateway(options: LocalGatewayOptions): LocalGateway {
   return Object.assign(handler, {
     answer,
     observe: (event: TransportEvent) => state.metrics.observe(event),
+    metrics: () => ownMetrics(state),
     drain: () => {
       state.draining = true;
     },
   }) as LocalGateway;
 }
 
-async function answerRequest(state: GatewayState, request: GatewayRequest): Promise<Answer> {
-  const { pathname, host: urlHost } = new URL(request.url);
-  const { method } = request;
-  const route = findRoute(method, pathname);
+async function answerRequest(state: GatewayState, given: GatewayRequest): Promise<Answer> {
+  const { method, target, host } = given;
+  const queryAt = target.indexOf("?");
+  const route = findRoute(method, queryAt === -1 ? target : target.slice(0, queryAt));
   const exchange = openExchange(
-    { method, route: route.kind, client: clientFamily(request.headers.get("user-agent")) },
+    { method, route: route.kind, client: state.clientFamily(given.headers.get("user-agent")) },
     state,
   );
-  const host = request.headers.get("host") ?? urlHost;
+  const request = state.options.onOpen?.(exchange.record, given) ?? given;
   const origin = request.headers.get("origin");
   state.inFlight += 1;
   let cors: Readonly<Record<string, string>> = {};
@@ -89,7 +92,7 @@ async function answerRequest(state: GatewayState, request: GatewayRequest): Prom
         : await runRoute(route, { state, exchange, request });
     return finish(exchange, answer, cors);
   } catch (thrown) {
-    if (request.signal.aborted) {
+    if (request.hasLeft) {
       exchange.end("caller-left");
       return { status: 499, headers: {}, body: null };
     }
@@ -145,9 +148,14 @@ async function runKeyedRoute(route: KeyedRoute, context: RouteContext): Promise<
   }
 }
 
-async function metricsRoute({ metrics, inFlight, options: { upstream, sumMetrics } }: GatewayState): Promise<Answer> {
-  const own = metrics.render({ inFlight, upstream });
-  return sumMetrics === undefined ? own : { ...own, body: await sumMetrics(String(own.body)) };
+function ownMetrics({ metrics, inFlight, options: { upstream } }: GatewayState): string {
+  return metrics.render({ inFlight, upstream });
+}
+
+async function metricsRoute(state: GatewayState): Promise<Answer> {
+  const own = ownMetrics(state);
+  const body = (await state.options.sumMetrics?.(own)) ?? own;
+  return { status: 200, headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" }, body };
 }
 
 function noRoute({ error, allow }: Extract<Route, { readonly kind: "none" }>, context: RouteContext): Answer {

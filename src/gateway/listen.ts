@@ -1,10 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { HeaderFields } from "../base/header-fields.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import { isLoopback } from "../wire/endpoint.ts";
 import { type Answer, type ByteSource, fillSilence, isByteSource } from "./answer.ts";
-import type { GatewayRequest, HeaderView } from "./exchange.ts";
+import type { GatewayRequest } from "./exchange.ts";
 import type { LocalGateway } from "./gateway.ts";
 import { LOCAL_KEY_NAME } from "./state.ts";
 
@@ -24,6 +26,8 @@ export interface ListenOptions {
   /** Connections at once; for a further one, the one that has been idle longest is closed. Default 8192. */
   readonly maxConnections?: number;
   readonly clock?: Clock;
+  /** Asked before the gateway; `undefined` leaves the request to it. @param peer address at the other end */
+  readonly before?: ((request: GatewayRequest, peer: string | undefined) => Promise<Answer> | undefined) | undefined;
 }
 
 export interface Listening {
@@ -54,7 +58,8 @@ export async function listen(gateway: LocalGateway, options: ListenOptions = {})
   refuseWeakKey(gateway, hostname);
   async function serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const request = incomingRequest(incoming, outgoing);
-    const answer = request === undefined ? NO_ADDRESS : await gateway.answer(request);
+    const early = request && options.before?.(request, incoming.socket.remoteAddress);
+    const answer = request === undefined ? NO_ADDRESS : await (early ?? gateway.answer(request));
     if (gateway.draining) outgoing.shouldKeepAlive = false;
     drainAfter(incoming, outgoing, clock);
     await writeAnswer(outgoing, answer, { clock, stallMs });
@@ -149,14 +154,39 @@ async function writeAnswer(outgoing: ServerResponse, answer: Answer, options: Wr
     return pump(outgoing, body, options);
   }
   const length = body === null ? 0 : Buffer.byteLength(body);
-  outgoing.writeHead(status, status === 204 ? headers : { ...headers, "content-length": length });
-  outgoing.end(body ?? undefined);
+  outgoing.writeHead(status, status === 204 || status === 304 ? headers : { ...headers, "content-length": length });
+  // Head and body go out as one: Node joins texts, and every byte is a sign of this alphabet.
+  if (Buffer.isBuffer(body) && length <= MAX_JOINED_BYTES) outgoing.end(body.toString("latin1"), "latin1");
+  else outgoing.end(body ?? undefined);
   if (outgoing.writableNeedDrain) await finished(outgoing, options);
+}
+
+const MAX_JOINED_BYTES = 64 * 1024;
+
+/**
+ * Writes the pieces of an answer, each with its frame in one write: Node makes three of it. Where the answer has no frames
+ * (HTTP/1.0), or an earlier one still holds the socket, Node writes.
+ */
+function pieceWriter(outgoing: ServerResponse): (piece: Uint8Array | string) => boolean {
+  const { socket } = outgoing;
+  if (!outgoing.chunkedEncoding || socket === null) return (piece) => outgoing.write(piece);
+  return (piece) => {
+    const length = Buffer.byteLength(piece);
+    if (length === 0) return true;
+    const size = `${length.toString(16)}\r\n`;
+    const frame = Buffer.allocUnsafe(size.length + length + 2);
+    frame.write(size, "latin1");
+    if (typeof piece === "string") frame.write(piece, size.length);
+    else frame.set(piece, size.length);
+    frame.write("\r\n", size.length + length, "latin1");
+    return socket.write(frame);
+  };
 }
 
 async function pump(outgoing: ServerResponse, source: ByteSource, options: WriteOptions): Promise<void> {
   const leave = () => source.cancel(leftReason());
-  const silence = fillSilence(options.clock, source.filler, (piece) => outgoing.write(piece));
+  const write = pieceWriter(outgoing);
+  const silence = fillSilence(options.clock, source.filler, write);
   outgoing.once("close", leave);
   try {
     for (;;) {
@@ -165,7 +195,7 @@ async function pump(outgoing: ServerResponse, source: ByteSource, options: Write
       silence.served();
       if (outgoing.destroyed) return;
       if (piece === undefined) break;
-      if (!outgoing.write(piece)) await drained(outgoing, options);
+      if (!write(piece)) await drained(outgoing, options);
       if (outgoing.destroyed) return;
     }
     outgoing.end();
@@ -184,24 +214,28 @@ function leftReason(): DOMException {
 }
 
 function drained(outgoing: ServerResponse, options: WriteOptions): Promise<void> {
-  return untilEvent(outgoing, "drain", options);
+  return untilEvent(outgoing, { of: outgoing.socket ?? outgoing, event: "drain" }, options);
 }
 
 function finished(outgoing: ServerResponse, options: WriteOptions): Promise<void> {
-  return untilEvent(outgoing, "finish", options);
+  return untilEvent(outgoing, { of: outgoing, event: "finish" }, options);
 }
 
 /** Waits for the event or the end of the connection; a caller that takes nothing for too long is disconnected. */
-function untilEvent(outgoing: ServerResponse, event: "drain" | "finish", options: WriteOptions): Promise<void> {
+function untilEvent(
+  outgoing: ServerResponse,
+  { of, event }: { readonly of: Writable; readonly event: "drain" | "finish" },
+  options: WriteOptions,
+): Promise<void> {
   return new Promise((resolve) => {
     const cancelStall = options.clock.schedule(options.stallMs, () => outgoing.destroy());
     const settle = () => {
       cancelStall();
-      outgoing.off(event, settle);
+      of.off(event, settle);
       outgoing.off("close", settle);
       resolve();
     };
-    outgoing.once(event, settle);
+    of.once(event, settle);
     outgoing.once("close", settle);
   });
 }
@@ -253,77 +287,110 @@ function idleConnections(server: Server, maxConnections: number): IdleConnection
 
 /** `undefined` when the request line or the `Host` header name no address that could be meant. */
 function incomingRequest(incoming: IncomingMessage, outgoing: ServerResponse): GatewayRequest | undefined {
-  const url = urlOf(incoming);
-  if (url === undefined) return undefined;
-  const left = new AbortController();
-  const leave = () => left.abort(new DOMException("the caller closed the connection", "AbortError"));
-  outgoing.once("close", () => {
-    if (incoming.errored !== null || !outgoing.writableFinished) leave();
-  });
-  const { method = "GET" } = incoming;
-  const hasBody = method !== "GET" && method !== "HEAD";
+  const address = addressOf(incoming);
+  return address === undefined ? undefined : new SocketRequest(incoming, outgoing, address);
+}
+
+class SocketRequest implements GatewayRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly host: string;
+  readonly headers: HeaderFields;
+  readonly #incoming: IncomingMessage;
+  #leave: ((reason: unknown) => void)[] = [];
+  #reason: DOMException | undefined;
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, { host, target }: Address) {
+    const { method = "GET", headers } = incoming;
+    this.method = method;
+    this.target = target;
+    this.host = host;
+    // Node has put names in lower case and joined what came several times.
+    this.headers = new HeaderFields(headers);
+    this.#incoming = incoming;
+    outgoing.once("close", () => {
+      if (incoming.errored !== null || !outgoing.writableFinished) this.#left();
+    });
+  }
+
+  get hasLeft(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  /** Made when somebody wants one: most requests go their way without. */
+  get signal(): AbortSignal {
+    const controller = new AbortController();
+    this.onLeave((reason) => controller.abort(reason));
+    return controller.signal;
+  }
+
+  onLeave(leave: (reason: unknown) => void): void {
+    if (this.#reason !== undefined) leave(this.#reason);
+    else this.#leave.push(leave);
+  }
+
+  #left(): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = leftReason();
+    for (const leave of this.#leave) leave(this.#reason);
+    this.#leave = [];
+  }
+
   /** A body that breaks off is a caller that left, whichever of the two is noticed first. */
-  async function* pieces(): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece;
-    } catch (error) {
-      leave();
-      throw error;
-    }
+  read(take: (piece: Uint8Array) => void): Promise<void> {
+    const incoming = this.#incoming;
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void) => {
+        incoming.off("data", onData).off("end", onEnd).off("error", onBreak).off("close", onBreak);
+        end();
+      };
+      const onData = (piece: Uint8Array) => {
+        try {
+          take(piece);
+        } catch (thrown) {
+          incoming.pause();
+          settle(() => reject(thrown));
+        }
+      };
+      const onEnd = () => settle(resolve);
+      const onBreak = () => {
+        this.#left();
+        settle(() => reject(this.#reason));
+      };
+      incoming.on("data", onData).on("end", onEnd).on("error", onBreak).on("close", onBreak);
+    });
   }
-  return {
-    method,
-    url,
-    headers: headerView(incoming),
-    signal: left.signal,
-    body: hasBody ? { [Symbol.asyncIterator]: pieces } : null,
-    async arrayBuffer() {
-      if (!hasBody) return new ArrayBuffer(0);
-      const chunks: Uint8Array[] = [];
-      for await (const piece of pieces()) chunks.push(piece);
-      return joined(chunks);
-    },
-  };
 }
 
-function joined(chunks: readonly Uint8Array[]): ArrayBuffer {
-  const all = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all.buffer;
-}
-
-/** Node has put names in lower case and joined what came several times. */
-function headerView({ headers }: IncomingMessage): HeaderView {
-  const get = (name: string) => {
-    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
-    return Array.isArray(value) ? value.join(", ") : (value ?? null);
-  };
-  return { get, has: (name) => get(name) !== null };
+interface Address {
+  readonly host: string;
+  /** Path and query. */
+  readonly target: string;
 }
 
 const PLAIN_HOST = /^[a-z0-9._-]+(?::\d{1,5})?$/;
 const PLAIN_TARGET = /^\/[\w\-./~:@!$&'()*+,;=%?]*$/;
 const DOT_SEGMENT = /\/\.{1,2}(?:[/?]|$)|%2e/i;
 
-/** The whole address. What `Host` holds must be a host and nothing else: it is checked against a list. */
-function urlOf({ url: target = "", headers }: IncomingMessage): string | undefined {
+/** What was asked, and of whom. What `Host` holds must be a host and nothing else: it is checked against a list. */
+function addressOf({ url: target = "", headers }: IncomingMessage): Address | undefined {
   const host = headers.host || "localhost";
-  if (/^https?:\/\//.test(target)) return URL.canParse(target) ? new URL(target).href : undefined;
+  if (/^https?:\/\//.test(target)) return URL.canParse(target) ? { ...partsOf(new URL(target)), host } : undefined;
   if (!target.startsWith("/")) return undefined;
+  if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(target) && !DOT_SEGMENT.test(target)) return { host, target };
   const url = `http://${host}${target}`;
-  if (PLAIN_HOST.test(host) && PLAIN_TARGET.test(target) && !DOT_SEGMENT.test(target)) return url;
   if (!URL.canParse(url)) return undefined;
   const parsed = new URL(url);
   const isHost = parsed.hostname === host.replace(/:\d+$/, "").toLowerCase();
-  return isHost && parsed.username === "" && parsed.password === "" ? parsed.href : undefined;
+  return isHost && parsed.username === "" && parsed.password === "" ? { ...partsOf(parsed), host } : undefined;
+}
+
+function partsOf({ pathname, search }: URL): Pick<Address, "target"> {
+  return { target: pathname + search };
 }
 
 const MAX_DRAINED_BYTES = 64 * 1024 * 1024;
-const MAX_DRAIN_MS = 500;
+const MAX_DRAIN_MS = 2_000;
 
 /**
  * After an answer that did not wait for the whole request: takes in the rest, so that the caller can read the answer,

@@ -1,7 +1,6 @@
 import { scrub } from "../base/secret.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import type { TransportEvent } from "../transport/policy.ts";
-import type { Answer } from "./answer.ts";
 import type { ExchangeRecord } from "./exchange.ts";
 
 /** Seconds. First bytes above 100 s were reported; below 5 ms there is only this computer. */
@@ -43,7 +42,7 @@ const COUNTED_PARAMETERS: ReadonlySet<string> = new Set([
 export interface GatewayMetrics {
   ended(record: ExchangeRecord): void;
   observe(event: TransportEvent): void;
-  render(now: { readonly inFlight: number; readonly upstream: GonkaFetch }): Answer;
+  render(now: { readonly inFlight: number; readonly upstream: GonkaFetch }): string;
 }
 
 /**
@@ -82,12 +81,60 @@ export function gatewayMetrics(providerName: string, models: readonly string[]):
       if (event.type === "attempt-ended") attempts.add([firstProvider, event.record.code]);
       if (event.type === "attempt-started" && event.attempt > 1) waits.add([firstProvider]);
     },
-    render: ({ inFlight, upstream }) => ({
-      status: 200,
-      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
-      body: [...all.map((series) => series.render()), ...nowLines(inFlight, upstream)].join(""),
-    }),
+    render: ({ inFlight, upstream }) =>
+      [...all.map((series) => series.render()), ...nowLines(inFlight, upstream)].join(""),
   };
+}
+
+/**
+ * The numbers of several processes as those of one: counters and histograms are added up, and so are requests under way.
+ * All have the same endpoints: of each state as many are told as any of them knows.
+ */
+export function sumMetrics(texts: readonly string[]): string {
+  const families = new Map<string, { readonly head: string[]; readonly samples: Map<string, number> }>();
+  for (const { name, head, samples } of texts.flatMap(familiesOf)) {
+    const family = families.get(name) ?? { head, samples: new Map<string, number>() };
+    families.set(name, family);
+    for (const [series, value] of samples) {
+      const before = family.samples.get(series) ?? 0;
+      family.samples.set(series, name === "zeph_endpoints" ? Math.max(before, value) : before + value);
+    }
+  }
+  return [...families.values()]
+    .map(({ head, samples }) =>
+      [...head, ...[...samples].map(([series, value]) => `${series} ${value}`), ""].join("\n"),
+    )
+    .join("");
+}
+
+/** What only grows, of a process that has ended: without the values of the moment. */
+export function countersOf(text: string): string {
+  return familiesOf(text)
+    .filter(({ head }) => !head.some((line) => line.endsWith(" gauge")))
+    .map(({ head, samples }) => [...head, ...samples.map(([series, value]) => `${series} ${value}`), ""].join("\n"))
+    .join("");
+}
+
+interface Family {
+  readonly name: string;
+  readonly head: string[];
+  readonly samples: (readonly [series: string, value: number])[];
+}
+
+/** Metrics in the form that {@link block} writes. */
+function familiesOf(text: string): readonly Family[] {
+  const families: Family[] = [];
+  for (const line of text.split("\n")) {
+    const [, name] = /^# HELP (\S+)/.exec(line) ?? [];
+    if (name !== undefined) families.push({ name, head: [], samples: [] });
+    const family = families.at(-1);
+    if (line.startsWith("#")) family?.head.push(line);
+    else if (line !== "") {
+      const end = line.lastIndexOf(" ");
+      family?.samples.push([line.slice(0, end), Number(line.slice(end + 1))]);
+    }
+  }
+  return families;
 }
 
 /** Models that are not configured and have a label all the same, in the order in which they were answered for. */

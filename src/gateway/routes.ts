@@ -1,8 +1,9 @@
-import { asObject, type JsonObject, parseForeignJson, readBoundedText } from "../base/json.ts";
+import { hash } from "node:crypto";
+import { asObject, type JsonObject, parseForeignJson } from "../base/json.ts";
 import { ZephError } from "../errors.ts";
 import { cleanChatSteps } from "../rules/clean.ts";
-import { errorBehind } from "../transport/failover.ts";
-import { chatAssembler } from "../wire/chat-answer.ts";
+import type { BegunAnswer } from "../transport/exchange.ts";
+import { chatAssembler } from "../wire/chat-body.ts";
 import { chatStreamReader } from "../wire/chat-stream.ts";
 import { nearest, parseModels } from "../wire/models.ts";
 import { type Answer, type ByteSource, firstOf, HEARTBEAT, isByteSource, jsonAnswer } from "./answer.ts";
@@ -10,10 +11,13 @@ import { refuseTokenInput } from "./dialects/completions.ts";
 import { type JsonBody, readJsonBody, readUsage, shownNames, takeTurns } from "./exchange.ts";
 import type { GatewayState, LocalGatewayOptions, RouteContext } from "./state.ts";
 import {
+  begin,
   errorEvent,
-  forwardText,
+  forward,
   isEventStream,
+  isGood,
   noteUpstream,
+  readText,
   requestHeaders,
   streamHeaders,
   upstreamAnswer,
@@ -26,12 +30,21 @@ export async function chatRoute(context: RouteContext): Promise<Answer> {
   const prepared = await prepareChat(
     await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve }),
     state.options,
-    state.keepToolType,
+    state,
   );
   record(context, prepared);
-  if (prepared.stream) return streamAnswer(context, prepared.text);
+  if (prepared.stream) return streamAnswer(context, prepared);
   if (state.options.upstreamMode === "always-stream") return assembledAnswer(context, prepared.request);
-  return upstreamAnswer(context, await forwardText(context, "/chat/completions", prepared.text));
+  return upstreamAnswer(context, await forwardChat(context, prepared));
+}
+
+/** Asks the upstream for what was prepared. */
+export function forwardChat(
+  context: RouteContext,
+  { text, bytes, request }: Pick<PreparedChat, "text" | "bytes" | "request">,
+): Promise<BegunAnswer> {
+  const asked = request.stream === true ? "stream" : "whole";
+  return forward(context, "/chat/completions", { text, bytes, chat: { asked, request: () => request } });
 }
 
 function record({ exchange }: RouteContext, { model, stream, removed, changed }: PreparedChat): void {
@@ -45,6 +58,8 @@ function record({ exchange }: RouteContext, { model, stream, removed, changed }:
 export interface PreparedChat {
   /** The body; the caller's own text when nothing had to be changed. */
   readonly text: string;
+  /** The text as bytes, where it is the caller's own. */
+  readonly bytes: Uint8Array | undefined;
   readonly request: JsonObject;
   readonly model: string;
   readonly stream: boolean;
@@ -54,22 +69,23 @@ export interface PreparedChat {
 
 /**
  * Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`.
- * @param keepToolType kinds of tools that the broker itself serves
  */
 export async function prepareChat(
-  { text, value }: JsonBody,
+  { text, value, bytes, toolBytes }: JsonBody,
   options: LocalGatewayOptions,
-  keepToolType: (type: string) => boolean,
+  { keepToolType, toolsMemory: memory }: Pick<GatewayState, "keepToolType" | "toolsMemory">,
 ): Promise<PreparedChat> {
   const model = chooseModel(value.model, options);
   const named = model === value.model ? value : { ...value, model };
+  const tools = toolBytes === undefined ? undefined : { key: hash("sha256", toolBytes), memory };
   const { request, removed, changed } =
     options.cleanUp === "none"
       ? { request: named, removed: [], changed: [] }
-      : await inTurns(cleanChatSteps(named, { access: options.access ?? "broker", keepToolType }), text);
+      : await inTurns(cleanChatSteps(named, { access: options.access ?? "broker", keepToolType, tools }), text);
   await takeTurns(text);
   return {
     text: request === value ? text : JSON.stringify(request),
+    bytes: request === value ? bytes : undefined,
     request,
     model,
     stream: request.stream === true,
@@ -105,9 +121,9 @@ function meantModel(named: string, aliases: LocalGatewayOptions["aliases"] = {})
  * A stream. The caller gets the upstream's own status when it comes within the heartbeat's interval. After that the
  * answer begins without it, with comments that keep the connection alive, and a refusal arrives as an event.
  */
-async function streamAnswer(context: RouteContext, text: string): Promise<Answer> {
+async function streamAnswer(context: RouteContext, prepared: PreparedChat): Promise<Answer> {
   const { state } = context;
-  const upstream = forwardText(context, "/chat/completions", text);
+  const upstream = forwardChat(context, prepared);
   const first = await firstOf(upstream, state.clock, state.heartbeatMs);
   const answer =
     first === "silence"
@@ -118,7 +134,7 @@ async function streamAnswer(context: RouteContext, text: string): Promise<Answer
 }
 
 /** A stream whose upstream has not answered yet. */
-function lateStream(context: RouteContext, upstream: Promise<Response>): ByteSource {
+function lateStream(context: RouteContext, upstream: Promise<BegunAnswer>): ByteSource {
   let begun = false;
   let hasLeft = false;
   let source: ByteSource | undefined;
@@ -132,7 +148,7 @@ function lateStream(context: RouteContext, upstream: Promise<Response>): ByteSou
       try {
         source ??= await lateSource(context, await upstream);
       } catch (error) {
-        onEnd({ outcome: hasLeft || context.request.signal.aborted ? "caller-left" : "failed", error });
+        onEnd({ outcome: hasLeft || context.request.hasLeft ? "caller-left" : "failed", error });
         source = { next: async () => undefined, cancel: () => {} };
         return errorEvent(error);
       }
@@ -144,17 +160,17 @@ function lateStream(context: RouteContext, upstream: Promise<Response>): ByteSou
       if (source !== undefined) return source.cancel(reason);
       // A server has aborted the request by now. Without one, what comes late is sent back.
       upstream.then(
-        (response) => response.body?.cancel(reason),
+        (begun) => begun.cancel(reason),
         () => {},
       );
     },
   };
 }
 
-async function lateSource(context: RouteContext, response: Response): Promise<ByteSource> {
-  const { body } = await upstreamAnswer(context, response);
-  if (isByteSource(body) && isEventStream(response)) return body;
-  if (response.ok) throw new ZephError("bad_response", { detail: "no stream came where one was asked for" });
+async function lateSource(context: RouteContext, begun: BegunAnswer): Promise<ByteSource> {
+  const { body } = await upstreamAnswer(context, begun);
+  if (isByteSource(body) && isEventStream(begun)) return body;
+  if (isGood(begun)) throw new ZephError("bad_response", { detail: "no stream came where one was asked for" });
   context.exchange.firstByte();
   context.exchange.end("failed");
   const events = [`data: ${String(body)}\n\n`];
@@ -167,22 +183,22 @@ async function lateSource(context: RouteContext, response: Response): Promise<By
  */
 async function assembledAnswer(context: RouteContext, request: JsonObject): Promise<Answer> {
   const asked = { ...request, stream: true, stream_options: { include_usage: true } };
-  const response = await forwardText(context, "/chat/completions", JSON.stringify(asked));
-  if (!response.ok || response.body === null) return upstreamAnswer(context, response);
-  const headers = noteUpstream(context, response.headers);
-  const completion = await assemble(response.body, request);
-  context.exchange.record.usage = readUsage(completion, response.headers);
+  const begun = await forwardChat(context, { text: JSON.stringify(asked), bytes: undefined, request: asked });
+  if (!isGood(begun)) return upstreamAnswer(context, begun);
+  const headers = noteUpstream(context, begun.headers);
+  const completion = await assemble(begun, request);
+  context.exchange.record.usage = readUsage(completion, begun.headers);
   return jsonAnswer(completion, 200, { ...headers, "content-type": "application/json" });
 }
 
 /** Throws what the stream broke off with, and `bad_response` when there was no answer in it. */
-async function assemble(body: ReadableStream<Uint8Array>, request: JsonObject) {
+async function assemble(begun: BegunAnswer, request: JsonObject) {
   const reader = chatStreamReader({ thinking: "kept" });
   const assembler = chatAssembler((name) => isUnwanted(name, request));
   const take = (pieces: ReturnType<typeof reader.push>) => {
     for (const piece of pieces) if (piece.type === "chunk") assembler.add(piece.chunk);
   };
-  for await (const bytes of body) take(reader.push(bytes));
+  for (let bytes = await begun.next(); bytes !== undefined; bytes = await begun.next()) take(reader.push(bytes));
   const { pieces, end } = reader.end();
   take(pieces);
   if (end.error !== undefined) throw end.error;
@@ -202,20 +218,20 @@ const MAX_LIST_BYTES = 16 * 1024 * 1024;
 
 /** GET /v1/models: the live list, in OpenAI's form whatever form it came in, and the aliases behind it. */
 export async function modelsRoute(context: RouteContext): Promise<Answer> {
-  const response = await askForModels(context);
-  if (!response.ok) return upstreamAnswer(context, response);
-  const data = [...(await readEntries(response)), ...aliasEntries(context)];
+  const begun = await askForModels(context);
+  if (!isGood(begun)) return upstreamAnswer(context, begun);
+  const data = [...(await readEntries(begun)), ...aliasEntries(context)];
   if (isForAnthropic(context)) return jsonAnswer(anthropicList(data));
   // Codex asks with its version and wants a second list, of what it knows by itself.
-  const isCodex = new URL(context.request.url).searchParams.has("client_version");
+  const isCodex = /[?&]client_version(?:[=&]|$)/.test(context.request.target);
   return jsonAnswer({ object: "list", data, ...(isCodex ? { models: [] } : {}) });
 }
 
 /** GET /v1/models/{id}: one entry of the same list. */
 export async function modelRoute(context: RouteContext, id: string): Promise<Answer> {
-  const response = await askForModels(context);
-  if (!response.ok) return upstreamAnswer(context, response);
-  const entries = [...(await readEntries(response)), ...aliasEntries(context)];
+  const begun = await askForModels(context);
+  if (!isGood(begun)) return upstreamAnswer(context, begun);
+  const entries = [...(await readEntries(begun)), ...aliasEntries(context)];
   const isThere = (wanted: string) => entries.find((entry) => entry.id === wanted);
   // What stands for a prefix is in no list, and is a model's name all the same.
   const found = isThere(id) ?? isThere(meantModel(id, context.state.options.aliases));
@@ -229,17 +245,15 @@ export async function modelRoute(context: RouteContext, id: string): Promise<Ans
   throw new ZephError("model_not_found", offered.length === 0 ? {} : { hint: `Offered now: ${offered.join(", ")}.` });
 }
 
-function askForModels({ state, request }: RouteContext): Promise<Response> {
-  const { upstream } = state.options;
+function askForModels({ state, request }: RouteContext): Promise<BegunAnswer> {
   const headers = requestHeaders(request.headers);
-  return upstream(`${upstream.baseURL}/models`, { headers, signal: request.signal });
+  return begin(state, request, { method: "GET", path: "/models", headers, body: undefined });
 }
 
 /** Nodes answer `{models:[…]}` where brokers answer `{data:[…]}`; clients such as Open WebUI know the second only. */
-async function readEntries(response: Response): Promise<readonly JsonObject[]> {
-  const list = listIn(await readBoundedText(response.body, MAX_LIST_BYTES));
-  if (list === undefined)
-    throw errorBehind(response) ?? new ZephError("bad_response", { detail: "/models has no list" });
+async function readEntries(begun: BegunAnswer): Promise<readonly JsonObject[]> {
+  const list = listIn(await readText(begun, MAX_LIST_BYTES));
+  if (list === undefined) throw begun.error ?? new ZephError("bad_response", { detail: "/models has no list" });
   return list.flatMap((each: unknown) => {
     const entry = asObject(each);
     const id = entry?.id ?? entry?.model;
@@ -302,7 +316,10 @@ function aliasEntries({ state }: RouteContext): readonly JsonObject[] {
 /** POST /v1/embeddings, as it came, for models that the upstream lists as made for it. */
 export async function embeddingsRoute(context: RouteContext): Promise<Answer> {
   const { state, exchange, request } = context;
-  const { text, value } = await readJsonBody(request, { maxBytes: state.maxBodyBytes, reserve: exchange.reserve });
+  const { text, value, bytes } = await readJsonBody(request, {
+    maxBytes: state.maxBodyBytes,
+    reserve: exchange.reserve,
+  });
   refuseTokenInput(value);
   const { aliases, defaultEmbeddingModel } = state.options;
   const { model } = { ...value, model: value.model ?? defaultEmbeddingModel };
@@ -310,8 +327,8 @@ export async function embeddingsRoute(context: RouteContext): Promise<Answer> {
   const meant = meantModel(model, aliases);
   exchange.setModel(meant);
   await state.checkEmbeddings(meant, request.signal);
-  const body = meant === value.model ? text : JSON.stringify({ ...value, model: meant });
-  return upstreamAnswer(context, await forwardText(context, "/embeddings", body));
+  const body = meant === value.model ? { text, bytes } : { text: JSON.stringify({ ...value, model: meant }) };
+  return upstreamAnswer(context, await forward(context, "/embeddings", body));
 }
 
 /** The process lives. Says nothing about the upstream. */

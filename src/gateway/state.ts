@@ -1,15 +1,18 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
+import type { HeaderView } from "../base/header-fields.ts";
 import type { KeptTexts } from "../base/kept-texts.ts";
 import { Secret } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { brokerForBaseURL } from "../brokers/registry.ts";
 import { ZephError } from "../errors.ts";
 import { type SecretMask, secretMask } from "../provider/without-secrets.ts";
+import { type ToolsMemory, toolsMemory } from "../rules/clean.ts";
 import { NETWORK_LIMITS } from "../rules/parameters.ts";
+import { exchangeByFetch, type Exchange as UpstreamExchange } from "../transport/exchange.ts";
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Answer } from "./answer.ts";
 import { type ResponsesOptions, responseMemory } from "./dialects/responses.ts";
-import type { Exchange, ExchangeRecord, GatewayRequest, HeaderView } from "./exchange.ts";
+import { clientFamily, type Exchange, type ExchangeRecord, type GatewayRequest } from "./exchange.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 
 /** What all requests of one gateway share. */
@@ -24,10 +27,16 @@ export interface GatewayState {
   readonly checkEmbeddings: EmbeddingCheck;
   /** Kinds of tools besides functions that the broker serves before the network sees the request. */
   readonly keepToolType: (type: string) => boolean;
+  /** What became of tools that callers bring again and again. */
+  readonly toolsMemory: ToolsMemory;
   /** What the other APIs share: kept responses, time and ids, tools of the broker. */
   readonly dialects: ResponsesOptions;
+  /** The way to the upstream. */
+  readonly exchange: UpstreamExchange;
   /** Takes the user's own secrets out of what is sent. */
   readonly mask: SecretMask;
+  /** The program behind a user agent. */
+  readonly clientFamily: (userAgent: string | null) => string | undefined;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
   readonly held: { bytes: number };
@@ -42,12 +51,16 @@ export interface RouteContext {
   readonly request: GatewayRequest;
 }
 
+/** Lists of tools: one for each agent that is at work. */
+const MAX_REMEMBERED_TOOLS = 64;
+
 const DEFAULT_HEARTBEAT_MS = 10_000;
 
 export function gatewayState(options: LocalGatewayOptions): GatewayState {
   const metrics = gatewayMetrics(options.providerName ?? "gonka", configuredModels(options));
+  const { upstream } = options;
   const clock = options.clock ?? systemClock;
-  const keepToolType = toolTypesOf(options.upstream.baseURL);
+  const keepToolType = toolTypesOf(upstream.baseURL);
   const state: GatewayState = {
     options,
     clock,
@@ -56,14 +69,17 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     checkKey: keyCheck(options.key),
     checkHost: hostCheck(options.allowedHosts),
     origins: originCheck(options.allowedOrigins),
-    checkEmbeddings: embeddingCheck(options.upstream, clock),
+    checkEmbeddings: embeddingCheck(upstream, clock),
     keepToolType,
+    toolsMemory: toolsMemory(MAX_REMEMBERED_TOOLS),
     dialects: {
       memory: responseMemory(),
       stamps: { nowMs: () => clock.nowMs(), newId: () => randomBytes(18).toString("hex") },
       keepsToolType: keepToolType,
     },
+    exchange: upstream.core?.exchange ?? exchangeByFetch(upstream, upstream.baseURL),
     mask: secretMask(options.secrets ?? []),
+    clientFamily: rememberedFamily(),
     metrics,
     onEnd(record) {
       state.inFlight -= 1;
@@ -76,6 +92,20 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
   };
   return state;
 }
+
+/** Callers are few, and send the same name with every request. */
+function rememberedFamily(): GatewayState["clientFamily"] {
+  const families = new Map<string | null, string | undefined>();
+  return (userAgent) => {
+    if (families.has(userAgent)) return families.get(userAgent);
+    if (families.size >= MAX_FAMILIES) families.clear();
+    const family = clientFamily(userAgent);
+    families.set(userAgent, family);
+    return family;
+  };
+}
+
+const MAX_FAMILIES = 256;
 
 function configuredModels({
   defaultModel,
@@ -132,6 +162,8 @@ export interface LocalGatewayOptions {
   readonly responses?: KeptTexts;
   /** Adds the numbers of other processes to those of `/metrics`, in Prometheus' text form. */
   readonly sumMetrics?: (own: string) => Promise<string>;
+  /** Called with every request; the record fills up while it is worked on. What it gives is answered in its place. */
+  readonly onOpen?: (record: ExchangeRecord, request: GatewayRequest) => GatewayRequest | undefined;
   /** Called when a request has ended: for a log. The record holds no body and no secret. */
   readonly onRequest?: (record: ExchangeRecord) => void;
   readonly clock?: Clock;

@@ -1,41 +1,59 @@
+import { HeaderFields, type HeaderList, type HeaderView } from "../base/header-fields.ts";
 import { asObject, jsonFault, parseForeignJson, SMALL_ANSWER_LIMITS } from "../base/json.ts";
 import { scrub } from "../base/secret.ts";
 import { isZephErrorCode, ZephError } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { ask, type BegunAnswer, BODILESS, type ExchangeRequest } from "../transport/exchange.ts";
 import { VERSION } from "../version.ts";
 import { requestIdOf } from "../wire/refusals.ts";
 import { type Answer, type ByteSource, errorObject, jsonAnswer, toZephError } from "./answer.ts";
-import { type HeaderView, readUsage, type Usage, usageInLines } from "./exchange.ts";
+import { readUsage, type Usage, usageInLines } from "./exchange.ts";
 import type { RouteContext } from "./state.ts";
 
 /** Whole answers up to this size are read before a byte is sent, so that one that breaks off is an error with a status. */
 const MAX_HELD_BYTES = 1024 * 1024;
 
-/** The upstream's response as the gateway's answer: bytes as they came, headers by a list, refusals without secrets. */
-export async function upstreamAnswer(context: RouteContext, response: Response): Promise<Answer> {
-  const headers = noteUpstream(context, response.headers);
-  if (!response.ok) return refusalAnswer(context, response, headers);
-  if (response.body === null) return { status: response.status, headers, body: null };
-  if (isEventStream(response)) {
-    return {
-      status: response.status,
-      headers: streamHeaders(headers),
-      body: passStream(response.body, watcher(context)),
-    };
+/** The upstream's answer as the gateway's: bytes as they came, headers by a list, refusals without secrets. */
+export async function upstreamAnswer(context: RouteContext, begun: BegunAnswer): Promise<Answer> {
+  const headers = noteUpstream(context, begun.headers);
+  const { status } = begun;
+  if (!isGood(begun)) return refusalAnswer(context, begun, headers);
+  if (BODILESS.has(status)) {
+    await readText(begun);
+    return { status, headers, body: null };
   }
-  return wholeAnswer(context, response, response.body, headers);
+  if (isEventStream(begun))
+    return { status, headers: streamHeaders(headers), body: passStream(begun, watcher(context)) };
+  return wholeAnswer(context, begun, headers);
+}
+
+export function isGood({ status }: Pick<BegunAnswer, "status">): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** All of an answer. */
+export async function readText(begun: BegunAnswer, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for (let piece = await begun.next(); piece !== undefined; piece = await begun.next()) {
+    pieces.push(piece);
+    length += piece.byteLength;
+    if (length <= maxBytes) continue;
+    begun.cancel();
+    throw new ZephError("response_too_large", { detail: `more than ${maxBytes} bytes` });
+  }
+  return Buffer.concat(pieces, length).toString("utf8");
 }
 
 /** Notes who answered, and gives the headers that go back to the caller. */
-export function noteUpstream({ exchange }: RouteContext, upstream: Headers): Record<string, string> {
+export function noteUpstream({ exchange }: RouteContext, upstream: HeaderList): Record<string, string> {
   const { headers, upstreamRequestId } = responseHeaders(upstream);
   exchange.record.upstreamRequestId = upstreamRequestId;
   exchange.record.fallbackProvider = headers["x-zeph-fallback-provider"];
   return headers;
 }
 
-export function isEventStream(response: Response): boolean {
-  return /^\s*text\/event-stream\b/i.test(response.headers.get("content-type") ?? "");
+export function isEventStream({ headers }: Pick<BegunAnswer, "headers">): boolean {
+  return /^\s*text\/event-stream\b/i.test(headers.get("content-type") ?? "");
 }
 
 /** Proxies on the way (nginx and others) must not hold a stream back. */
@@ -65,17 +83,17 @@ export function watcher({ exchange }: RouteContext) {
 /** A refusal keeps its status and words; a key that an operator repeats in them goes no further. */
 async function refusalAnswer(
   { state, exchange }: RouteContext,
-  response: Response,
+  begun: BegunAnswer,
   headers: Readonly<Record<string, string>>,
 ): Promise<Answer> {
-  const error = errorBehind(response);
+  const { status, error } = begun;
   exchange.record.errorCode = error?.code ?? "upstream_error";
-  const given = errorIn(await response.text()) ?? errorObject(error ?? new ZephError("upstream_error")).error;
+  const given = errorIn(await readText(begun)) ?? errorObject(error ?? new ZephError("upstream_error")).error;
   const { message, type = null, code = null, param = null } = given;
   const words = type === "zeph_error" ? String(message) : scrub(String(message ?? ""));
-  const shown = response.status === 401 ? `${words} (${keyNote(state.options.providerName, error)})` : words;
+  const shown = status === 401 ? `${words} (${keyNote(state.options.providerName, error)})` : words;
   const body = { error: { message: shown, type, code, param } };
-  return jsonAnswer(body, response.status, { ...headers, "content-type": "application/json" });
+  return jsonAnswer(body, status, { ...headers, "content-type": "application/json" });
 }
 
 function errorIn(bodyText: string): Readonly<Record<string, unknown>> | undefined {
@@ -96,25 +114,26 @@ function keyNote(providerName = "gonka", error: ZephError | undefined): string {
 /** JSON: read as far as {@link MAX_HELD_BYTES}; what is longer is passed on while it arrives. */
 async function wholeAnswer(
   context: RouteContext,
-  { status, headers: upstreamHeaders }: Response,
-  stream: ReadableStream<Uint8Array>,
+  begun: BegunAnswer,
   headers: Readonly<Record<string, string>>,
 ): Promise<Answer> {
-  const reader = stream.getReader();
+  const { status } = begun;
   const chunks: Uint8Array[] = [];
   let length = 0;
   while (length <= MAX_HELD_BYTES) {
-    const { done, value } = await reader.read();
-    if (done) {
-      const body = Buffer.concat(chunks, length);
-      const value = parseWhole(body);
-      if (value !== undefined) context.exchange.record.usage = readUsage(value, upstreamHeaders);
+    const chunk = await begun.next();
+    if (chunk === undefined) {
+      const [only] = chunks;
+      const body = chunks.length === 1 && only !== undefined ? asBuffer(only) : Buffer.concat(chunks, length);
+      // What was read on its way is known to be an answer.
+      const value = begun.usageIn === undefined ? parseWhole(body) : begun.usageIn();
+      if (value !== undefined) context.exchange.record.usage = readUsage(value, begun.headers);
       return { status, headers, body };
     }
-    chunks.push(value);
-    length += value.byteLength;
+    chunks.push(chunk);
+    length += chunk.byteLength;
   }
-  return { status, headers, body: longAnswer(context, reader, chunks) };
+  return { status, headers, body: longAnswer(context, begun, chunks) };
 }
 
 const EVENT_LINE = /^\s*(?::|data|event|id|retry)/;
@@ -131,20 +150,15 @@ function parseWhole(body: Buffer): unknown {
   }
 }
 
-function longAnswer(
-  { exchange }: RouteContext,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  read: Uint8Array[],
-): ByteSource {
+function longAnswer({ exchange }: RouteContext, begun: BegunAnswer, read: Uint8Array[]): ByteSource {
   return {
     async next() {
       const first = read.shift();
       if (first !== undefined) return first;
       try {
-        const { done, value } = await reader.read();
-        if (!done) return value;
-        exchange.end("complete");
-        return undefined;
+        const piece = await begun.next();
+        if (piece === undefined) exchange.end("complete");
+        return piece;
       } catch (thrown) {
         exchange.record.errorCode = toZephError(thrown).code;
         exchange.end("failed");
@@ -153,9 +167,7 @@ function longAnswer(
     },
     cancel(reason) {
       exchange.end("caller-left");
-      reader.cancel(reason).catch(() => {
-        // The upstream is broken already; there is nothing left to cancel.
-      });
+      begun.cancel(reason);
     },
   };
 }
@@ -180,15 +192,22 @@ const NEWLINE = 0x0a;
  * An event stream with its bytes as they came. Only whole lines are given out, so that what is added never lands inside
  * one: a comment when the upstream is silent, and an error event when its stream breaks off, without `[DONE]`.
  */
-function passStream(body: ReadableStream<Uint8Array>, { onPiece, onUsage, onEnd }: PassStreamOptions): ByteSource {
-  const reader = body.getReader();
+function passStream(begun: BegunAnswer, { onPiece, onUsage, onEnd }: PassStreamOptions): ByteSource {
   /** The beginning of a line whose end has not come. */
   let tail: Uint8Array | undefined;
   let ended = false;
+  let toldIn: unknown;
 
   function end(how: StreamEnd): void {
     if (!ended) onEnd(how);
     ended = true;
+  }
+  function usageBy(lines: Buffer): Usage | undefined {
+    if (begun.usageIn === undefined) return usageInLines(lines);
+    const told = begun.usageIn();
+    if (told === undefined || told === toldIn) return undefined;
+    toldIn = told;
+    return readUsage(told);
   }
   function wholeLines(chunk: Uint8Array): Buffer | undefined {
     const joined = tail === undefined ? asBuffer(chunk) : Buffer.concat([tail, chunk]);
@@ -205,14 +224,14 @@ function passStream(body: ReadableStream<Uint8Array>, { onPiece, onUsage, onEnd 
       if (ended) return undefined;
       try {
         for (;;) {
-          const { done, value } = await reader.read();
-          if (done) {
+          const piece = await begun.next();
+          if (piece === undefined) {
             end({ outcome: "complete" });
             return tail;
           }
-          const lines = wholeLines(value);
+          const lines = wholeLines(piece);
           if (lines === undefined) continue;
-          const usage = usageInLines(lines);
+          const usage = usageBy(lines);
           if (usage !== undefined) onUsage(usage);
           onPiece();
           return lines;
@@ -225,9 +244,7 @@ function passStream(body: ReadableStream<Uint8Array>, { onPiece, onUsage, onEnd 
     cancel(reason) {
       if (ended) return;
       end({ outcome: "caller-left" });
-      reader.cancel(reason).catch(() => {
-        // The upstream is broken already; there is nothing left to cancel.
-      });
+      begun.cancel(reason);
     },
   };
 }
@@ -248,13 +265,13 @@ function asBuffer(bytes: Uint8Array): Buffer {
 /** Of a caller's headers only these go on: the rest names the caller, or belongs to the connection or its key. */
 const SENT_ON = ["accept", "idempotency-key", "x-idempotency-key", "traceparent", "tracestate"] as const;
 
-export function requestHeaders(given: HeaderView): Record<string, string> {
+export function requestHeaders(given: HeaderView): HeaderFields {
   const headers: Record<string, string> = { "content-type": "application/json", "user-agent": `zeph/${VERSION}` };
   for (const name of SENT_ON) {
     const value = given.get(name);
     if (value !== null) headers[name] = value;
   }
-  return headers;
+  return new HeaderFields(headers);
 }
 
 /** Of an upstream's headers these come back, and those of rate limits. */
@@ -277,7 +294,7 @@ const FALLBACK_PROVIDER = "x-zeph-fallback-provider";
 const PROVIDER_NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
 
 /** What the connection below marks its answers with, when it can have come from there. */
-function ownHeaders(upstream: Headers): Record<string, string> {
+function ownHeaders(upstream: HeaderView): Record<string, string> {
   const headers: Record<string, string> = {};
   const code = upstream.get(ERROR_CODE);
   if (isZephErrorCode(code)) headers[ERROR_CODE] = code;
@@ -287,7 +304,7 @@ function ownHeaders(upstream: Headers): Record<string, string> {
 }
 
 /** Headers of the answer, with the upstream's request id under a name of its own: `x-request-id` is the gateway's. */
-function responseHeaders(upstream: Headers): {
+function responseHeaders(upstream: HeaderList): {
   readonly headers: Record<string, string>;
   readonly upstreamRequestId: string | undefined;
 } {
@@ -301,27 +318,40 @@ function responseHeaders(upstream: Headers): {
   return { headers, upstreamRequestId };
 }
 
+/** What is sent: the caller's own bytes where nothing was changed. */
+interface Forwarded extends Pick<ExchangeRequest, "chat"> {
+  readonly text: string;
+  readonly bytes?: Uint8Array | undefined;
+}
+
 /**
  * Sends a JSON text to a path below the upstream's base URL: the one way out for everything that may cost money. Keeps to
  * the daily limit, and keeps the user's secrets here. Ends when the caller leaves.
  */
-export async function forwardText(
+export async function forward(
   { state, exchange, request }: RouteContext,
   path: string,
-  body: string,
-): Promise<Response> {
-  const { upstream, checkBudget } = state.options;
-  const { signal } = request;
-  const masked = state.mask(body);
-  if (masked !== body) exchange.record.changed = [...exchange.record.changed, MASKED];
+  { text, bytes, chat }: Forwarded,
+): Promise<BegunAnswer> {
+  const masked = state.mask(text);
+  if (masked !== text) exchange.record.changed = [...exchange.record.changed, MASKED];
+  const { checkBudget } = state.options;
   const { requestId, model } = exchange.record;
   if (checkBudget !== undefined) await checkBudget({ requestId, model, body: masked });
-  return upstream(upstream.baseURL + path, {
-    method: "POST",
-    headers: requestHeaders(request.headers),
-    body: masked,
-    signal,
-  });
+  const body = masked === text && bytes !== undefined ? bytes : Buffer.from(masked);
+  const headers = requestHeaders(request.headers);
+  return begin(state, request, { method: "POST", path, headers, body, chat });
+}
+
+/** One exchange with the upstream, which the caller ends by leaving. */
+export function begin(
+  { exchange }: Pick<RouteContext["state"], "exchange">,
+  request: RouteContext["request"],
+  asked: ExchangeRequest,
+): Promise<BegunAnswer> {
+  const under = ask((sink) => exchange(asked, sink));
+  request.onLeave((reason) => under.abort(reason));
+  return under.begun;
 }
 
 /** How a request is marked in which one of the user's secrets stood. */

@@ -2,7 +2,7 @@ import type { Secret } from "../base/secret.ts";
 import { type Broker, extractCostUsd, topUpPage } from "../brokers/records.ts";
 import { brokerForKey, containsKey } from "../brokers/registry.ts";
 import { bindKey, originOf } from "../config/trust.ts";
-import { ZephError } from "../errors.ts";
+import { ZephError, type ZephErrorCode } from "../errors.ts";
 import { gonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Model } from "../wire/models.ts";
 import {
@@ -17,8 +17,16 @@ import {
   judgeKey,
   mayFollow,
 } from "./access.ts";
-import { type Ask, askOr, type BranchOutcome, type InitSession, type InitWorld, printable } from "./session.ts";
-import { chooseModel, confirmDefault, passesTest, sendTestMessage, storeSecrets, withoutMoney } from "./steps.ts";
+import { type Ask, askOr, type BranchOutcome, type InitSession, printable } from "./session.ts";
+import {
+  chooseModel,
+  confirmDefault,
+  KEY_FAULTS,
+  passesTest,
+  sendTestMessage,
+  storeSecrets,
+  withoutMoney,
+} from "./steps.ts";
 
 /** A broker, or any endpoint with an API key: address, key, model, one real message. */
 export async function gatewayBranch(
@@ -107,7 +115,7 @@ async function obtainKey(
   for (let isFirst = true; ; isFirst = false) {
     const entered =
       candidate === undefined
-        ? await enterKey(session, access, { isFirst })
+        ? await enterKey(session, access, isFirst)
         : ({ kind: "usable", key: candidate } as const);
     if (entered.kind !== "usable") return entered;
     const outcome = await tryKey(session, access, entered.key);
@@ -118,26 +126,63 @@ async function obtainKey(
 
 type Tried = Exclude<KeyOutcome, Detour> | "ask-again";
 
+/** Asks `GET /models` with the key: free, and the models are wanted next anyway. */
 async function tryKey(session: InitSession, access: GatewayAccess, key: Secret): Promise<Tried> {
-  const { world, tell } = session;
-  const { baseURL } = access;
-  const check = await tell.work("Checking the key", () => checkKey(world, { baseURL, apiKey: key }));
-  switch (check.kind) {
-    case "good":
-      tell.done(`Key accepted by ${new URL(baseURL).host}.`);
-      return { kind: "accepted", key, models: check.models };
-    case "wrong-url":
-      return { kind: "wrong-url", key, error: check.error };
-    case "no-credit":
-      return withoutCredit(session, access, key);
-    case "refused":
-      if (session.ask === undefined) throw check.error;
-      tell.fail(`${inWords(check.error)}\n${afterRefusal(access, check.error)}`);
+  const { world, tell, ask, request } = session;
+  const { baseURL, broker } = access;
+  const { fetch, clock, random, signal } = world;
+  const unchecked = { kind: "accepted", key, models: undefined } as const;
+  const common = { fetch, clock, random, maxAttempts: 2, deadlines: DEADLINES } as const;
+  const gonka = gonkaFetch({ kind: "broker", baseURL, apiKey: key, ...common });
+  try {
+    const models = await tell.work("Checking the key", () => listModels(gonka, signal));
+    tell.done(`Key accepted by ${new URL(baseURL).host}.`);
+    return { kind: "accepted", key, models };
+  } catch (error) {
+    if (!ZephError.is(error) || error.code === "insecure_url") throw error;
+    if (WRONG_ADDRESS.has(error.code)) return { kind: "wrong-url", key, error };
+    if (error.code === "insufficient_quota") {
+      tell.warn(`The key is good, but the account has no credit. Top up: ${topUpPage(broker) ?? "at the broker"}`);
+      const next = ask === undefined ? "keep" : await ask.select(withoutMoney({ keyIsReplaceable: true }));
+      if (next === "again") return tryKey(session, access, key);
+      return next === "keep" ? unchecked : "ask-again";
+    }
+    if (KEY_FAULTS.has(error.code)) {
+      if (ask === undefined) throw error;
+      tell.fail(`${inWords(error)}\n${afterRefusal(access, error)}`);
       return "ask-again";
-    case "unclear":
-      return withoutCheck(session, access, key, check.error);
+    }
+    // The network, or a server, kept us from learning anything about the key.
+    if (ask === undefined && request.test) throw error;
+    const words = `The key could not be checked. ${inWords(error)}`;
+    if (ask === undefined) {
+      tell.warn(words);
+      return unchecked;
+    }
+    tell.fail(words);
+    const next = await ask.select({
+      message: "What now?",
+      choices: [
+        { value: "retry", label: "Try again" },
+        { value: "offline", label: "Go on without a check", hint: "you type the model's id yourself" },
+        { value: "another", label: "Paste another key" },
+      ],
+    });
+    if (next === "retry") return tryKey(session, access, key);
+    return next === "offline" ? unchecked : "ask-again";
   }
 }
+
+/** A person waits for the answer. */
+const DEADLINES = { headersMs: 15_000, idleMs: 15_000, totalMs: 30_000 };
+
+/** Nothing at this address speaks the API. */
+const WRONG_ADDRESS: ReadonlySet<ZephErrorCode> = new Set([
+  "wrong_url",
+  "model_not_found",
+  "endpoint_moved",
+  "endpoint_gone",
+]);
 
 /** What to do about a refused key. Copying it again helps against a slip in copying only. */
 function afterRefusal({ broker, name }: GatewayAccess, error: ZephError): string {
@@ -147,101 +192,17 @@ function afterRefusal({ broker, name }: GatewayAccess, error: ZephError): string
   return `${error.hint}\nThen try once more, with the same key or another one.`;
 }
 
-async function withoutCredit(session: InitSession, access: GatewayAccess, key: Secret): Promise<Tried> {
-  const { tell, ask } = session;
-  tell.warn(`The key is good, but the account has no credit. Top up: ${topUpPage(access.broker) ?? "at the broker"}`);
-  const next = ask === undefined ? "keep" : await ask.select(withoutMoney({ keyIsReplaceable: true }));
-  if (next === "again") return tryKey(session, access, key);
-  return next === "keep" ? { kind: "accepted", key, models: undefined } : "ask-again";
-}
-
-/** The network, or a server, kept us from learning anything about the key. */
-async function withoutCheck(
-  session: InitSession,
-  access: GatewayAccess,
-  key: Secret,
-  error: ZephError,
-): Promise<Tried> {
-  const { tell, ask, request } = session;
-  const unchecked = { kind: "accepted", key, models: undefined } as const;
-  if (ask === undefined) {
-    if (request.test) throw error;
-    tell.warn(`The key could not be checked. ${inWords(error)}`);
-    return unchecked;
-  }
-  tell.fail(`The key could not be checked. ${inWords(error)}`);
-  const next = await ask.select({
-    message: "What now?",
-    choices: [
-      { value: "retry", label: "Try again" },
-      { value: "offline", label: "Go on without a check", hint: "you type the model's id yourself" },
-      { value: "another", label: "Paste another key" },
-    ],
-  });
-  if (next === "retry") return tryKey(session, access, key);
-  return next === "offline" ? unchecked : "ask-again";
-}
-
 function inWords({ summary, detail, retryAfterMs }: ZephError): string {
   const wait = retryAfterMs === undefined ? "" : ` It asks to wait ${Math.ceil(retryAfterMs / 1000)} s.`;
   return `${detail === undefined ? `${summary}.` : `${summary}: ${printable(detail)}`}${wait}`;
 }
 
-/** What an endpoint thinks of a key. */
-type KeyCheck =
-  | { readonly kind: "good"; readonly models: readonly Model[] }
-  /** The key is right and the account is empty. */
-  | { readonly kind: "no-credit"; readonly error: ZephError }
-  | { readonly kind: "refused"; readonly error: ZephError }
-  | { readonly kind: "wrong-url"; readonly error: ZephError }
-  /** Nothing was learned about the key: no network, a failing server, too many requests. */
-  | { readonly kind: "unclear"; readonly error: ZephError };
-
-/** A person waits for the answer. */
-const DEADLINES = { headersMs: 15_000, idleMs: 15_000, totalMs: 30_000 };
-
-/** Asks `GET /models` with the key: free, and the models are wanted next anyway. Throws `insecure_url` and the abort. */
-async function checkKey(
-  world: Pick<InitWorld, "fetch" | "clock" | "random" | "signal">,
-  access: { readonly baseURL: string; readonly apiKey: Secret },
-): Promise<KeyCheck> {
-  const { fetch, clock, random, signal } = world;
-  const gonka = gonkaFetch({ kind: "broker", ...access, fetch, clock, random, maxAttempts: 2, deadlines: DEADLINES });
-  try {
-    return { kind: "good", models: await listModels(gonka, signal) };
-  } catch (error) {
-    if (!ZephError.is(error) || error.code === "insecure_url") throw error;
-    return { kind: kindOf(error), error };
-  }
-}
-
-function kindOf({ code }: ZephError): Exclude<KeyCheck["kind"], "good"> {
-  switch (code) {
-    case "invalid_api_key":
-    case "management_key":
-    case "account_not_ready":
-    case "forbidden":
-      return "refused";
-    case "insufficient_quota":
-      return "no-credit";
-    case "wrong_url":
-    case "model_not_found":
-    case "endpoint_moved":
-    case "endpoint_gone":
-      return "wrong-url";
-    default:
-      return "unclear";
-  }
-}
-
-type Entered = { readonly kind: "usable"; readonly key: Secret } | Detour;
-
 /** Asks for a key until one was pasted that may be sent to this endpoint, or one that leads elsewhere. */
 async function enterKey(
   session: InitSession,
   access: GatewayAccess,
-  { isFirst }: { readonly isFirst: boolean },
-): Promise<Entered> {
+  isFirst: boolean,
+): Promise<{ readonly kind: "usable"; readonly key: Secret } | Detour> {
   const { facts, tell } = session;
   const ask = askOr(session, "--key-stdin or --key-env NAME");
   const judge = (text: Secret) => judgeKey(text, access, facts.brokers);

@@ -1,7 +1,6 @@
 import { unlink } from "node:fs/promises";
-import { readTextFile } from "../base/files.ts";
+import { readTextFile, writeFileAtomic } from "../base/files.ts";
 import type { Secret } from "../base/secret.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { BROKERS } from "../brokers/registry.ts";
 import { type ProviderRecord, upsertProvider } from "../config/edit.ts";
 import { changeConfig, writeConfig } from "../config/files.ts";

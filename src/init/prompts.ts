@@ -73,7 +73,8 @@ async function asking<T>(
   }
 }
 
-function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask {
+/** Questions at the terminal. A key that is pasted where the screen shows it is taken out before anything can. */
+export function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask {
   return {
     async select({ message, choices, initial }) {
       const options = choices.map(({ label, hint }, index) => ({
@@ -86,7 +87,7 @@ function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask
         choices.findIndex(({ value }) => value === initial),
       );
       const shown = {
-        message: printable(message),
+        message: printable(message, MAX_WORDS_CHARS),
         options,
         initialValue,
         maxItems: MAX_CHOICES_SHOWN,
@@ -98,12 +99,12 @@ function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask
     },
     async hidden({ message, check }) {
       const validate = (value = "") => (value.trim() === "" ? "Nothing was typed." : check?.(new Secret(value)));
-      const shown = { message: printable(message), validate, clearOnError: true };
+      const shown = { message: printable(message, MAX_WORDS_CHARS), validate, clearOnError: true };
       return new Secret(await asking(world, (streams) => password({ ...streams, ...shown })));
     },
     async text({ message, initial, placeholder, check }) {
       const shown = {
-        message: printable(message),
+        message: printable(message, MAX_WORDS_CHARS),
         validate: (value = "") => {
           const typed = withoutStandIn(value);
           return typed === "" && value !== "" && value.includes(STAND_IN) ? KEY_HERE : check?.(typed);
@@ -118,7 +119,9 @@ function terminalAsk(world: Pick<InitWorld, "stdin" | "stderr" | "signal">): Ask
       return withoutStandIn(answer ?? "");
     },
     async confirm({ message, initial = false }) {
-      return asking(world, (streams) => confirm({ ...streams, message: printable(message), initialValue: initial }));
+      return asking(world, (streams) =>
+        confirm({ ...streams, message: printable(message, MAX_WORDS_CHARS), initialValue: initial }),
+      );
     },
   };
 }

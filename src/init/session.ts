@@ -1,4 +1,3 @@
-import { readTextFile } from "../base/files.ts";
 import { Secret } from "../base/secret.ts";
 import { once } from "../base/time.ts";
 import type { CliContext } from "../base/world.ts";
@@ -8,6 +7,7 @@ import { findConfigFiles } from "../config/files.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { decideVaultBackend, type SecretNames, type VaultBackendDecision } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
+import { readingOnce } from "../provider/setup.ts";
 import { existingVaultFiles, type VaultPaths } from "../vault/files.ts";
 import type { AskPassphrase } from "../vault/key.ts";
 import { Vault } from "../vault/vault.ts";
@@ -97,12 +97,12 @@ export interface Ask {
     readonly initial?: Value | undefined;
   }): Promise<Value>;
   /** Input that is not shown. `check` must not repeat the value. */
-  hidden(question: { readonly message: string; readonly check?: Check<Secret> }): Promise<Secret>;
+  hidden(question: { readonly message: string; readonly check?: Check<Secret> | undefined }): Promise<Secret>;
   text(question: {
     readonly message: string;
     readonly initial?: string | undefined;
     readonly placeholder?: string | undefined;
-    readonly check?: Check<string>;
+    readonly check?: Check<string> | undefined;
   }): Promise<string>;
   /** `initial` is what plain Enter means; default no. */
   confirm(question: { readonly message: string; readonly initial?: boolean }): Promise<boolean>;
@@ -239,7 +239,8 @@ export async function gatherFacts(world: InitWorld, request: InitRequest): Promi
   // What is set up is what the files say: a variable must not decide where a key is tried out.
   const env = { ...world.env, ZEPH_LLM_BASE_URL: undefined, ZEPH_LLM_PROVIDER: undefined };
   const flags = { config: request.output ?? world.paths.config };
-  const where = { ...world, env, flags, readFile: readTextFile };
+  const readFile = readingOnce();
+  const where = { ...world, env, flags, readFile };
   const files = await findConfigFiles(where);
   let loaded: LoadedConfig | undefined;
   let configFault: ZephError | undefined;
@@ -260,7 +261,7 @@ export async function gatherFacts(world: InitWorld, request: InitRequest): Promi
   return {
     configPath: files.writePath,
     isUsualPath: request.output === undefined && world.paths.config === undefined,
-    configText: await readTextFile(files.writePath),
+    configText: await readFile(files.writePath),
     config,
     configFault,
     untrusted: loaded?.untrusted,

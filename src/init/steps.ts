@@ -9,7 +9,7 @@ import {
 import type { Secret } from "../base/secret.ts";
 import type { Clock } from "../base/time.ts";
 import { EXIT, ZephError, type ZephErrorCode } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import { type Model, matchModel } from "../wire/models.ts";
 import { refusalError } from "../wire/refusals.ts";
@@ -232,7 +232,8 @@ export function withoutMoney({ keyIsReplaceable }: Pick<TestOptions, "keyIsRepla
   return { message: "What now?", choices };
 }
 
-const KEY_FAULTS: ReadonlySet<ZephErrorCode> = new Set([
+/** Another key may be the answer. */
+export const KEY_FAULTS: ReadonlySet<ZephErrorCode> = new Set([
   "invalid_api_key",
   "management_key",
   "account_not_ready",

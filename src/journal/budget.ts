@@ -87,7 +87,7 @@ export async function addSpending(file: StateFile, nowMs: number, spent: readonl
   });
 }
 
-function toLine({ hasFailed = false, elapsedMs, ...spent }: Spent, nowMs: number): SpendingLine {
+export function toLine({ hasFailed = false, elapsedMs, ...spent }: Spent, nowMs: number): SpendingLine {
   const isTimed = elapsedMs !== undefined && !hasFailed;
   return {
     ...spent,

@@ -3,11 +3,11 @@ import type { StateFile } from "../base/lock.ts";
 import type { Clock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import { dailyLimitError, queueSpending, type Spent, spentOnDayUsd } from "./budget.ts";
-import { localDay, parseSpending } from "./ledger.ts";
+import { localDay, parseSpending, type SpendingLine } from "./ledger.ts";
 
 /**
  * What the copies of an endpoint share: the ledger, the daily limit and the answers that can be referred to. Its default
- * is the private file; its shared form a server ({@link import("./redis-store.ts").redisStore}).
+ * is the private file; its shared form a server (`redis-store.ts`).
  */
 export interface EndpointStore {
   /** Is there a daily limit at all? */
@@ -22,6 +22,8 @@ export interface EndpointStore {
   settle(requestId: string, spent: Spent | undefined): void;
   /** Absent: answers stay in the memory of the process that gave them. */
   readonly responses?: KeptTexts | undefined;
+  /** The ledger: what all copies noted. */
+  lines(): Promise<readonly SpendingLine[]>;
   /** Writes what is waiting to be written. Never throws. */
   flush(): Promise<void>;
   close(): Promise<void>;
@@ -37,7 +39,7 @@ export interface ExpectedCost {
 
 /** Money in whole parts of 10⁻⁹ US dollars, rounded up, so that sums are exact. */
 export function toNanoUsd(usd: number): number {
-  return Math.ceil(usd * 1e9 - 1e-6);
+  return Math.max(0, Math.ceil(usd * 1e9 - 1e-6));
 }
 
 /** `budget_reached` for a request that does not fit any more. Amounts in 10⁻⁹ US dollars. */
@@ -110,6 +112,10 @@ export function fileStore({
       if (spent === undefined) return;
       if (known !== undefined) known.usd += spent.usd ?? 0;
       queue.add(spent);
+    },
+    async lines() {
+      await queue.flush();
+      return parseSpending(await file.read());
     },
     flush: () => queue.flush(),
     close: () => queue.flush(),

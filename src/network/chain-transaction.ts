@@ -1,9 +1,8 @@
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
-import { appendRegularFile, readRegularText } from "../base/files.ts";
+import { appendRegularFile, readRegularText, unwritable } from "../base/files.ts";
 import { withLockFile } from "../base/lock.ts";
 import type { Clock } from "../base/time.ts";
-import { unwritable } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { type ChainMessage, signUnorderedTx } from "../wire/devshard/chain-tx.ts";
 import type { DevshardSigner } from "../wire/devshard/signing.ts";

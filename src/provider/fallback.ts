@@ -1,6 +1,6 @@
 import { once } from "../base/time.ts";
 import { ZephError, type ZephErrorCode } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import type { GonkaFetch } from "../transport/gonka-fetch.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import { type OpenedProvider, openProvider } from "./open.ts";

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { readRegularText } from "../base/files.ts";
+import { readRegularText, writeFileAtomic } from "../base/files.ts";
 import { asObject } from "../base/json.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { zephFolders } from "../config/files.ts";
 import type { CompatibleProvider, GonkaProvider, ProviderConfig } from "../config/providers.ts";
 import { nodeClient } from "../network/node.ts";

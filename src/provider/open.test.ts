@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { manualClock } from "../base/time.ts";
 import type { ZephError } from "../errors.ts";
-import { errorBehind } from "../transport/failover.ts";
+import { errorBehind } from "../transport/exchange.ts";
 import { openProvider } from "./open.ts";
 import { loadSetup, type Setup } from "./setup.ts";
 

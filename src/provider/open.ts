@@ -1,19 +1,17 @@
 import { join } from "node:path";
+import { writeFileAtomic } from "../base/files.ts";
 import { asObject } from "../base/json.ts";
 import { redactUrl, type Secret } from "../base/secret.ts";
-import { type Clock, deadlineSignal } from "../base/time.ts";
-import { writeFileAtomic } from "../base/write.ts";
+import { type Clock, deadlineSignal, timeoutError } from "../base/time.ts";
 import { topUpPage } from "../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers, recognizeKey } from "../brokers/registry.ts";
 import { zephFolders } from "../config/files.ts";
 import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/providers.ts";
 import type { ResolvedSecret } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
-import { chainUrls } from "../network/chain.ts";
-import { discoverEndpoints } from "../network/discovery.ts";
-import { RequestSigner } from "../signer/signer.ts";
 import type { Connection, ConnectionOptions } from "../transport/connection.ts";
-import { type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gonka-fetch.ts";
+import type { Exchange } from "../transport/exchange.ts";
+import { type ConnectionCore, type GonkaFetch, gonkaFetch, withNearestModels } from "../transport/gonka-fetch.ts";
 import { type CachedEndpoints, type EndpointCache, endpointSource } from "../transport/native.ts";
 import type { OnTransportEvent } from "../transport/policy.ts";
 import { isAddress, normalizeBaseURL } from "../wire/endpoint.ts";
@@ -113,6 +111,7 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   const purpose = `provider "${config.name}"`;
   const resolved = await setup.privateKey(config);
   const { secret: key, ...secret } = resolved;
+  const { RequestSigner } = await import("../signer/signer.ts");
   const signer = RequestSigner.fromHex(key.reveal(), { prefix: config.chainPrefix });
   const stored = (await setup.optionalSecret(config.addressNames, purpose))?.secret.reveal().trim();
   if (stored !== undefined && stored !== signer.address) {
@@ -129,18 +128,19 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   }));
   const paysFromEscrows = config.access === "devshard";
   const connection: Connection = paysFromEscrows
-    ? devshardConnection(setup, config, common, key)
+    ? await devshardConnection(setup, config, common, key)
     : { ...common, kind: "native", signer, ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)) };
   const remark = paysFromEscrows ? `Paying from escrows of ${address}` : `Signing as ${address} (${known})`;
   return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
 }
 
-function devshardConnection(
+async function devshardConnection(
   { world }: Setup,
   config: GonkaProvider,
   common: ConnectionOptions,
   privateKey: Secret,
-): Connection {
+): Promise<Connection> {
+  const { chainUrls } = await import("../network/chain.ts");
   const sourceUrl = chainUrls(config);
   if (sourceUrl.length === 0) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
   const { model, devshardAmount: amount, devshardAutoOpen: maxPerDay } = config;
@@ -185,7 +185,10 @@ export function nodeSource(
     cachePath(world, "nodes", JSON.stringify([sourceUrl, chainPrefix, model, trust])),
     chainPrefix,
   );
-  const discover = () => discoverEndpoints({ sourceUrl, prefix: chainPrefix, trust, fetch, clock, random, model });
+  const discover = async () => {
+    const { discoverEndpoints } = await import("../network/discovery.ts");
+    return discoverEndpoints({ sourceUrl, prefix: chainPrefix, trust, fetch, clock, random, model });
+  };
   return { discover: endpointSource({ discover, cache, clock }) };
 }
 
@@ -226,7 +229,28 @@ function withEmbeddingDeadline(gonka: GonkaFetch, clock: Clock, limitMs: number)
       deadline.disarm();
     }
   };
-  return Object.assign(ask, { baseURL: gonka.baseURL, endpoints: gonka.endpoints });
+  const { baseURL, endpoints, core } = gonka;
+  return Object.assign(ask, { baseURL, endpoints, core: core && { ...core, exchange: embeddingExchange(core) } });
+
+  function embeddingExchange({ exchange }: ConnectionCore): Exchange {
+    return (request, sink) => {
+      if (!request.path.startsWith("/embeddings")) return exchange(request, sink);
+      const cancel = clock.schedule(limitMs, () => underway.abort(timeoutError("timeout_total", limitMs)));
+      const underway = exchange(request, {
+        head(head) {
+          cancel();
+          sink.head(head);
+        },
+        data: (bytes) => sink.data(bytes),
+        end: () => sink.end(),
+        fail(error) {
+          cancel();
+          sink.fail(error);
+        },
+      });
+      return underway;
+    };
+  }
 }
 
 interface DumpOptions {

@@ -136,14 +136,16 @@ export interface AlreadyRead {
 }
 
 export function nothingRead(world: SetupWorld): AlreadyRead {
+  return { file: readingOnce(), vault: vaultReader(vaultPaths(world), world) };
+}
+
+/** Reads each file at most once; what could not be read is tried again. */
+export function readingOnce(): ReadTextFile {
   const texts = new Map<string, () => Promise<string | undefined>>();
-  return {
-    file(path) {
-      const read = texts.get(path) ?? once(() => readTextFile(path));
-      texts.set(path, read);
-      return read();
-    },
-    vault: vaultReader(vaultPaths(world), world),
+  return (path) => {
+    const read = texts.get(path) ?? once(() => readTextFile(path));
+    texts.set(path, read);
+    return read();
   };
 }
 

@@ -3,6 +3,7 @@ import { cleanChatRequest } from "../../test/support/clean-chat-request.ts";
 import { thrownBy } from "../../test/support/thrown-by.ts";
 import { ZephError } from "../errors.ts";
 import { applyNetworkRules } from "../sandbox/rules.ts";
+import { type ToolsMemory, toolsMemory } from "./clean.ts";
 import {
   ACCEPTED_PARAMETERS,
   type CleanUpOptions,
@@ -604,5 +605,48 @@ describe("MiniMax", () => {
     expect(cleanInCleanTools({ model: "moonshotai/Kimi-K2.6", tools: tools(given) }).request.tools).toEqual(
       tools(given),
     );
+  });
+});
+
+describe("tools that were seen before", () => {
+  const odd = {
+    type: "function",
+    function: { name: "f", parameters: { $ref: "#/$defs/a", $defs: { a: { type: "object" } } } },
+  };
+  const fine = { type: "function", function: { name: "g", parameters: { type: "object", properties: {} } } };
+  const cleanWith = (memory: ToolsMemory, more: object, key = "k") =>
+    cleanChatRequest({ ...base, ...more }, { access: "broker", tools: { key, memory } });
+
+  it("come out the same as the first time, with the same names told", () => {
+    const memory = toolsMemory(4);
+    const tools = [odd, fine, { type: "web_search" }];
+    const first = cleanWith(memory, { tools, tool_choice: "any" });
+    expect(first.removed.concat(first.changed)).toEqual(["tools[2]", "tools[0]", "tool_choice"]);
+    expect(cleanWith(memory, { tools: structuredClone(tools), tool_choice: "any" })).toEqual(first);
+  });
+
+  it("go on as they came where nothing is wrong with them", () => {
+    const memory = toolsMemory(4);
+    cleanWith(memory, { tools: [fine] });
+    const request = { ...base, tools: [structuredClone(fine)] };
+    expect(cleanChatRequest(request, { access: "broker", tools: { key: "k", memory } }).request).toBe(request);
+  });
+
+  it("are judged anew for a model with rules of its own, and where they came another way", () => {
+    const memory = toolsMemory(4);
+    const union = {
+      type: "function",
+      function: { name: "u", parameters: { type: "object", properties: { a: { type: ["string", "null"] } } } },
+    };
+    expect(cleanWith(memory, { tools: [union] }).changed).toEqual([]);
+    expect(cleanWith(memory, { tools: [union], model: "minimax/m" }).changed).toEqual(["tools[0]"]);
+    const functions = [{ name: "other", parameters: { type: "object", properties: {} } }];
+    expect(cleanWith(memory, { functions }).request.tools).toMatchObject([{ function: { name: "other" } }]);
+  });
+
+  it("are forgotten when others came since", () => {
+    const memory = toolsMemory(2);
+    for (const key of ["1", "2", "3"]) cleanWith(memory, { tools: [odd] }, key);
+    expect(["1", "2", "3"].map((key) => memory.get(`keep ${key}`) !== undefined)).toEqual([false, true, true]);
   });
 });

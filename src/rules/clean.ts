@@ -31,7 +31,7 @@ export interface CleanedChat extends ChangeSummary {
  */
 export function* cleanChatSteps(
   body: JsonObject,
-  options: Pick<CleanUpOptions, "access" | "keepToolType">,
+  options: Pick<CleanUpOptions, "access" | "keepToolType"> & { readonly tools?: ToolsSeen | undefined },
 ): Generator<undefined, CleanedChat> {
   const log = changeLog();
   const request = cleanFields(translateLegacy(liftExtraBody(body, log), log), log);
@@ -44,7 +44,9 @@ export function* cleanChatSteps(
     );
   }
   yield;
-  yield* cleanTools(request, log, { ...options, nullUnions: nullUnionsFor(model) });
+  // Those that came another way than in the field of this name are not the ones that were seen.
+  const seen = Array.isArray(body.tools) && request.tools === body.tools ? options.tools : undefined;
+  yield* cleanTools(request, log, { ...options, nullUnions: nullUnionsFor(model) }, seen);
   cleanResponseFormat(request, log, model);
   yield;
   const messages = yield* cleanMessages(request.messages, log, { ...options, nullUnions: "keep" });
@@ -57,11 +59,52 @@ export function* cleanChatSteps(
   return { ...summary, request: cleaned };
 }
 
+/** Tools that may have been seen before: agents send the same with every turn. */
+interface ToolsSeen {
+  /** The same for the same tools only. */
+  readonly key: string;
+  readonly memory: ToolsMemory;
+}
+
+/** What became of tools, by their key. */
+export interface ToolsMemory {
+  get(key: string): ToolsVerdict | undefined;
+  set(key: string, verdict: ToolsVerdict): void;
+}
+
+interface ToolsVerdict {
+  /** Absent: they went on as they came. */
+  readonly tools?: readonly JsonObject[] | undefined;
+  /** Places of tools that were taken out, and of those that were changed. */
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
+}
+
+/** The verdicts used last. */
+export function toolsMemory(maxVerdicts: number): ToolsMemory {
+  const verdicts = new Map<string, ToolsVerdict>();
+  return {
+    get(key) {
+      const found = verdicts.get(key);
+      if (found === undefined) return undefined;
+      verdicts.delete(key);
+      verdicts.set(key, found);
+      return found;
+    },
+    set(key, verdict) {
+      verdicts.set(key, verdict);
+      const [oldest] = verdicts.keys();
+      if (verdicts.size > maxVerdicts && oldest !== undefined) verdicts.delete(oldest);
+    },
+  };
+}
+
 /** Brings `tools` and `tool_choice` into what the network takes, a tool per step. Throws `request_too_large`. */
 function* cleanTools(
   request: Record<string, unknown>,
   log: ChangeLog,
   options: CleanUpOptions,
+  seen: ToolsSeen | undefined,
 ): Generator<undefined, void> {
   if (request.tools !== undefined && !Array.isArray(request.tools)) {
     delete request.tools;
@@ -70,14 +113,13 @@ function* cleanTools(
   const given: readonly unknown[] = Array.isArray(request.tools) ? request.tools : [];
   // Lists that came another way than in the field of this name: as functions, or inside of `extra_body`.
   if (given.length > MAX_ENTRIES.tools) throw tooMany("tools");
-  const tools: JsonObject[] = [];
-  for (const [index, tool] of given.entries()) {
-    const cleaned = cleanTool(tool, options);
-    if (cleaned === undefined) log.removed(`tools[${index}]`);
-    else if (cleaned !== tool) log.changed(`tools[${index}]`);
-    if (cleaned !== undefined) tools.push(cleaned);
-    yield;
-  }
+  const key = seen === undefined ? "" : `${options.nullUnions} ${seen.key}`;
+  const known = seen?.memory.get(key);
+  const verdict = known ?? (yield* judgeTools(given, options));
+  if (known === undefined) seen?.memory.set(key, verdict);
+  for (const place of verdict.removed) log.removed(place);
+  for (const place of verdict.changed) log.changed(place);
+  const tools = (verdict.tools ?? given) as readonly JsonObject[];
   if (tools.length === 0) {
     // The network takes an empty list out together with the choice.
     for (const name of ["tools", "tool_choice"]) {
@@ -89,6 +131,21 @@ function* cleanTools(
   }
   request.tools = tools;
   cleanToolChoice(request, tools, log);
+}
+
+/** One tool per step. */
+function* judgeTools(given: readonly unknown[], options: CleanUpOptions): Generator<undefined, ToolsVerdict> {
+  const tools: JsonObject[] = [];
+  const removed: string[] = [];
+  const changed: string[] = [];
+  for (const [index, tool] of given.entries()) {
+    const cleaned = cleanTool(tool, options);
+    if (cleaned === undefined) removed.push(`tools[${index}]`);
+    else if (cleaned !== tool) changed.push(`tools[${index}]`);
+    if (cleaned !== undefined) tools.push(cleaned);
+    yield;
+  }
+  return { tools: removed.length + changed.length === 0 ? undefined : tools, removed, changed };
 }
 
 function cleanTool(value: unknown, { nullUnions, keepToolType }: CleanUpOptions): JsonObject | undefined {

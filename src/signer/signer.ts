@@ -133,7 +133,7 @@ const KEY_BYTES = 32;
 const HEX_DIGITS = 2 * KEY_BYTES;
 
 /** Order n of secp256k1, big-endian. A private key d satisfies 1 <= d < n. */
-const ORDER = hexToBytes("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
+const ORDER = Buffer.from("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", "hex");
 
 const MNEMONIC_LENGTHS: ReadonlySet<number> = new Set([12, 15, 18, 21, 24]);
 const BROKER_KEY = /^(?:Bearer\s+)?(?:gpm?|gnk-sk|jg|obk|sk)-/i;

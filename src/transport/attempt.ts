@@ -1,6 +1,5 @@
-import { readBoundedText } from "../base/json.ts";
 import { scrub } from "../base/secret.ts";
-import { type Clock, type DeadlineSignal, type Deadlines, deadlineSignal } from "../base/time.ts";
+import { type Alarm, type Clock, type Deadlines, timeoutError } from "../base/time.ts";
 import { type AttemptRecord, ZephError } from "../errors.ts";
 import { type Endpoint, endpointLabel } from "../wire/endpoint.ts";
 import {
@@ -11,28 +10,21 @@ import {
   requestIdOf,
   WEB_PAGE,
 } from "../wire/refusals.ts";
-import { codingLeft, type OutgoingRequest } from "./body.ts";
+import { type BodyGuard, codingLeft, type OutgoingRequest } from "./body.ts";
+import type { AnswerHead, Underway } from "./exchange.ts";
 import { chargedByFailure, type Outcome } from "./policy.ts";
-import { FetchRejected, type Send } from "./send.ts";
+import { type SendInto, SendRefused } from "./send.ts";
 
 /** What one attempt needs to know of its connection. */
 export interface AttemptOptions {
   readonly path: "broker" | "native";
-  readonly send: Send;
+  readonly send: SendInto;
   readonly readRefusal: (response: RefusedResponse) => Refusal;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
 }
 
-/** One try and what it left behind. */
-type Attempt = Answered | Over;
-
-export interface Answered {
-  readonly kind: "answered";
-  readonly response: Response;
-  readonly deadline: DeadlineSignal;
-}
-
+/** An attempt that did not bring an answer, and what it left behind. */
 export interface Over {
   readonly kind: "over";
   readonly outcome: Outcome;
@@ -42,108 +34,193 @@ export interface Over {
 }
 
 export interface RefusedAnswer {
-  readonly response: Response;
+  readonly head: AnswerHead;
   readonly bodyText: string;
+}
+
+interface AttemptSurroundings {
+  readonly alarm: (onDue: () => void) => Alarm;
+  /** The answer has begun: from now on its bytes go to the guard that this gives. */
+  readonly accept: (head: AnswerHead, leave: () => void) => BodyGuard;
+  /** Called at once with what the caller's wishes go to from now on. */
+  readonly onBegin: (underway: Underway) => void;
 }
 
 const MAX_ERROR_BODY_BYTES = 256 * 1024;
 
-/** Sends once and says how it ended. Throws only what ends the whole request: the caller's abort, a refusal of `send` itself. */
-export async function attemptOnce(
+/**
+ * Sends once. Resolves when an answer has begun and was accepted, or with how the attempt ended. Rejects only with what ends
+ * the whole request: the caller's abort, a refusal of `send` itself.
+ */
+export function attemptOnce(
   options: AttemptOptions,
   request: OutgoingRequest,
   endpoint: Endpoint,
-  total: Pick<DeadlineSignal, "signal">,
-): Promise<Attempt> {
-  const startedAtMs = options.clock.nowMs();
-  const deadline = deadlineSignal(options.clock, total.signal);
-  deadline.arm("timeout_headers", options.deadlines.headersMs);
-  try {
-    const sent = await options.send(endpoint, request, deadline.signal);
-    deadline.disarm();
-    const coding = sent.ok ? codingLeft(sent.headers.get("content-encoding")) : undefined;
-    if (coding !== undefined) {
-      sent.body?.cancel().catch(() => {
-        // The connection is gone already; there is nothing left to give up.
-      });
-      throw unreadable(coding);
+  { alarm: makeAlarm, accept, onBegin }: AttemptSurroundings,
+): Promise<Over | undefined> {
+  return new Promise((resolve, reject) => {
+    const { clock, deadlines } = options;
+    const startedAtMs = clock.nowMs();
+    let state: "sent" | "looking" | "refused" | "accepted" | "over" = "sent";
+    let head: AnswerHead | undefined;
+    let guard: BodyGuard | undefined;
+    const held: Uint8Array[] = [];
+    let heldBytes = 0;
+    let begin = "";
+    /** What carries the attempt, and what it must be told as soon as there is something. */
+    let carried: Underway | undefined;
+    let hasLeft = false;
+    let isWaiting = false;
+
+    const alarm = makeAlarm(() => {
+      if (state === "refused") refuse("");
+      else fail(timeoutError(state === "sent" ? "timeout_headers" : "timeout_idle", limitOf(state)), true);
+    });
+    const limitOf = (now: typeof state) => (now === "sent" ? deadlines.headersMs : deadlines.idleMs);
+
+    function leave(): void {
+      hasLeft = true;
+      carried?.abort(new DOMException("given up", "AbortError"));
     }
-    const { response, isPage } = await lookForPage(sent, () => deadline.arm("timeout_idle", options.deadlines.idleMs));
-    deadline.disarm();
-    if (response.ok && !isPage) return { kind: "answered", response, deadline };
-    deadline.arm("timeout_idle", options.deadlines.idleMs);
-    const bodyText = await readBoundedText(response.body, MAX_ERROR_BODY_BYTES).catch((thrown: unknown) => {
-      if (total.signal.aborted) throw thrown;
-      // The status says enough; an error body that cannot be read must not hide it.
-      return "";
+    function resume(): void {
+      isWaiting = true;
+      carried?.resume();
+    }
+    function stop(): boolean {
+      if (state === "over" || state === "accepted") return false;
+      state = "over";
+      alarm.disarm();
+      return true;
+    }
+    /** @param isDeadline one of ours: the request has left, and what is left of the answer is given up */
+    function fail(thrown: unknown, isDeadline = false): void {
+      if (!stop()) return;
+      if (isDeadline) leave();
+      const elapsedMs = clock.nowMs() - startedAtMs;
+      const failure =
+        isDeadline && ZephError.is(thrown) ? { error: thrown, requestLeft: true } : networkFailure(thrown, elapsedMs);
+      const charged = chargedByFailure(failure.requestLeft, request.method);
+      const { code, detail } = failure.error;
+      const record: AttemptRecord = {
+        endpoint: endpointLabel(endpoint),
+        code,
+        ...(detail === undefined ? {} : { detail }),
+        elapsedMs,
+        charged,
+      };
+      resolve({ kind: "over", outcome: { kind: "failed", ...failure }, record });
+    }
+    function endAll(reason: unknown): void {
+      if (stop()) reject(reason);
+    }
+    function refuse(bodyText: string): void {
+      const refusedHead = head;
+      if (refusedHead === undefined || !stop()) return;
+      leave();
+      const elapsedMs = clock.nowMs() - startedAtMs;
+      resolve(refusedAttempt(options, request, endpoint, { head: refusedHead, bodyText, elapsedMs }));
+    }
+    function take(answer: AnswerHead): void {
+      state = "accepted";
+      alarm.disarm();
+      guard = accept(answer, leave);
+      for (const piece of held) guard.data(piece);
+      resolve(undefined);
+    }
+    /** Some servers call everything HTML: what it is, its first words tell. */
+    function look(answer: AnswerHead, bytes: Uint8Array | undefined): void {
+      if (bytes !== undefined) begin = new TextDecoder().decode(bytes).trimStart();
+      if (bytes !== undefined && begin === "" && held.length < MAX_BLANK_PIECES) return;
+      if (begin !== "" && !begin.startsWith("<")) take(answer);
+      else {
+        state = "refused";
+        alarm.arm(deadlines.idleMs);
+      }
+    }
+
+    onBegin({
+      abort(reason) {
+        // The caller's own reason goes back as it is; the total deadline (an error of ours) is an outcome like others.
+        if (guard !== undefined) guard.breakOff(reason);
+        else if (ZephError.is(reason)) fail(reason, true);
+        else {
+          endAll(reason);
+          leave();
+        }
+      },
+      resume() {
+        guard?.waiting();
+        resume();
+      },
     });
-    deadline.release();
-    return refusedAttempt(options, request, endpoint, {
-      response,
-      bodyText,
-      elapsedMs: options.clock.nowMs() - startedAtMs,
-    });
-  } catch (thrown) {
-    const { aborted, reason } = deadline.signal;
-    deadline.release();
-    // The caller's own reason goes back as it is; the total deadline (an error of ours) is an outcome like others.
-    if (total.signal.aborted && !ZephError.is(total.signal.reason)) throw total.signal.reason;
-    const timeout = aborted && ZephError.is(reason) ? reason : undefined;
-    const rejected = thrown instanceof FetchRejected ? thrown : undefined;
-    // What is not fetch's doing ends the request: a refusal of `send` itself (insecure_url …), or a fault in our code.
-    if (timeout === undefined && rejected === undefined) throw ZephError.is(thrown) ? thrown : ownFault(thrown);
-    const elapsedMs = options.clock.nowMs() - startedAtMs;
-    const failure =
-      timeout === undefined ? networkFailure(rejected?.cause, elapsedMs) : { error: timeout, requestLeft: true };
-    const charged = chargedByFailure(failure.requestLeft, request.method);
-    const record: AttemptRecord = {
-      endpoint: endpointLabel(endpoint),
-      code: failure.error.code,
-      ...(failure.error.detail === undefined ? {} : { detail: failure.error.detail }),
-      elapsedMs,
-      charged,
+    alarm.arm(deadlines.headersMs);
+
+    const sink = {
+      head(answer: AnswerHead): void {
+        if (state !== "sent") return;
+        head = answer;
+        const isGood = answer.status >= 200 && answer.status < 300;
+        const coding = isGood ? codingLeft(answer.headers.get("content-encoding")) : undefined;
+        if (coding !== undefined) {
+          endAll(unreadable(coding));
+          leave();
+          return;
+        }
+        const isCalledPage = isGood && /^\s*text\/html\b/i.test(answer.headers.get("content-type") ?? "");
+        if (isGood && !isCalledPage) {
+          take(answer);
+          return;
+        }
+        state = isCalledPage ? "looking" : "refused";
+        alarm.arm(deadlines.idleMs);
+        resume();
+      },
+      data(bytes: Uint8Array): boolean {
+        if (guard !== undefined) return guard.data(bytes);
+        if (state === "over") return false;
+        held.push(bytes);
+        heldBytes += bytes.byteLength;
+        if (state === "looking" && head !== undefined) look(head, bytes);
+        if (state === "refused" && heldBytes > MAX_ERROR_BODY_BYTES) refuse("");
+        return !hasLeft;
+      },
+      end(): void {
+        if (state === "looking" && head !== undefined) look(head, undefined);
+        if (guard !== undefined) guard.end();
+        else if (state === "refused") refuse(textOf(held));
+        else fail(new Error("the answer ended before it began"));
+      },
+      fail(thrown: unknown): void {
+        if (guard !== undefined) guard.fail(thrown);
+        // The status says enough; an error body that cannot be read must not hide it.
+        else if (state === "refused") refuse("");
+        else if (thrown instanceof SendRefused) endAll(refusalOfSend(thrown.cause));
+        else fail(thrown);
+      },
     };
-    return { kind: "over", outcome: { kind: "failed", ...failure }, record };
-  }
+    begun(() => options.send(endpoint, request, sink)).then(
+      (underway) => {
+        carried = underway;
+        if (hasLeft) underway.abort(new DOMException("given up", "AbortError"));
+        else if (isWaiting) underway.resume();
+      },
+      (thrown: unknown) => endAll(refusalOfSend(thrown)),
+    );
+  });
 }
 
-/** Whether an answer called HTML is a web page: some servers call everything so. The bytes looked at come again. */
-async function lookForPage(
-  response: Response,
-  onWait: () => void,
-): Promise<{ readonly response: Response; readonly isPage: boolean }> {
-  const isCalledPage = /^\s*text\/html\b/i.test(response.headers.get("content-type") ?? "");
-  if (!response.ok || !isCalledPage || response.body === null) return { response, isPage: isCalledPage };
-  onWait();
-  const reader = response.body.getReader();
-  const seen: Uint8Array[] = [];
-  let begin = "";
-  let isOver = false;
-  while (begin === "" && !isOver && seen.length < MAX_BLANK_PIECES) {
-    const { done, value } = await reader.read().catch((cause: unknown) => {
-      throw new FetchRejected("the answer broke off", { cause });
-    });
-    isOver = done;
-    if (value === undefined) continue;
-    seen.push(value);
-    begin = new TextDecoder().decode(value).trimStart();
-  }
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const first = seen.shift();
-        if (first !== undefined) return controller.enqueue(first);
-        const { done, value } = await reader.read();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
-  const { status, statusText, headers } = response;
-  const isPage = begin === "" || begin.startsWith("<");
-  return { response: new Response(body, { status, statusText, headers }), isPage };
+async function begun(send: () => Underway | Promise<Underway>): Promise<Underway> {
+  return send();
+}
+
+/** What is not the network's doing ends the request: a refusal of `send` itself (insecure_url …), or a fault in our code. */
+function refusalOfSend(thrown: unknown): ZephError {
+  return ZephError.is(thrown) ? thrown : ownFault(thrown);
+}
+
+function textOf(pieces: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder();
+  return pieces.map((piece) => decoder.decode(piece, { stream: true })).join("") + decoder.decode();
 }
 
 const MAX_BLANK_PIECES = 16;
@@ -171,31 +248,32 @@ function refusedAttempt(
   options: AttemptOptions,
   request: OutgoingRequest,
   endpoint: Endpoint,
-  { response, bodyText, elapsedMs }: RefusedAnswer & { readonly elapsedMs: number },
+  { head, bodyText, elapsedMs }: RefusedAnswer & { readonly elapsedMs: number },
 ): Over {
-  const location = response.headers.get("location");
+  const { status, headers } = head;
+  const location = headers.get("location");
   const refused: RefusedResponse = {
-    status: response.status,
-    contentType: response.headers.get("content-type") ?? "",
+    status,
+    contentType: headers.get("content-type") ?? "",
     bodyText,
     path: request.path,
     ...(location === null ? {} : { location }),
   };
-  const refusal = response.ok ? webPage(options.path) : options.readRefusal(refused);
+  const refusal = status < 300 && status >= 200 ? webPage(options.path) : options.readRefusal(refused);
   const record: AttemptRecord = {
     endpoint: endpointLabel(endpoint),
-    status: response.status,
+    status,
     code: refusal.code,
     detail: refusal.detail,
     elapsedMs,
     charged: refusal.charged,
-    requestId: requestIdOf(response.headers),
+    requestId: requestIdOf(headers),
   };
   return {
     kind: "over",
-    outcome: { kind: "refused", refusal, headers: response.headers },
+    outcome: { kind: "refused", refusal, headers },
     record,
-    refused: { response, bodyText },
+    refused: { head, bodyText },
   };
 }
 
@@ -272,8 +350,11 @@ export function watchConnections(): void {
 
 /** Names and values in turn, as bytes. */
 function promisesToKeep(headers: readonly unknown[]): boolean {
-  return headers.some(
-    (name, index) =>
-      index % 2 === 0 && /^keep-alive$/i.test(String(name)) && /timeout\s*=\s*\d/i.test(String(headers[index + 1])),
-  );
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index];
+    // Most names are told apart by their length, without making a text of them.
+    if ((name as { readonly length?: number }).length !== "keep-alive".length) continue;
+    if (/^keep-alive$/i.test(String(name)) && /timeout\s*=\s*\d/i.test(String(headers[index + 1]))) return true;
+  }
+  return false;
 }

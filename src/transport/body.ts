@@ -1,34 +1,26 @@
+import { HeaderFields, type HeaderRecord } from "../base/header-fields.ts";
 import { asObject } from "../base/json.ts";
-import type { Clock, DeadlineSignal } from "../base/time.ts";
+import { type Alarm, type Clock, elapsedMs, timeoutError } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 import { type ChatBodyOptions, type ChatBodyReader, chatBodyReader } from "../wire/chat-body.ts";
 import { serverError } from "../wire/chat-shape.ts";
 import { isDecodingFailure } from "../wire/refusals.ts";
 import { sseReader } from "../wire/sse.ts";
+import { type AnswerHead, type AnswerSink, BODILESS, type ExchangeRequest } from "./exchange.ts";
 
-/** A request made ready to be sent any number of times: its body is bytes, its address is relative to an endpoint. */
-export interface OutgoingRequest {
-  readonly method: string;
-  /** Path below the base URL with its query, e.g. `/chat/completions` or `/models?limit=5`. */
-  readonly path: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array<ArrayBuffer> | undefined;
-  readonly signal: AbortSignal | undefined;
-}
+export type OutgoingRequest = ExchangeRequest;
 
 /** Reads are never signed: no node looks at a signature on them. */
 export function isRead({ method }: Pick<OutgoingRequest, "method">): boolean {
   return method === "GET" || method === "HEAD";
 }
 
-/** What a chat request asked for, and the request itself, parsed when somebody needs it. */
-interface ChatAsked {
-  readonly asked: "stream" | "whole";
-  readonly request: () => Readonly<Record<string, unknown>> | undefined;
-}
-
-/** `undefined` for every request that is no chat: its answer is nobody's to change. */
-export function chatOf({ method, path, body }: OutgoingRequest): ChatAsked | undefined {
+/**
+ * What a chat request asked for, and the request itself, parsed when somebody needs it. `undefined` for every request that
+ * is no chat: its answer is nobody's to change.
+ */
+export function chatOf({ method, path, body, chat }: OutgoingRequest): OutgoingRequest["chat"] {
+  if (chat !== undefined) return chat;
   if (method !== "POST" || body === undefined || !/^\/chat\/completions\/?(?:\?|$)/.test(path)) return undefined;
   const text = new TextDecoder().decode(body);
   let parsed: { readonly value: Readonly<Record<string, unknown>> | undefined } | undefined;
@@ -61,7 +53,7 @@ export async function toOutgoing(
   input: string | URL | Request,
   init: RequestInit | undefined,
   baseURLs: readonly string[],
-): Promise<OutgoingRequest> {
+): Promise<OutgoingRequest & { readonly signal: AbortSignal | undefined }> {
   const request = input instanceof Request ? input : undefined;
   const url = request?.url ?? String(input);
   const headers = new Headers(init?.headers ?? request?.headers);
@@ -69,7 +61,7 @@ export async function toOutgoing(
   return {
     method: (init?.method ?? request?.method ?? "GET").toUpperCase(),
     path: pathBelow(url, baseURLs),
-    headers,
+    headers: HeaderFields.from(headers),
     body,
     signal: init?.signal ?? request?.signal ?? undefined,
   };
@@ -128,20 +120,30 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
 }
 
 interface GuardOptions {
-  /** The attempt's signal, aborted when the upstream keeps us waiting for too long. */
-  readonly deadline: DeadlineSignal;
+  readonly sink: AnswerSink;
+  /** Gives up what is left of the upstream's answer. */
+  readonly leave: () => void;
   readonly idleMs: number;
   /** For the first chunk: some endpoints send headers at once and think before they speak. */
   readonly firstChunkMs: number;
-  readonly clock: Pick<Clock, "nowMs">;
+  readonly clock: Clock;
+  readonly alarm: (onDue: () => void) => Alarm;
   /** Present where the answer is one to a chat: it is then brought into the form that was asked for. */
   readonly chat?: Pick<ChatBodyOptions, "asked" | "request" | "needsDone"> | undefined;
   /** Adds what only the loop knows to an error before the reader gets it. */
-  readonly explain?: (error: ZephError) => ZephError;
+  readonly explain: (error: ZephError) => ZephError;
   /** Called with what a person should know about the answer. */
-  readonly onNotice?: (text: string) => void;
+  readonly onNotice: (text: string) => void;
   /** Called once, when the body has ended in whatever way; with the error when it did not end well. */
   readonly onEnd: (error: unknown) => void;
+}
+
+/** What stands between an upstream's bytes and their sink. */
+export interface BodyGuard extends Omit<AnswerSink, "head"> {
+  /** The sink waits for bytes: from here on the upstream is silent. */
+  waiting(): void;
+  /** The end by a deadline, or by the caller. */
+  breakOff(reason: unknown): void;
 }
 
 /** A JSON answer beyond this is refused while it arrives. */
@@ -157,22 +159,19 @@ interface BodyWatch {
   readonly error: ZephError | undefined;
   end(isBroken: boolean): { readonly bytes?: Uint8Array | undefined; readonly error?: ZephError | undefined };
   readonly notices: readonly string[];
+  readonly usageIn?: AnswerHead["usageIn"];
 }
 
 /**
- * The upstream response, ended by an error when its bytes stop coming (`timeout_idle`), break off (`stream_cut`), are too
- * many (`response_too_large`), or tell of an error with a good status (`stream_error`, `upstream_error`, `bad_response`).
- * Chat answers come out in OpenAI's form whatever form they came in; what needs no change passes as the same bytes.
+ * Passes an upstream's answer on, ended by an error when its bytes stop coming (`timeout_idle`), break off (`stream_cut`),
+ * are too many (`response_too_large`), or tell of an error with a good status (`stream_error`, `upstream_error`,
+ * `bad_response`). Chat answers come out in OpenAI's form whatever form they came in; what needs no change passes as the
+ * same bytes.
  */
-export function guardBody(response: Response, options: GuardOptions): Response {
-  const { deadline, clock, chat, explain, onNotice, onEnd } = options;
-  const headers = shownHeaders(response.headers, chat);
-  const shown = { status: response.status, statusText: response.statusText, headers };
-  if (response.body === null) {
-    onEnd(undefined);
-    return new Response(null, shown);
-  }
-  const contentType = response.headers.get("content-type");
+export function guardBody(head: AnswerHead, options: GuardOptions): BodyGuard {
+  const { sink, clock, explain, onNotice, onEnd } = options;
+  const chat = BODILESS.has(head.status) ? undefined : options.chat;
+  const contentType = head.headers.get("content-type");
   const watch =
     chat !== undefined
       ? chatWatch(
@@ -181,95 +180,79 @@ export function guardBody(response: Response, options: GuardOptions): Response {
       : /^\s*text\/event-stream\b/i.test(contentType ?? "")
         ? eventWatch()
         : jsonWatch();
-  const reader = response.body.getReader();
   let ended = false;
 
   function finish(error: unknown): void {
-    if (ended) return;
     ended = true;
-    deadline.disarm();
-    for (const text of watch.notices) onNotice?.(text);
+    idle.stop();
+    for (const text of watch.notices) onNotice(text);
     onEnd(error);
   }
-  function leaveUpstream(): void {
-    reader.cancel().catch(() => {
-      // The upstream is broken already; there is nothing left to cancel.
-    });
-  }
-  function fail(controller: ReadableStreamDefaultController<Uint8Array>, thrown: unknown): void {
+  function fail(thrown: unknown): void {
     if (ended) return;
-    const error = ZephError.is(thrown) ? (explain?.(thrown) ?? thrown) : thrown;
-    controller.error(error);
+    const error = ZephError.is(thrown) ? explain(thrown) : thrown;
     finish(error);
-    leaveUpstream();
+    sink.fail(error);
+    options.leave();
   }
-  function close(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  function close(): void {
     if (ended) return;
-    controller.close();
     finish(undefined);
+    sink.end();
   }
-  /**
-   * The end of the bytes. Nothing is read ahead, so a reader is waiting whenever this is called: the last bytes reach it
-   * before the error does.
-   */
-  function conclude(
-    controller: ReadableStreamDefaultController<Uint8Array>,
-    broken?: { readonly reason: unknown },
-  ): void {
+  /** The end of the bytes: the last ones go before the error. */
+  function conclude(broken?: { readonly reason: unknown }): void {
     if (ended) return;
     const { bytes, error } = watch.end(broken !== undefined);
-    if (bytes !== undefined && bytes.length > 0) controller.enqueue(bytes);
+    if (bytes !== undefined && bytes.length > 0) sink.data(bytes);
     const reason = ZephError.is(broken?.reason) ? broken.reason : (error ?? broken?.reason);
-    if (reason === undefined) close(controller);
-    else fail(controller, reason);
+    if (reason === undefined) close();
+    else fail(reason);
   }
-  function breakOff(controller: ReadableStreamDefaultController<Uint8Array>, thrown: unknown): void {
+  function breakOff(reason: unknown): void {
     if (ended) return;
-    const reason: unknown = deadline.signal.aborted ? deadline.signal.reason : (undecodable(thrown) ?? thrown);
-    if (watch.isDone) {
-      close(controller);
-      leaveUpstream();
-    } else if (deadline.signal.aborted && !ZephError.is(reason)) fail(controller, reason);
-    else conclude(controller, { reason });
+    if (!watch.isDone) conclude({ reason });
+    else {
+      close();
+      options.leave();
+    }
   }
-  const idle = idleAlarm(options);
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        // Node 20's fetch (undici 6.24) never settles a read after an abort when the rest of the body came in one packet.
-        deadline.signal.addEventListener("abort", () => breakOff(controller, deadline.signal.reason), { once: true });
-      },
-      async pull(controller) {
-        try {
-          for (;;) {
-            idle.waiting();
-            const { done, value } = await reader.read();
-            if (ended) return;
-            idle.served();
-            if (done) return conclude(controller);
-            const bytes = watch.push(value);
-            if (bytes !== undefined && bytes.length > 0) controller.enqueue(bytes);
-            if (watch.error !== undefined) return fail(controller, watch.error);
-            if (bytes !== undefined && bytes.length > 0) return;
-          }
-        } catch (thrown) {
-          breakOff(controller, thrown);
-        }
-      },
-      async cancel(reason) {
-        finish(reason);
-        await reader.cancel(reason);
-      },
+  const idle = idleAlarm(options, breakOff);
+  sink.head({ ...head, headers: shownHeaders(head.headers, chat), usageIn: watch.usageIn });
+  return {
+    data(bytes) {
+      if (ended) return false;
+      try {
+        const shown = watch.push(bytes);
+        idle.served(shown === undefined || shown.length === 0);
+        const wantsMore = shown === undefined || shown.length === 0 || sink.data(shown);
+        if (watch.error !== undefined) fail(watch.error);
+        return wantsMore;
+      } catch (thrown) {
+        breakOff(thrown);
+        return false;
+      }
     },
-    { highWaterMark: 0 },
-  );
-  return new Response(body, shown);
+    end: () => conclude(),
+    fail: (thrown) => breakOff(undecodable(thrown) ?? thrown),
+    waiting: idle.waiting,
+    breakOff(reason) {
+      // The caller's own reason goes back as it is; a deadline of ours still lets the last words out.
+      if (watch.isDone || ZephError.is(reason)) breakOff(reason);
+      else fail(reason);
+    },
+  };
 }
 
 /** What an upstream said of its answer. Headers that begin with zeph's own name are zeph's alone to set. */
-export function upstreamHeaders(upstream: Headers): Headers {
-  const headers = new Headers(upstream);
-  for (const name of [...headers.keys()]) if (name.startsWith("x-zeph-")) headers.delete(name);
+export function upstreamHeaders(
+  { record }: HeaderFields,
+  without: readonly string[] = [],
+): Record<string, HeaderRecord[string]> {
+  const headers: Record<string, HeaderRecord[string]> = {};
+  for (const name of Object.keys(record)) {
+    if (!name.startsWith("x-zeph-") && !without.includes(name)) headers[name] = record[name];
+  }
   return headers;
 }
 
@@ -278,17 +261,20 @@ function undecodable(thrown: unknown): ZephError | undefined {
   return new ZephError("bad_response", { detail: "it is not coded as its content-encoding says", cause: thrown });
 }
 
-function shownHeaders(upstream: Headers, chat: GuardOptions["chat"]): Headers {
-  const headers = upstreamHeaders(upstream);
-  // Fetch has decoded the body already, while the headers still announce the coded form.
-  if (headers.has("content-encoding") || chat !== undefined) headers.delete("content-length");
-  headers.delete("content-encoding");
-  if (chat === undefined) return headers;
-  const type = headers.get("content-type") ?? "";
-  if (chat.asked === "stream") {
-    if (!/^text\/event-stream\b/.test(type)) headers.set("content-type", "text/event-stream");
-  } else if (!/^application\/json\b/.test(type)) headers.set("content-type", "application/json");
-  return headers;
+const CODING = ["content-encoding"];
+const CODING_AND_LENGTH = ["content-encoding", "content-length"];
+
+function shownHeaders(upstream: HeaderFields, chat: GuardOptions["chat"]): HeaderFields {
+  // The body is decoded already, while the headers still announce the coded form.
+  const isOtherLength = chat !== undefined || upstream.has("content-encoding");
+  const headers = upstreamHeaders(upstream, isOtherLength ? CODING_AND_LENGTH : CODING);
+  if (chat !== undefined) {
+    const type = upstream.get("content-type") ?? "";
+    if (chat.asked === "stream") {
+      if (!/^text\/event-stream\b/.test(type)) headers["content-type"] = "text/event-stream";
+    } else if (!/^application\/json\b/.test(type)) headers["content-type"] = "application/json";
+  }
+  return new HeaderFields(headers);
 }
 
 function chatWatch(reader: ChatBodyReader): BodyWatch {
@@ -302,6 +288,7 @@ function chatWatch(reader: ChatBodyReader): BodyWatch {
     get notices() {
       return reader.notices;
     },
+    usageIn: () => reader.usageIn,
     push: (bytes) => reader.push(bytes),
     end(isBroken) {
       const { bytes, end } = reader.end(isBroken);
@@ -365,34 +352,31 @@ function jsonWatch(): BodyWatch {
   };
 }
 
-/**
- * Counts the time the upstream keeps us waiting, not the time a slow reader takes. One timer watches all chunks: when it
- * fires early it is set for the rest, which costs less than a timer for every chunk.
- */
-function idleAlarm({
-  deadline,
-  idleMs,
-  firstChunkMs,
-  clock,
-}: Pick<GuardOptions, "deadline" | "idleMs" | "firstChunkMs" | "clock">) {
+/** Counts the time the upstream keeps us waiting, not the time a slow reader takes. Looks at it when the alarm is due. */
+function idleAlarm(
+  { idleMs, firstChunkMs, clock, alarm: makeAlarm }: GuardOptions,
+  onSilence: (error: ZephError) => void,
+) {
   let limitMs = Math.max(idleMs, firstChunkMs);
   let waitingSinceMs: number | undefined;
-  function postpone(): number | undefined {
-    if (waitingSinceMs === undefined) return limitMs;
-    const leftMs = waitingSinceMs + limitMs - clock.nowMs();
-    return leftMs > 0 ? leftMs : undefined;
-  }
-  deadline.arm("timeout_idle", limitMs, postpone);
+  const alarm = makeAlarm(() => {
+    const leftMs = waitingSinceMs === undefined ? limitMs : waitingSinceMs + limitMs - elapsedMs(clock);
+    if (leftMs > 1) alarm.arm(leftMs);
+    else onSilence(timeoutError("timeout_idle", limitMs));
+  });
+  alarm.arm(limitMs);
   return {
     waiting() {
-      waitingSinceMs = clock.nowMs();
+      waitingSinceMs ??= elapsedMs(clock);
     },
-    served() {
-      waitingSinceMs = undefined;
+    /** @param isStillWaited these bytes were nothing that a reader could have */
+    served(isStillWaited: boolean) {
+      waitingSinceMs = isStillWaited && waitingSinceMs !== undefined ? elapsedMs(clock) : undefined;
       if (limitMs === idleMs) return;
       limitMs = idleMs;
-      deadline.arm("timeout_idle", limitMs, postpone);
+      alarm.arm(limitMs);
     },
+    stop: () => alarm.disarm(),
   };
 }
 

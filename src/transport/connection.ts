@@ -7,6 +7,7 @@ import { ZephError, type ZephErrorCode } from "../errors.ts";
 import type { Discovery } from "../network/discovery.ts";
 import type { RequestSigner } from "../signer/signer.ts";
 import { type Endpoint, normalizeBaseURL } from "../wire/endpoint.ts";
+import { type Carry, carryOf } from "./exchange.ts";
 import type { FailoverOptions } from "./failover.ts";
 import { type OnTransportEvent, retryBudget, slots } from "./policy.ts";
 
@@ -122,8 +123,10 @@ const DEFAULT_MAX_ATTEMPTS = 3;
 /** What both kinds of connection share. The only place where the global `fetch` is the default. */
 export function connectionDefaults(connection: ConnectionOptions) {
   const clock = connection.clock ?? systemClock;
+  const fetch: FetchFunction = connection.fetch ?? ((input, init) => globalThis.fetch(input, init));
   return {
-    fetch: connection.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+    fetch,
+    carry: carryOf(fetch),
     maxAttempts: connection.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
     deadlines: { ...DEFAULT_DEADLINES, ...connection.deadlines },
     budget: retryBudget(clock),
@@ -133,7 +136,7 @@ export function connectionDefaults(connection: ConnectionOptions) {
     retryCharged: connection.retryCharged ?? false,
     hints: connection.hints ?? {},
     onEvent: connection.onEvent ?? (() => {}),
-  } satisfies Partial<FailoverOptions> & { fetch: FetchFunction };
+  } satisfies Partial<FailoverOptions> & { fetch: FetchFunction; carry: Carry };
 }
 
 /** What the registry knows about an endpoint, as far as an adapter needs it. */

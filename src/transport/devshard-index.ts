@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { readRegularFileSync, UnusableFile } from "../base/files.ts";
+import { readRegularFileSync, UnusableFile, writeFileAtomic } from "../base/files.ts";
 import { withLockFile } from "../base/lock.ts";
 import type { Clock } from "../base/time.ts";
-import { writeFileAtomic } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { formatGnk, type LatestEpoch } from "../wire/documents.ts";
 

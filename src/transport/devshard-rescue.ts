@@ -1,5 +1,5 @@
 import { rename } from "node:fs/promises";
-import { unwritable } from "../base/write.ts";
+import { unwritable } from "../base/files.ts";
 import { ZephError } from "../errors.ts";
 import { applyDiff } from "../wire/devshard/compose.ts";
 import { DevshardRefusal } from "../wire/devshard/rules.ts";

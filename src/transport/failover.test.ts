@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { manualClock } from "../base/time.ts";
 import type { ZephError } from "../errors.ts";
-import { errorBehind } from "./failover.ts";
+import { errorBehind } from "./exchange.ts";
 import { gonkaFetch, withNearestModels } from "./gonka-fetch.ts";
 import type { TransportEvent } from "./policy.ts";
 

@@ -1,17 +1,27 @@
-import { type DeadlineSignal, deadlineSignal } from "../base/time.ts";
+import { HeaderFields } from "../base/header-fields.ts";
+import { type Alarm, alarmSweep, timeoutError } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
 import { type AttemptRecord, type Charged, ZephError, type ZephErrorCode } from "../errors.ts";
 import { type Endpoint, endpointLabel } from "../wire/endpoint.ts";
 import { MAYBE_CHARGED_HINT, parseErrorBody, requestIdOf, retryAfterMs } from "../wire/refusals.ts";
+import { type AttemptOptions, attemptOnce, type Over, type RefusedAnswer, watchConnections } from "./attempt.ts";
 import {
-  type Answered,
-  type AttemptOptions,
-  attemptOnce,
-  type Over,
-  type RefusedAnswer,
-  watchConnections,
-} from "./attempt.ts";
-import { chatOf, guardBody, isRead, type OutgoingRequest, toOutgoing, upstreamHeaders } from "./body.ts";
+  type BodyGuard,
+  chatOf,
+  guardBody,
+  isRead,
+  type OutgoingRequest,
+  toOutgoing,
+  upstreamHeaders,
+} from "./body.ts";
+import {
+  type AnswerHead,
+  type AnswerSink,
+  askForResponse,
+  type Exchange,
+  rememberError,
+  type Underway,
+} from "./exchange.ts";
 import {
   COOLDOWN,
   classify,
@@ -51,78 +61,137 @@ export interface FailoverOptions extends AttemptOptions {
   readonly onEvent: OnTransportEvent;
 }
 
-/** The span of one request: its signal (caller's abort, total deadline), and what ends with it. */
-type RequestScope = Pick<DeadlineSignal, "signal" | "release"> & { readonly endsAtMs: number };
-
 /**
- * The one loop of zeph: turns a `send` into a `fetch`. Every attempt is prepared afresh from the same body bytes; what
- * happens after a failed one is decided by `classify` alone. A refusal comes back as its `Response`, marked
- * `x-should-retry: false` so that no SDK on top repeats what was given up here; without any response a `ZephError` is
- * thrown. The caller's abort is passed on as it is.
+ * The one loop of zeph: turns a `send` into an exchange. Every attempt is prepared afresh from the same body bytes; what
+ * happens after a failed one is decided by `classify` alone. A refusal comes back as an answer, marked
+ * `x-should-retry: false` so that no SDK on top repeats what was given up here; without any answer the sink hears a
+ * `ZephError`. The caller's abort is passed on as it is.
  */
-export function failover(options: FailoverOptions): FetchFunction {
+export function failover(options: FailoverOptions): Exchange {
   watchConnections();
   const watchSkew = skewWatch(options);
-  return async (input, init) => {
-    const request = await toOutgoing(input, init, options.baseURLs());
-    options.budget.deposit();
-    const deadline = deadlineSignal(options.clock, request.signal);
-    deadline.arm("timeout_total", options.deadlines.totalMs);
-    let giveSlotBack = () => {};
-    const total = {
-      signal: deadline.signal,
-      endsAtMs: options.clock.nowMs() + options.deadlines.totalMs,
-      release: () => {
-        deadline.release();
-        giveSlotBack();
-      },
-    };
-    try {
-      giveSlotBack = await options.slots.acquire(deadline.signal);
-      await options.prepare?.(request, deadline.signal);
-      const response = await runAttempts(options, request, total);
-      watchSkew(response);
-      return response;
-    } catch (thrown) {
-      total.release();
-      if (ZephError.is(thrown)) options.onEvent({ type: "gave-up", error: thrown });
-      throw thrown;
-    }
+  const alarm = alarmSweep(options.clock);
+  return (request, sink) => {
+    const scope = new RequestScope(options, sink, alarm);
+    runAttempts(options, request, scope).then(watchSkew, (thrown: unknown) => scope.fail(thrown));
+    return scope;
   };
 }
 
-async function runAttempts(options: FailoverOptions, request: OutgoingRequest, total: RequestScope): Promise<Response> {
+/** The span of one request: the caller's abort, the total deadline, and what ends with it. */
+class RequestScope implements Underway {
+  readonly sink: AnswerSink;
+  readonly alarm: (onDue: () => void) => Alarm;
+  readonly endsAtMs: number;
+  readonly #onEvent: OnTransportEvent;
+  readonly #total: Alarm;
+  /** What is under way now. */
+  current: Underway | undefined;
+  giveSlotBack = () => {};
+  #reason: { readonly is: unknown } | undefined;
+  #controller: AbortController | undefined;
+  #isOver = false;
+
+  constructor({ clock, deadlines, onEvent }: FailoverOptions, sink: AnswerSink, alarm: (onDue: () => void) => Alarm) {
+    this.sink = sink;
+    this.alarm = alarm;
+    this.endsAtMs = clock.nowMs() + deadlines.totalMs;
+    this.#onEvent = onEvent;
+    this.#total = alarm(() => this.abort(timeoutError("timeout_total", deadlines.totalMs)));
+    this.#total.arm(deadlines.totalMs);
+  }
+
+  get isAborted(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  /** Made when somebody wants one: most requests go their way without. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#reason !== undefined) this.#controller.abort(this.#reason.is);
+    return this.#controller.signal;
+  }
+
+  throwIfAborted(): void {
+    if (this.#reason !== undefined) throw this.#reason.is;
+  }
+
+  abort(reason: unknown): void {
+    if (this.#isOver || this.#reason !== undefined) return;
+    this.#reason = { is: reason };
+    this.#controller?.abort(reason);
+    this.current?.abort(reason);
+  }
+
+  resume(): void {
+    this.current?.resume();
+  }
+
+  /** Ends the request where no answer has begun. */
+  fail(thrown: unknown): void {
+    if (this.#isOver) return;
+    this.release();
+    if (ZephError.is(thrown)) this.#onEvent({ type: "gave-up", error: thrown });
+    this.sink.fail(thrown);
+  }
+
+  release(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#total.disarm();
+    this.giveSlotBack();
+  }
+}
+
+/** Resolves with the head of the answer that was accepted, or passed on as a refusal. */
+async function runAttempts(
+  options: FailoverOptions,
+  request: OutgoingRequest,
+  scope: RequestScope,
+): Promise<Pick<AnswerHead, "status" | "headers">> {
   const { clock, pool, onEvent } = options;
+  options.budget.deposit();
+  const slot = options.slots.tryAcquire() ?? (await options.slots.acquire(scope.signal));
+  scope.giveSlotBack = slot;
+  await options.prepare?.(request, scope.signal);
+  scope.throwIfAborted();
   const records: AttemptRecord[] = [];
   const tried = new Set<Endpoint>();
   let signedAnew = false;
   let allowedAttempts = options.maxAttempts;
 
   for (let attempt = 1; ; attempt += 1) {
-    const endpoint = await choose(options, request, tried, total.signal);
+    const endpoint =
+      options.admit === undefined ? pick(options, tried) : await choose(options, request, tried, scope.signal);
+    scope.throwIfAborted();
     const signed = options.path === "native" && !isRead(request);
     onEvent({ type: "attempt-started", attempt, endpoint: endpointLabel(endpoint), signed });
     const startedAtMs = clock.nowMs();
     const signedOffsetMs = options.signingOffsetMs?.() ?? 0;
-    const result = await attemptOnce(options, request, endpoint, total);
-    if (result.kind === "answered") {
-      return accept(options, request, result, endpoint, {
-        attempt,
-        elapsedMs: clock.nowMs() - startedAtMs,
-        total,
-        records,
-      });
-    }
+    let answered: AnswerHead | undefined;
+    const result = await attemptOnce(options, request, endpoint, {
+      alarm: scope.alarm,
+      onBegin: (underway) => {
+        scope.current = underway;
+      },
+      accept: (head, leave) => {
+        answered = head;
+        const elapsedMs = clock.nowMs() - startedAtMs;
+        return accept(options, request, head, endpoint, { attempt, elapsedMs, scope, records, leave });
+      },
+    });
+    if (result === undefined) return answered ?? NO_HEAD;
+    scope.current = undefined;
     records.push(result.record);
     onEvent({ type: "attempt-ended", attempt, record: result.record });
 
-    const serverNowMs = await serverTime(options, result, endpoint, total.signal);
+    const serverNowMs = await serverTime(options, result, endpoint, scope);
     const progress = { attempt, allowedAttempts, signedAnew, signedOffsetMs, serverNowMs, tried };
     const situation = situationOf(options, request, progress);
     const verdict = classify(result.outcome, situation);
     if (verdict.cooldownMs > 0) pool.fail(endpoint, clock.nowMs(), verdict.cooldownMs, result.record.code);
-    if (verdict.action === "stop" || !mayGoOn(options, verdict, total)) {
-      return giveUp(options, result, records, total, verdict.action === "stop" ? verdict.code : undefined);
+    if (verdict.action === "stop" || !mayGoOn(options, verdict, scope)) {
+      return giveUp(options, result, records, scope, verdict.action === "stop" ? verdict.code : undefined);
     }
     if (result.outcome.kind === "refused" && ["fix-clock", "sign-anew"].includes(result.outcome.refusal.remedy)) {
       // The remedy is one more attempt, at the same endpoint: nothing was wrong with it.
@@ -131,23 +200,31 @@ async function runAttempts(options: FailoverOptions, request: OutgoingRequest, t
       tried.delete(endpoint);
     }
     if (verdict.action === "fix-clock") fixClock(options, situation, signedOffsetMs);
-    else await waitBefore(options, verdict.delayMs, { attempt, allowedAttempts, reason: result.record, total });
+    else await waitBefore(options, verdict.delayMs, { attempt, allowedAttempts, reason: result.record, scope });
   }
+}
+
+const NO_HEAD = { status: 0, headers: new HeaderFields({}) };
+
+function pick({ pool, clock }: FailoverOptions, tried: Set<Endpoint>): Endpoint {
+  const endpoint = pool.pick(clock.nowMs(), tried);
+  tried.add(endpoint);
+  return endpoint;
 }
 
 /** The endpoint for the next attempt. One that takes no signed requests is put aside; an error only when all are. */
 async function choose(
-  { pool, clock, admit }: FailoverOptions,
+  options: FailoverOptions,
   request: OutgoingRequest,
   tried: Set<Endpoint>,
   signal: AbortSignal,
 ): Promise<Endpoint> {
+  const { pool, clock, admit } = options;
   const closed = new Map<Endpoint, ZephError>();
   for (;;) {
-    const endpoint = pool.pick(clock.nowMs(), tried);
+    const endpoint = pick(options, tried);
     const error = closed.get(endpoint);
     if (error !== undefined) throw error;
-    tried.add(endpoint);
     if (admit === undefined || isRead(request)) return endpoint;
     try {
       await admit(endpoint, signal);
@@ -165,41 +242,44 @@ async function serverTime(
   { readNodeTime }: FailoverOptions,
   { outcome }: Over,
   endpoint: Endpoint,
-  signal: AbortSignal,
+  scope: RequestScope,
 ): Promise<number | undefined> {
   if (outcome.kind !== "refused") return undefined;
   const date = Date.parse(outcome.headers.get("date") ?? "");
   if (!Number.isNaN(date)) return date;
-  return outcome.refusal.remedy === "fix-clock" ? readNodeTime?.(endpoint, signal) : undefined;
+  return outcome.refusal.remedy === "fix-clock" ? readNodeTime?.(endpoint, scope.signal) : undefined;
 }
 
 function accept(
   options: FailoverOptions,
   request: OutgoingRequest,
-  { response, deadline }: Answered,
+  head: AnswerHead,
   endpoint: Endpoint,
   seen: {
     readonly attempt: number;
     readonly elapsedMs: number;
-    readonly total: RequestScope;
+    readonly scope: RequestScope;
     readonly records: readonly AttemptRecord[];
+    readonly leave: () => void;
   },
-): Response {
-  const { elapsedMs, attempt, total } = seen;
+): BodyGuard {
+  const { elapsedMs, attempt, scope } = seen;
   options.pool.succeed(endpoint, elapsedMs);
-  const requestId = requestIdOf(response.headers);
+  const requestId = requestIdOf(head.headers);
   const record: AttemptRecord = {
     endpoint: endpointLabel(endpoint),
-    status: response.status,
+    status: head.status,
     code: "ok",
     elapsedMs,
     charged: "yes",
     requestId,
   };
   options.onEvent({ type: "attempt-ended", attempt, record });
-  const chat = response.ok ? chatOf(request) : undefined;
-  return guardBody(response, {
-    deadline,
+  const chat = chatOf(request);
+  return guardBody(head, {
+    sink: scope.sink,
+    leave: seen.leave,
+    alarm: scope.alarm,
     chat: chat && { ...chat, needsDone: options.needsDone },
     onNotice: (text) => options.onEvent({ type: "notice", text }),
     idleMs: options.deadlines.idleMs,
@@ -208,8 +288,7 @@ function accept(
     explain: (error) =>
       error.with({ attempts: [...seen.records, record], charged: "yes", requestId: error.requestId ?? requestId }),
     onEnd(error) {
-      deadline.release();
-      total.release();
+      scope.release();
       if (ZephError.is(error)) options.onEvent({ type: "gave-up", error });
     },
   });
@@ -244,9 +323,9 @@ function situationOf(
 }
 
 /** Waiting past the total deadline, or beyond the budget of repetitions, helps nobody. */
-function mayGoOn(options: FailoverOptions, verdict: Verdict, total: RequestScope): boolean {
-  if (total.signal.aborted) return false;
-  if (verdict.action === "retry" && options.clock.nowMs() + verdict.delayMs >= total.endsAtMs) return false;
+function mayGoOn(options: FailoverOptions, verdict: Verdict, scope: RequestScope): boolean {
+  if (scope.isAborted) return false;
+  if (verdict.action === "retry" && options.clock.nowMs() + verdict.delayMs >= scope.endsAtMs) return false;
   return options.budget.withdraw();
 }
 
@@ -265,7 +344,7 @@ async function waitBefore(
     readonly attempt: number;
     readonly allowedAttempts: number;
     readonly reason: AttemptRecord;
-    readonly total: RequestScope;
+    readonly scope: RequestScope;
   },
 ): Promise<void> {
   if (delayMs <= 0) return;
@@ -276,23 +355,34 @@ async function waitBefore(
     delayMs,
     reason: `${next.reason.endpoint}: ${next.reason.code}`,
   });
-  await options.clock.sleep(delayMs, next.total.signal);
+  await options.clock.sleep(delayMs, next.scope.signal);
 }
 
 function giveUp(
   options: FailoverOptions,
   last: Over,
   records: readonly AttemptRecord[],
-  total: RequestScope,
+  scope: RequestScope,
   insteadCode: "chain_stalled" | undefined,
-): Response {
+): Pick<AnswerHead, "status" | "headers"> {
   const { clock, hints, retryCharged } = options;
   const error = finalError(last, records, { nowMs: clock.nowMs(), hints, retryCharged, insteadCode });
   if (last.refused === undefined) throw error;
-  total.release();
+  scope.release();
   options.onEvent({ type: "gave-up", error });
-  return finalResponse(last.refused, error, options.path);
+  const { bodyText, ...head } = finalAnswer(last.refused, error, options.path);
+  pour(scope.sink, head, bodyText);
+  return last.refused.head;
 }
+
+/** A whole answer that is there already. */
+export function pour(sink: AnswerSink, head: AnswerHead, bodyText: string): void {
+  sink.head(head);
+  sink.data(encoder.encode(bodyText));
+  sink.end();
+}
+
+const encoder = new TextEncoder();
 
 export type Hints = Readonly<Partial<Record<ZephErrorCode, string>>>;
 
@@ -358,50 +448,65 @@ function worstCharge(records: readonly AttemptRecord[]): Charged {
  * own dialect, a web page or nothing is put into that shape, so that SDKs show words instead of a bare number; so is a
  * gateway's wish for an API key, which does not say what works instead. The header `x-should-retry: false` keeps the OpenAI SDK and our AI SDK provider from trying again.
  */
-function finalResponse({ response, bodyText }: RefusedAnswer, error: ZephError, path: Situation["path"]): Response {
-  const headers = upstreamHeaders(response.headers);
-  for (const name of ["content-encoding", "content-length", "transfer-encoding", "connection", "location"])
-    headers.delete(name);
-  headers.set("x-should-retry", "false");
-  headers.set("x-zeph-error-code", error.code);
-  const isOpenai =
-    !response.ok && parseErrorBody(bodyText, response.headers.get("content-type") ?? "").shape === "openai";
+function finalAnswer({ head, bodyText }: RefusedAnswer, error: ZephError, path: Situation["path"]): WholeAnswer {
+  const { status, statusText } = head;
+  const isGood = status >= 200 && status < 300;
+  const isOpenai = !isGood && parseErrorBody(bodyText, head.headers.get("content-type") ?? "").shape === "openai";
+  const fields = new HeaderFields(upstreamHeaders(head.headers, OF_ANOTHER_BODY));
   if (isOpenai && error.code !== "native_requires_api_key") {
-    const { status, statusText } = response;
-    return remember(new Response(bodyText, { status, statusText, headers }), error);
+    return { status, statusText, headers: new HeaderFields({ ...fields.record, ...marks(error) }), error, bodyText };
   }
   // What a broker answers is what its client gets; a node's own statuses say less than the catalogue's (1.7 of its table).
-  return errorResponse(
-    error,
-    headers,
-    path === "broker" && response.status >= 400 ? response.status : error.httpStatus,
-  );
+  return errorAnswer(error, fields, path === "broker" && status >= 400 ? status : error.httpStatus);
 }
 
-/** A `ZephError` as an OpenAI-shaped response. Status: the catalogue's where none is given. */
-export function errorResponse(error: ZephError, headers: Headers = new Headers(), status = error.httpStatus): Response {
-  headers.set("content-type", "application/json");
-  headers.set("x-should-retry", "false");
-  headers.set("x-zeph-error-code", error.code);
+interface WholeAnswer extends AnswerHead {
+  readonly bodyText: string;
+}
+
+/** Headers that go with a body, or with the connection it came by. */
+const OF_ANOTHER_BODY = ["content-encoding", "content-length", "transfer-encoding", "connection", "location"];
+
+function marks({ code }: ZephError): Record<string, string> {
+  return { "x-should-retry": "false", "x-zeph-error-code": code };
+}
+
+/** A `ZephError` as an OpenAI-shaped answer. Status: the catalogue's where none is given. */
+export function errorAnswer(
+  error: ZephError,
+  headers: HeaderFields = new HeaderFields({}),
+  status = error.httpStatus,
+): WholeAnswer {
   const message = `${error.message}. ${error.hint}`;
   const detail = error.detail ?? null;
   const body = { error: { message, type: "zeph_error", code: error.code, param: null, detail } };
-  return remember(new Response(JSON.stringify(body), { status, headers }), error);
+  return {
+    status,
+    statusText: "",
+    headers: new HeaderFields({ ...headers.record, "content-type": "application/json", ...marks(error) }),
+    error,
+    bodyText: JSON.stringify(body),
+  };
 }
 
-/**
- * The errors behind the responses given up on, for callers of ours. By the response, and by its body: who wraps a response
- * (other headers, a guard around it) passes the body on.
- */
-const errorsBehind = new WeakMap<object, ZephError>();
-
-function remember(response: Response, error: ZephError): Response {
-  errorsBehind.set(response, error);
-  if (response.body !== null) errorsBehind.set(response.body, error);
+/** {@link errorAnswer} as fetch has it. */
+export function errorResponse(error: ZephError, headers: Headers = new Headers()): Response {
+  const { status, headers: fields, bodyText } = errorAnswer(error, HeaderFields.from(headers));
+  const response = new Response(bodyText, { status, headers: fields.toHeaders() });
+  rememberError(response, error);
   return response;
 }
 
-/** The whole error, attempts included, behind a response that the loop gave up on. */
-export function errorBehind(response: Response): ZephError | undefined {
-  return errorsBehind.get(response) ?? (response.body === null ? undefined : errorsBehind.get(response.body));
+/** The `fetch` around an exchange. @param baseURLs addresses that a caller may use */
+export function fetchBy({
+  exchange,
+  baseURLs,
+}: {
+  readonly exchange: Exchange;
+  readonly baseURLs: () => readonly string[];
+}): FetchFunction {
+  return async (input, init) => {
+    const { signal, ...request } = await toOutgoing(input, init, baseURLs());
+    return askForResponse((sink) => exchange(request, sink), signal);
+  };
 }

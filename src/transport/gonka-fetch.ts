@@ -1,4 +1,4 @@
-import { jsonFault, parseForeignJson, readBoundedText } from "../base/json.ts";
+import { asObject, jsonFault, parseForeignJson, readBoundedText } from "../base/json.ts";
 import { Secret } from "../base/secret.ts";
 import { once } from "../base/time.ts";
 import type { FetchFunction } from "../base/world.ts";
@@ -9,10 +9,11 @@ import { normalizeBaseURL } from "../wire/endpoint.ts";
 import { type Model, matchModel, parseModels } from "../wire/models.ts";
 import { readBrokerRefusal } from "../wire/refusals.ts";
 import { type BrokerConnection, type Connection, connectionDefaults, type DevshardConnection } from "./connection.ts";
-import { errorBehind, errorResponse, type FailoverOptions, failover, type Hints } from "./failover.ts";
+import { type AnswerHead, type Exchange, errorBehind } from "./exchange.ts";
+import { errorAnswer, type FailoverOptions, failover, fetchBy, type Hints, pour } from "./failover.ts";
 import { NATIVE_BASE_URL, nativeOptions } from "./native.ts";
 import { EndpointPool, type EndpointStatus } from "./policy.ts";
-import { sendBearer } from "./send.ts";
+import { sendBearer, sendResponse } from "./send.ts";
 
 /** What the registry knows to do about this broker's refusals. */
 function brokerHints(baseURL: string): Hints {
@@ -21,12 +22,21 @@ function brokerHints(baseURL: string): Hints {
   return page === undefined ? {} : { insufficient_quota: `Top up at ${page}, then try again.` };
 }
 
+/** What lies below a connection's `fetch`. */
+export interface ConnectionCore {
+  readonly exchange: Exchange;
+  /** Addresses that a caller of the `fetch` may use. */
+  readonly baseURLs: () => readonly string[];
+}
+
 /** A `fetch` for one connection, with what a caller may want to know about it. */
 export interface GonkaFetch extends FetchFunction {
   /** Give this to an SDK as its base URL. Requests below it go to whichever endpoint is chosen. */
   readonly baseURL: string;
   /** How each endpoint has done so far. */
   endpoints(): readonly EndpointStatus[];
+  /** The same without web objects, for servers. Absent where somebody wraps the `fetch` alone. */
+  readonly core?: ConnectionCore | undefined;
 }
 
 /**
@@ -47,10 +57,13 @@ export interface GonkaFetch extends FetchFunction {
  */
 export function gonkaFetch(connection: Connection): GonkaFetch {
   const { baseURL, options } = optionsOf(connection);
-  return Object.assign(failover(options), {
-    baseURL,
-    endpoints: () => options.pool.status(options.clock.nowMs()),
-  });
+  const core = { exchange: failover(options), baseURLs: options.baseURLs };
+  return byCore(core, baseURL, () => options.pool.status(options.clock.nowMs()));
+}
+
+/** A connection's faces around its core. */
+function byCore(core: ConnectionCore, baseURL: string, endpoints: GonkaFetch["endpoints"]): GonkaFetch {
+  return Object.assign(fetchBy(core), { baseURL, endpoints, core });
 }
 
 function optionsOf(connection: Connection): { readonly baseURL: string; readonly options: FailoverOptions } {
@@ -81,7 +94,7 @@ function devshardOptions(connection: DevshardConnection): {
       path: "native",
       needsDone: true,
       pool: new EndpointPool([{ baseURL: NATIVE_BASE_URL, name }]),
-      send: async (endpoint, request, signal) => (await send())(endpoint, request, signal),
+      send: sendResponse(async (endpoint, request, signal) => (await send())(endpoint, request, signal)),
       readRefusal: readBrokerRefusal,
       baseURLs: () => [NATIVE_BASE_URL],
     },
@@ -100,7 +113,7 @@ function brokerOptions(connection: BrokerConnection): { readonly baseURL: string
       path: "broker",
       needsDone: brokerForBaseURL(baseURL) !== undefined,
       pool: new EndpointPool([{ baseURL, name }]),
-      send: sendBearer(Secret.from(connection.apiKey ?? ""), common.fetch),
+      send: sendBearer(Secret.from(connection.apiKey ?? ""), common.carry),
       readRefusal: readBrokerRefusal,
       baseURLs: () => [baseURL],
     },
@@ -134,17 +147,43 @@ async function readJson(gonka: GonkaFetch, path: string, signal?: AbortSignal): 
  * costs the second, free request.
  */
 export function withNearestModels(gonka: GonkaFetch): GonkaFetch {
-  const ask: GonkaFetch = Object.assign(
-    async (input: string | URL | Request, init?: RequestInit) => {
-      const response = await gonka(input, init);
-      const error = errorBehind(response);
-      if (error?.code !== "model_not_found") return response;
-      const hint = await nearestHint(gonka, modelOf(init?.body), init?.signal ?? undefined);
-      return hint === undefined ? response : errorResponse(error.with({ hint }), new Headers(response.headers));
-    },
-    { baseURL: gonka.baseURL, endpoints: gonka.endpoints },
-  );
-  return ask;
+  const { core, baseURL, endpoints } = gonka;
+  if (core === undefined) return gonka;
+  const exchange: Exchange = (request, sink) => {
+    const leaving = new AbortController();
+    let refusal: { readonly head: AnswerHead; readonly error: ZephError; body: string } | undefined;
+    const decoder = new TextDecoder();
+    async function explained({ head, error, body }: NonNullable<typeof refusal>): Promise<void> {
+      const hint = await nearestHint(gonka, modelIn(request.body), leaving.signal);
+      if (hint === undefined) return pour(sink, head, body);
+      const { bodyText, ...answer } = errorAnswer(error.with({ hint }), head.headers);
+      pour(sink, answer, bodyText);
+    }
+    const underway = core.exchange(request, {
+      head(head) {
+        if (head.error?.code !== "model_not_found") return sink.head(head);
+        refusal = { head, error: head.error, body: "" };
+      },
+      data(bytes) {
+        if (refusal === undefined) return sink.data(bytes);
+        refusal.body += decoder.decode(bytes, { stream: true });
+        return true;
+      },
+      end() {
+        if (refusal === undefined) return sink.end();
+        explained(refusal).catch((thrown: unknown) => sink.fail(thrown));
+      },
+      fail: (thrown) => sink.fail(thrown),
+    });
+    return {
+      abort(reason) {
+        if (refusal !== undefined) leaving.abort(reason);
+        underway.abort(reason);
+      },
+      resume: () => underway.resume(),
+    };
+  };
+  return byCore({ ...core, exchange }, baseURL, endpoints);
 }
 
 async function nearestHint(
@@ -168,11 +207,10 @@ async function nearestHint(
   }
 }
 
-function modelOf(body: RequestInit["body"]): string {
-  if (typeof body !== "string") return "";
+function modelIn(body: Uint8Array | undefined): string {
   try {
-    const parsed: unknown = JSON.parse(body);
-    return typeof parsed === "object" && parsed !== null && "model" in parsed ? String(parsed.model) : "";
+    const { model } = asObject(JSON.parse(new TextDecoder().decode(body))) ?? {};
+    return model === undefined ? "" : String(model);
   } catch {
     // A body that is not JSON was refused for that already.
     return "";

@@ -6,7 +6,7 @@ import type { Discovery } from "../network/discovery.ts";
 import { RequestSigner } from "../signer/signer.ts";
 import type { Endpoint } from "../wire/endpoint.ts";
 import type { NativeConnection } from "./connection.ts";
-import { errorBehind } from "./failover.ts";
+import { errorBehind } from "./exchange.ts";
 import { gonkaFetch } from "./gonka-fetch.ts";
 import { type CachedEndpoints, endpointSource } from "./native.ts";
 import type { TransportEvent } from "./policy.ts";

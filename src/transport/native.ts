@@ -40,7 +40,7 @@ export function nativeOptions(connection: NativeConnection): {
       path: "native",
       needsDone: true,
       pool,
-      send: sendSigned({ signing: signing.open, fetch: common.fetch }),
+      send: sendSigned(signing.open, common.carry),
       readRefusal: readNativeRefusal,
       baseURLs: () => [NATIVE_BASE_URL, ...pool.status(0).map(({ endpoint }) => endpoint.baseURL)],
       async prepare(request, signal) {

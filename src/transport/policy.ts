@@ -1,3 +1,4 @@
+import type { HeaderView } from "../base/header-fields.ts";
 import type { Clock } from "../base/time.ts";
 import { type AttemptRecord, type Charged, ZephError } from "../errors.ts";
 import { type Endpoint, endpointLabel } from "../wire/endpoint.ts";
@@ -5,7 +6,7 @@ import { type Refusal, type Remedy, retryAfterMs } from "../wire/refusals.ts";
 
 /** How an attempt ended, before anyone decided what to do about it. */
 export type Outcome =
-  | { readonly kind: "refused"; readonly refusal: Refusal; readonly headers: Headers }
+  | { readonly kind: "refused"; readonly refusal: Refusal; readonly headers: HeaderView }
   /** No usable answer: unreachable, timed out, cut. */
   | { readonly kind: "failed"; readonly error: ZephError; readonly requestLeft: boolean };
 
@@ -155,6 +156,8 @@ export function retryBudget(clock: Pick<Clock, "nowMs">): RetryBudget {
 
 /** Bounds how many requests of one connection are under way at once; the rest wait in line. */
 export interface Slots {
+  /** The function that gives the slot back; undefined when there is none now. */
+  tryAcquire(): (() => void) | undefined;
   /** Resolves with the function that gives the slot back; rejects with the signal's reason. */
   acquire(signal?: AbortSignal): Promise<() => void>;
 }
@@ -182,6 +185,7 @@ export function slots(maxConcurrent = Number.POSITIVE_INFINITY): Slots {
     };
   }
   return {
+    tryAcquire: () => (used < maxConcurrent ? take() : undefined),
     async acquire(signal) {
       signal?.throwIfAborted();
       if (used < maxConcurrent) return take();
@@ -214,10 +218,15 @@ interface SkewWatchOptions {
  * Compares clocks on every accepted answer of a node, and tells once per connection of a clock that is wrong while
  * signatures still pass: another program, or a little more of it, would be refused.
  */
-export function skewWatch({ path, clock, signingOffsetMs, onEvent }: SkewWatchOptions): (response: Response) => void {
+export function skewWatch({
+  path,
+  clock,
+  signingOffsetMs,
+  onEvent,
+}: SkewWatchOptions): (answer: { readonly status: number; readonly headers: HeaderView }) => void {
   let isTold = path !== "native";
-  return ({ ok, headers }) => {
-    if (isTold || !ok) return;
+  return ({ status, headers }) => {
+    if (isTold || status < 200 || status >= 300) return;
     const serverMs = Date.parse(headers.get("date") ?? "");
     const offsetMs = serverMs - (clock.nowMs() + (signingOffsetMs?.() ?? 0));
     // `Date` has whole seconds; without one this is not a number, and says nothing.

@@ -1,7 +1,7 @@
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readX25519File, recipientOf } from "./age-x25519.ts";
+import { readX25519File, recipientOf } from "./key.ts";
 
 async function sealed(plain: Uint8Array, ...identities: readonly string[]): Promise<Uint8Array> {
   const encrypter = new Encrypter();

@@ -1,17 +1,15 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import type { HeldLock } from "../base/lock.ts";
 import { type Clock, systemClock } from "../base/time.ts";
-import { stageFile, unwritable } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
 import { entryFault } from "./entries.ts";
 import {
-  backupOf,
   backupTimeMs,
   changePair,
   listBackups,
   readSecretFile,
   readVaultFiles,
+  replaceFile,
   resolveLinks,
   type VaultBytes,
   type VaultPaths,
@@ -253,7 +251,7 @@ export async function restoreVault(options: RestoreVaultOptions): Promise<Restor
     if (bytes === undefined) throw unreadable(`the backup ${backup.path} cannot be read`);
     const nothing = { vaultFile: undefined, keyFile: undefined, vaultBackupPath: undefined, keyBackupPath: undefined };
     if (backup.kind === "key") {
-      const keyBackupPath = await replaceOne(paths.keyFile, bytes, { clock, lock });
+      const keyBackupPath = await replaceFile(paths.keyFile, bytes, { clock, lock });
       return { ...nothing, keyFile: paths.keyFile, entryCount: undefined, keyBackupPath };
     }
     const opener = await openerOf(bytes, await readableKeys(paths, passphrase));
@@ -265,7 +263,7 @@ export async function restoreVault(options: RestoreVaultOptions): Promise<Restor
     }
     const { entryCount } = opener;
     if (opener.keyFile === paths.keyFile) {
-      const vaultBackupPath = await replaceOne(paths.vaultFile, bytes, { clock, lock });
+      const vaultBackupPath = await replaceFile(paths.vaultFile, bytes, { clock, lock });
       return { ...nothing, vaultFile: paths.vaultFile, entryCount, vaultBackupPath };
     }
     const key = await bytesOf(opener.keyFile);
@@ -287,25 +285,6 @@ export function chooseBackup(backups: readonly VaultBackup[], wanted: string): V
     detail: "there is no backup of this number or name",
     hint: "See them with `zeph vault restore`.",
   });
-}
-
-async function replaceOne(
-  path: string,
-  bytes: Uint8Array,
-  { clock, lock }: { readonly clock: Clock; readonly lock: HeldLock },
-): Promise<string | undefined> {
-  const staged = await stageFile(path, bytes);
-  try {
-    const before = await readSecretFile(staged.path);
-    const isEmpty = before === undefined || before.length === 0;
-    const backupPath = isEmpty ? undefined : await backupOf(staged.path, before, clock);
-    await lock.assertHeld();
-    await staged.commit();
-    return backupPath;
-  } catch (error) {
-    await staged.discard();
-    throw unwritable(path, error);
-  }
 }
 
 interface ReadableKey {

@@ -1,17 +1,21 @@
 import { lstat, mkdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, posix, win32 } from "node:path";
-import { decodeText, fileErrorCode, readRegularFile, UnusableFile, utf16Kind } from "../base/files.ts";
-import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../base/lock.ts";
-import { type Clock, systemClock } from "../base/time.ts";
 import {
+  decodeText,
+  fileErrorCode,
   followLinks,
   keepBackup,
   listTemporaries,
+  readRegularFile,
   siblings,
   stageFile,
+  UnusableFile,
   unwritable,
+  utf16Kind,
   writeFileAtomic,
-} from "../base/write.ts";
+} from "../base/files.ts";
+import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../base/lock.ts";
+import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
 
 /** The two files of a vault. They may lie in different folders. */
@@ -264,6 +268,35 @@ export async function backupOf(
     if (kept !== undefined && Buffer.compare(kept, bytes) === 0) return backup;
   }
   return keepBackup(path, { clock });
+}
+
+/**
+ * Puts new content in the place of a file in one step, keeping a backup of what was there. Only while holding the lock.
+ * Throws `file_unwritable`, `vault_busy`; the file is then as it was.
+ *
+ * @param options.backup makes the backup of this real file. Default: a copy of what it holds, if anything
+ * @returns where the file went as it was before
+ */
+export async function replaceFile(
+  path: string,
+  content: Uint8Array,
+  options: {
+    readonly clock: Pick<Clock, "nowMs">;
+    readonly lock: HeldLock;
+    readonly backup?: (path: string) => Promise<string | undefined>;
+  },
+): Promise<string | undefined> {
+  const { clock, lock, backup = (target) => keepBefore(target, clock) } = options;
+  const staged = await stageFile(path, content);
+  try {
+    const backupPath = await backup(staged.path);
+    await lock.assertHeld();
+    await staged.commit();
+    return backupPath;
+  } catch (error) {
+    await staged.discard();
+    throw unwritable(path, error);
+  }
 }
 
 interface PruneOptions {

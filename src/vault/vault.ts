@@ -1,10 +1,9 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
 import type { Identity } from "age-encryption";
+import { keepBackup } from "../base/files.ts";
 import { Secret, scrub } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
-import { keepBackup, stageFile, unwritable } from "../base/write.ts";
 import { ZephError } from "../errors.ts";
-import { isX25519Identity, readX25519File } from "./age-x25519.ts";
 import { assertEntryName } from "./entries.ts";
 import {
   assertNothingThere,
@@ -14,6 +13,7 @@ import {
   pruneBackups,
   readSecretFile,
   readVaultFiles,
+  replaceFile,
   resolveLinks,
   type VaultPaths,
   withVaultLock,
@@ -24,10 +24,12 @@ import {
   formatKeyFile,
   generateKeyPair,
   inspectAgeFile,
+  isX25519Identity,
   type KeyFile,
   type KeyPair,
   protectKeyFile,
   readKeyFile,
+  readX25519File,
   rewriteKeyFile,
 } from "./key.ts";
 
@@ -191,17 +193,12 @@ export class Vault {
       const contents = new Map(before);
       edit(contents);
       const target = await resolveLinks(this.paths.vaultFile);
-      const staged = await stageFile(target, await resealContents(bytes, contents, this.#keyFile));
-      let backupPath: string | undefined;
-      try {
+      const backupPath = await replaceFile(this.paths.vaultFile, await resealContents(bytes, contents, this.#keyFile), {
+        clock: this.#clock,
+        lock,
         // There is nothing to lose in an empty vault.
-        backupPath = before.size === 0 ? undefined : await backupOf(target, bytes, this.#clock);
-        await lock.assertHeld();
-        await staged.commit();
-      } catch (error) {
-        await staged.discard();
-        throw unwritable(this.paths.vaultFile, error);
-      }
+        backup: async (path) => (before.size === 0 ? undefined : backupOf(path, bytes, this.#clock)),
+      });
       this.#contents = await this.#readBack(contents, backupPath);
       // The change is made; on a full disk the next one keeps the copy.
       const copyPath = await keepBackup(target, { clock: this.#clock }).catch(() => undefined);

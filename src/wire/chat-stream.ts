@@ -1,7 +1,6 @@
 import { scrub } from "../base/secret.ts";
 import { ZephError } from "../errors.ts";
-import { joinDeltas, type OpenChoice, openChoice } from "./chat-choice.ts";
-import { type OrdinaryEvent, ordinaryEvent } from "./chat-ordinary.ts";
+import { joinDeltas, type OpenChoice, type OrdinaryEvent, openChoice, ordinaryEvent } from "./chat-choice.ts";
 import {
   type ChatChunk,
   type ChatChunkChoice,

@@ -396,7 +396,7 @@ export function refusalError({ status, headers, bodyText, path }: RefusedCall): 
  * How long a response asks to wait, in milliseconds: `retry-after-ms`, then `Retry-After` as seconds or as an HTTP date.
  * Undefined when absent or unreadable; a date in the past is 0.
  */
-export function retryAfterMs(headers: Headers, nowMs: number): number | undefined {
+export function retryAfterMs(headers: Pick<Headers, "get">, nowMs: number): number | undefined {
   const milliseconds = nonNegative(headers.get("retry-after-ms"));
   if (milliseconds !== undefined) return milliseconds;
   const text = headers.get("retry-after");
@@ -560,7 +560,7 @@ const REQUEST_ID_HEADERS = [
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** The id to quote when reporting a problem to the operator. */
-export function requestIdOf(headers: Headers): string | undefined {
+export function requestIdOf(headers: Pick<Headers, "get">): string | undefined {
   for (const name of REQUEST_ID_HEADERS) {
     const value = headers.get(name);
     if (value !== null && REQUEST_ID.test(value)) return value;

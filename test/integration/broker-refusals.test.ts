@@ -3,7 +3,7 @@ import { manualClock } from "../../src/base/time.ts";
 
 import type { ZephError } from "../../src/errors.ts";
 import { type Fault, type Sandbox, type SandboxKeys, startSandbox } from "../../src/sandbox/index.ts";
-import { errorBehind } from "../../src/transport/failover.ts";
+import { errorBehind } from "../../src/transport/exchange.ts";
 import { gonkaFetch, withNearestModels } from "../../src/transport/gonka-fetch.ts";
 
 let sandbox: Sandbox;

@@ -11,7 +11,7 @@ import { Vault } from "../../src/vault/vault.ts";
 import { type CompiledSources, compileSources } from "../support/compile-sources.ts";
 
 /** What one command goes through: files of ours that run, files of the user that are read, decryptions of the vault. */
-const MOST_FILES_OF_ASK = 69;
+const MOST_FILES_OF_ASK = 60;
 
 let sources: CompiledSources;
 let sandbox: Sandbox;
@@ -100,6 +100,13 @@ it("reads config and vault once: serve", async () => {
   expect(stdout).toContain("/v1");
   expect(reads).toMatchObject({ ...VAULT, [CONFIG]: 1 });
   expect(decryptions).toBe(1);
+});
+
+it("opens the vault three times in set-up: to store, as the next process, and for the doctor", async () => {
+  const given = ["--base-url", sandbox.broker.baseURL, "--name", "broker", "--model", "auto"];
+  const { reads, decryptions } = await run(["init", "--yes", ...given]);
+  expect(reads).toMatchObject({ ".config/zeph/secrets.age": 3 });
+  expect(decryptions).toBe(3);
 });
 
 it("leaves the vault closed for a key of the environment", async () => {

@@ -4,7 +4,7 @@ import { FALLBACK_HEADER, type FallbackEvent, fallbackProvider } from "../../src
 import type { OpenedProvider } from "../../src/provider/open.ts";
 import { loadSetup } from "../../src/provider/setup.ts";
 import { type Sandbox, startSandbox } from "../../src/sandbox/index.ts";
-import { errorBehind } from "../../src/transport/failover.ts";
+import { errorBehind } from "../../src/transport/exchange.ts";
 import { newStage, type Stage } from "./doctor-stage.ts";
 
 let stage: Stage;

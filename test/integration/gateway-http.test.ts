@@ -562,3 +562,41 @@ describe("what an upstream answers", () => {
     }
   });
 });
+
+describe("the frames of a stream", () => {
+  const body = JSON.stringify({ ...chat, stream: true });
+  const post = (version: string, connection: string) =>
+    `POST /v1/chat/completions HTTP/${version}\r\nHost: localhost\r\nAuthorization: Bearer ${LOCAL_KEY}\r\n` +
+    `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: ${connection}\r\n\r\n${body}`;
+  /** What chunks hold, by their sizes; throws for what is no chunk. */
+  function unframed(framed: string): string {
+    let rest = Buffer.from(framed);
+    let content = "";
+    for (;;) {
+      const at = rest.indexOf("\r\n");
+      const size = Number.parseInt(rest.toString("latin1", 0, at), 16);
+      if (!(size >= 0) || rest.toString("latin1", at + 2 + size, at + 4 + size) !== "\r\n") throw new Error("no chunk");
+      content += rest.toString("utf8", at + 2, at + 2 + size);
+      rest = rest.subarray(at + 4 + size);
+      if (size === 0) return content;
+    }
+  }
+
+  it("are not there for a caller that knows none (HTTP/1.0)", async () => {
+    const answer = await rawExchange(local.listening.port, post("1.0", "close"));
+    const [head = "", content = ""] = answer.split(/\r\n\r\n([\s\S]*)/);
+    expect(head).not.toMatch(/transfer-encoding/i);
+    expect(content).toMatch(/^(?:: .*\n\n)?data: \{/);
+    expect(content.trimEnd()).toMatch(/data: \[DONE\]$/);
+  });
+
+  it("are whole for two requests that came one behind the other", async () => {
+    const answers = await rawExchange(local.listening.port, post("1.1", "keep-alive") + post("1.1", "close"));
+    const [, first = "", second = ""] = answers.split(/HTTP\/1\.1 200 OK\r\n/);
+    for (const answer of [first, second]) {
+      const content = unframed(answer.slice(answer.indexOf("\r\n\r\n") + 4));
+      expect(content).toMatch(/^(?:: .*\n\n)?data: \{/);
+      expect(content.trimEnd()).toMatch(/data: \[DONE\]$/);
+    }
+  });
+});

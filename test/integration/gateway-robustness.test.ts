@@ -30,7 +30,7 @@ const HEAD = `Host: localhost\r\nAuthorization: Bearer ${LOCAL_KEY}\r\n`;
 
 describe("connections that say nothing", () => {
   it("a thousand of them, silent or half way through their headers, stop nobody and go away", async () => {
-    await using local = await startGateway(broker(), {}, { headersTimeoutMs: 400 });
+    await using local = await startGateway(broker(), {}, { headersTimeoutMs: 2_000 });
     const sockets = await Promise.all(
       Array.from({ length: 1000 }, async (_, index) => {
         const socket = await openSocket(local.listening.port);

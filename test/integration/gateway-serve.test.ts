@@ -219,6 +219,7 @@ describe("zeph serve", () => {
       ok: true,
       data: {
         baseURL: running.baseURL,
+        page: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/#token=[\w-]{43}$/),
         provider: { name: "box", baseURL: sandbox.broker.baseURL },
         model: CHAT,
         aliases: { "gpt-4o": CHAT },

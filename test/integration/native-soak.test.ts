@@ -5,7 +5,7 @@ import { type NodeFaultPlan, randomFaults } from "../../src/sandbox/classic/faul
 import { type SandboxNetwork, startNetwork } from "../../src/sandbox/classic/network.ts";
 import type { Engine } from "../../src/sandbox/engine.ts";
 import { RequestSigner } from "../../src/signer/signer.ts";
-import { errorBehind } from "../../src/transport/failover.ts";
+import { errorBehind } from "../../src/transport/exchange.ts";
 import { type GonkaFetch, gonkaFetch } from "../../src/transport/gonka-fetch.ts";
 import { fastClock } from "../support/fast-clock.ts";
 import { endpointsOf } from "../support/native-world.ts";

@@ -1,8 +1,7 @@
 import { open } from "node:fs/promises";
 import { resolve } from "node:path";
-import { fileErrorCode } from "../../base/files.ts";
+import { fileErrorCode, unwritable } from "../../base/files.ts";
 import type { CliContext } from "../../base/world.ts";
-import { unwritable } from "../../base/write.ts";
 import {
   type ConversationStore,
   type ConversationSummary,

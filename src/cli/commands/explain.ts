@@ -1,9 +1,9 @@
 import { release } from "node:os";
 import { resolve } from "node:path";
 import { versions } from "node:process";
+import { writeFileAtomic } from "../../base/files.ts";
 import { scrub } from "../../base/secret.ts";
 import type { CliContext } from "../../base/world.ts";
-import { writeFileAtomic } from "../../base/write.ts";
 import { zephFolders } from "../../config/files.ts";
 import { describeOrigin } from "../../config/layer.ts";
 import { type DoctorReport, toReportJson } from "../../doctor/doctor.ts";

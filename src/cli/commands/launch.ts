@@ -8,7 +8,6 @@ import { readGatewaySettings } from "../../config/schema.ts";
 import { ZephError } from "../../errors.ts";
 import { listen } from "../../gateway/listen.ts";
 import { makeLocalKey } from "../../gateway/state.ts";
-import { renderTotal } from "../amounts.ts";
 import type { Run } from "../command-table.ts";
 import { promptSelect } from "../input.ts";
 import {
@@ -21,7 +20,7 @@ import {
 } from "../launch/agents.ts";
 import { openUpstream } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
-import { show } from "../terminal.ts";
+import { renderTotal, show } from "../terminal.ts";
 
 /**
  * `zeph launch`: a coding agent on the user's provider, with nothing to configure. The endpoint lives in this process, on

@@ -6,11 +6,10 @@ import type { ProviderConfig } from "../../config/providers.ts";
 import { refreshModels } from "../../provider/models.ts";
 import { openProvider } from "../../provider/open.ts";
 import type { Model } from "../../wire/models.ts";
-import { priceColumns } from "../amounts.ts";
 import type { Run } from "../command-table.ts";
-import { listTemplates, templatesFolder } from "../question.ts";
 import { setupOf } from "../setup.ts";
-import { displayWidth, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
+import { displayWidth, priceColumns, renderTable, style, toTerminalLine, writeResult } from "../terminal.ts";
+import { listTemplates, templatesFolder } from "./ask.ts";
 import { besidesTold, renderWarning } from "./config.ts";
 
 /** `zeph providers`: what is configured; with `--brokers`: where a key is to be had. Nothing is sent anywhere. */
@@ -155,17 +154,13 @@ function renderModels({ color, stdout }: CliContext, models: readonly Model[], c
   });
   const head = ["  model", "context", ...prices.heads, "kind"].map(dim);
   const table = renderTable([head, ...rows.map((row, index) => [nameOf(models[index]?.id ?? ""), ...row])]);
-  if (tableWidth(table) <= (stdout.columns ?? Number.POSITIVE_INFINITY)) return table;
+  if (displayWidth(table) <= (stdout.columns ?? Number.POSITIVE_INFINITY)) return table;
   return models
     .map((model, index) => {
       const facts = `${rows[index]?.[0]} context · ${prices.words(model)} · ${kindOf(model)}`;
       return `${nameOf(model.id)}\n    ${facts}\n`;
     })
     .join("");
-}
-
-function tableWidth(table: string): number {
-  return Math.max(...table.split("\n").map((line) => displayWidth(withoutStyles(line))));
 }
 
 /** What one can do with it, as far as the list tells. */

@@ -1,4 +1,5 @@
-import type { Secret } from "../../base/secret.ts";
+import { randomBytes } from "node:crypto";
+import { Secret } from "../../base/secret.ts";
 import type { CliContext, RunCommand } from "../../base/world.ts";
 import { type GatewaySettings, readGatewaySettings } from "../../config/schema.ts";
 import { EXIT, ZephError } from "../../errors.ts";
@@ -6,79 +7,195 @@ import { gatheredLines, logLine } from "../../gateway/exchange.ts";
 import type { LocalGateway } from "../../gateway/gateway.ts";
 import { DEFAULT_PORT, type Listening, listen } from "../../gateway/listen.ts";
 import { LOCAL_KEY_NAME, makeLocalKey } from "../../gateway/state.ts";
+import type { EndpointStore } from "../../journal/store.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { isLoopback } from "../../wire/endpoint.ts";
-import { openVault } from "../input.ts";
-import { openUpstream } from "../local-endpoint.ts";
+import { openVault, passphraseSource } from "../input.ts";
+import { dailyCentsOf, openUpstream, privateStore } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
-import { escapeUnseen, show, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
+import { escapeUnseen, show, toGnk, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
+import type { WorkerIntroduction, WorkerPart } from "../workers.ts";
 
 /**
  * `zeph serve`: an endpoint on this computer in front of a configured provider, until Ctrl-C. What a
  * client needs goes to standard output, one line of JSON per request to standard error.
  */
 export const runServe: RunCommand<ServeFlags> = async (context, flags) => {
+  const count = workerCount(flags.workers);
+  if (flags.demo === true) {
+    const { runDemo } = await import("../page/demo.ts");
+    return runDemo(context, (inside, onListening) => serve(inside, flags, { demo: onListening }));
+  }
+  if (count === 1) return serve(context, flags);
+  const { joinWorkers } = await import("../workers.ts");
+  const part = await joinWorkers();
+  if (part === undefined) return serveWithWorkers(context, flags, count);
+  return serve({ ...context, passphraseOfFirst: part.passphrase }, flags, { part }).finally(() => part.leave());
+};
+
+/** Looks after `count` processes that serve, until Ctrl-C. */
+async function serveWithWorkers(context: CliContext, flags: ServeFlags, count: number): Promise<number> {
+  let typed: Secret | undefined;
+  const source = passphraseSource(context);
+  const passphrase = async () => {
+    typed = await source();
+    return typed;
+  };
+  const setup = await setupOf({ ...context, passphraseOfFirst: passphrase });
+  const choices = serveChoices(flags, readGatewaySettings(setup.loaded.config.localGateway));
+  const localKey = choices.keyRequired
+    ? await localGatewayKey({ ...context, passphraseOfFirst: passphrase }, setup)
+    : undefined;
+  const store = await openStore(context, setup, flags);
+  const { freePort, startWorkers } = await import("../workers.ts");
+  const workers = startWorkers(context, {
+    count,
+    port: choices.port === 0 ? await freePort(choices.host) : choices.port,
+    key: localKey?.key ?? "none",
+    store,
+    passphrase: async () => typed ?? (await passphrase()),
+  });
+  const first = await workers.started;
+  if ("exitCode" in first) {
+    tellNewKey(context, localKey);
+    return first.exitCode;
+  }
+  const usesVault = setup.vaultBackend.backend === "age";
+  introduce(context, { ...first, pageLink: undefined, choices, localKey, flags, usesVault });
+  await untilInterrupted(context.signal);
+  await workers.stop();
+  await store.close();
+  return EXIT.ok;
+}
+
+/**
+ * @param role.part where the process is one of several: the page needs one that knows all requests
+ * @param role.demo called once the endpoint listens, where it is a demonstration
+ */
+async function serve(
+  context: CliContext,
+  flags: ServeFlags,
+  {
+    part,
+    demo,
+  }: {
+    readonly part?: WorkerPart;
+    readonly demo?: (endpoint: { readonly baseURL: string; readonly key: string }) => void;
+  } = {},
+): Promise<number> {
   const settings = readGatewaySettings((await setupOf(context)).loaded.config.localGateway);
   const providerName = flags.provider ?? settings.provider;
   const choices = serveChoices(flags, settings);
-  const upstream = await openUpstream(context, { provider: providerName, model: flags.model ?? settings.model });
+  const upstream = await openUpstream(
+    context,
+    { provider: providerName, model: flags.model ?? settings.model },
+    { openStore: async (found) => part?.store ?? openStore(context, found, flags) },
+  );
   const { setup, opened } = upstream;
   const { name, model } = opened.config;
-  const localKey = choices.keyRequired ? await localGatewayKey(context, setup) : undefined;
+  const localKey = choices.keyRequired && part === undefined ? await localGatewayKey(context, setup) : undefined;
   const log = gatheredLines((text) => context.stderr.write(text), context.clock);
+  const hasPage = flags.page !== false && part === undefined && (flags.store ?? "file") === "file";
+  const page = hasPage
+    ? await (await import("../page/serve-page.ts")).servePage(context, {
+        ...{ upstream, host: choices.host, isDemo: demo !== undefined },
+        isNamed: providerName !== undefined,
+      })
+    : undefined;
+  if (hasPage && page === undefined) {
+    show(
+      context.stderr,
+      `No page: it answers to this computer's own names only, and they do not lead to ${choices.host}.\n`,
+    );
+  }
   const { aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp } = choices;
   const gateway = await upstream.gateway({
     ...{ aliases, allowedOrigins, allowedHosts, upstreamMode, cleanUp },
-    key: localKey?.key ?? "none",
+    key: localKey?.key ?? part?.key ?? "none",
+    ...(part === undefined ? {} : { sumMetrics: part.sumMetrics }),
     onNotice(text) {
       if (flags.quiet === true) return;
       const time = new Date(context.clock.nowMs()).toISOString();
       log.add(toSafeJson({ time, event: "notice", text }));
     },
-    onRequest(record) {
+    ...(page === undefined ? {} : { onOpen: page.opened }),
+    onRequest(record, cost) {
+      page?.ended(record, {
+        provider: record.fallbackProvider ?? name,
+        costUsd: cost?.usd,
+        costGnk: toGnk(cost?.ngonka),
+      });
       if (flags.quiet === true) return;
       log.add(escapeUnseen(logLine(record, context.clock.nowMs())));
     },
   });
-  const { port, host: hostname } = choices;
-  const listening = await listen(gateway, { port, hostname, clock: context.clock }).catch((error: unknown) => {
-    // It is stored by now, and nothing will call it new again.
-    if (localKey?.state === "created") {
-      show(context.stderr, `A new local key is kept in the vault as ${LOCAL_KEY_NAME}: ${localKey.key.reveal()}\n`);
-    }
-    throw error;
-  });
-  introduce(context, {
-    listening,
-    choices,
-    localKey,
-    model,
-    provider: { name, baseURL: opened.gonka.baseURL },
-    flags,
-    usesVault: setup.vaultBackend.backend === "age",
-  });
-  await untilInterrupted(context.signal);
+  const { host: hostname } = choices;
+  const port = part?.port ?? choices.port;
+  const listening = await listen(gateway, { port, hostname, clock: context.clock, before: page?.answer }).catch(
+    (error: unknown) => {
+      tellNewKey(context, localKey);
+      throw error;
+    },
+  );
+  const introduction = { baseURL: listening.baseURL, model, provider: { name, baseURL: opened.gonka.baseURL } };
+  part?.onMetrics(async () => gateway.metrics());
+  if (part === undefined) {
+    const usesVault = setup.vaultBackend.backend === "age";
+    const pageLink = await page?.announce(listening.port);
+    introduce(context, { ...introduction, pageLink, choices, localKey, flags, usesVault });
+  } else part.serving(introduction);
+  demo?.({ baseURL: listening.baseURL, key: localKey?.key.reveal() ?? "none" });
+  await untilInterrupted(part === undefined ? context.signal : AbortSignal.any([context.signal, part.stop]));
+  await page?.close();
   await stop(context, gateway, listening).finally(() => log.flush());
   await upstream.close();
   return EXIT.ok;
-};
+}
+
+/** What copies of this endpoint share: the private file, or a server. */
+async function openStore(context: CliContext, setup: Setup, flags: ServeFlags): Promise<EndpointStore> {
+  const { store = "file", storeLost = "refuse" } = flags;
+  if (storeLost !== "refuse" && storeLost !== "pass") {
+    throw new ZephError("usage", { detail: "--store-lost takes refuse or pass" });
+  }
+  if (store === "file") return privateStore(context, setup);
+  const { parseStoreAddress, redisStore } = await import("../../journal/redis-store.ts");
+  const password = context.env.ZEPH_STORE_PASSWORD ?? "";
+  return redisStore({
+    address: parseStoreAddress(store),
+    password: password === "" ? undefined : new Secret(password),
+    maxDailyCents: dailyCentsOf(setup),
+    whenLost: storeLost,
+    clock: context.clock,
+    copy: randomBytes(9).toString("hex"),
+    tell(text) {
+      const time = new Date(context.clock.nowMs()).toISOString();
+      show(context.stderr, `${toSafeJson({ time, event: "store", text })}\n`);
+    },
+  });
+}
+
+/** A key that was stored just now; nothing will call it new again. */
+function tellNewKey(context: CliContext, localKey: LocalKey | undefined): void {
+  if (localKey?.state !== "created") return;
+  show(context.stderr, `A new local key is kept in the vault as ${LOCAL_KEY_NAME}: ${localKey.key.reveal()}\n`);
+}
 
 function introduce(
   context: CliContext,
   {
-    listening,
+    baseURL,
+    pageLink,
     choices,
     localKey,
     model,
     provider,
     flags,
     usesVault,
-  }: {
-    readonly listening: Listening;
+  }: WorkerIntroduction & {
+    readonly pageLink: string | undefined;
     readonly choices: ServeChoices;
     readonly localKey: LocalKey | undefined;
-    readonly model: string | undefined;
-    readonly provider: { readonly name: string; readonly baseURL: string };
     readonly flags: ServeFlags;
     readonly usesVault: boolean;
   },
@@ -86,7 +203,6 @@ function introduce(
   const keyState = localKey?.state ?? "none";
   const isShown = keyState === "created" || keyState === "temporary" || flags.showKey === true;
   const key = isShown ? localKey?.key.reveal() : undefined;
-  const { baseURL } = listening;
   const { aliases, upstreamMode, cleanUp, host } = choices;
   const open = isLoopbackHost(host)
     ? ""
@@ -94,6 +210,7 @@ function introduce(
   writeResult(context, {
     data: {
       baseURL,
+      page: pageLink ?? null,
       provider,
       model: model ?? null,
       aliases,
@@ -103,6 +220,7 @@ function introduce(
     },
     answer: serveIntroduction({
       baseURL,
+      pageLink,
       provider,
       model,
       choices,
@@ -168,8 +286,26 @@ export interface ServeFlags {
   readonly cleanUp?: boolean;
   /** Print the key although it is not new. */
   readonly showKey?: boolean;
+  /** `--no-page` makes it false: nothing for a browser. */
+  readonly page?: boolean;
+  /** A sandbox behind it, full of life. */
+  readonly demo?: boolean;
   /** No line per request on standard error. */
   readonly quiet?: boolean;
+  /** `--workers N`: processes that share the port. Default 1. */
+  readonly workers?: string;
+  /** `--store ADDRESS`: where ledger, limit and kept answers are. `file` (default), or `redis://HOST:PORT`. */
+  readonly store?: string;
+  /** `--store-lost RULE`: `refuse` (default) or `pass`. */
+  readonly storeLost?: string;
+}
+
+const MOST_WORKERS = 64;
+
+function workerCount(text = "1"): number {
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= MOST_WORKERS) return count;
+  throw new ZephError("usage", { detail: `--workers takes a whole number from 1 to ${MOST_WORKERS}` });
 }
 
 /** What flags and settings come to. */
@@ -240,6 +376,7 @@ function toOrigin(text: string): string {
 
 interface ServeIntroduction {
   readonly baseURL: string;
+  readonly pageLink: string | undefined;
   readonly provider: { readonly name: string; readonly baseURL: string };
   readonly model: string | undefined;
   readonly choices: ServeChoices;
@@ -265,6 +402,12 @@ function serveIntroduction(given: ServeIntroduction): string {
     `Model           ${model === undefined ? "the request must name one" : `${model}, when a request names none`}`,
     ...(aliases.length === 0 ? [] : [`Aliases         ${aliases.join(", ")}`]),
     `Key             ${keyLine(given)}`,
+    ...(given.pageLink === undefined
+      ? []
+      : [
+          `Page            ${given.pageLink}`,
+          "                in a browser on this computer; works once, and `zeph open` makes another",
+        ]),
     "",
     "For OpenAI clients",
     `  export OPENAI_BASE_URL=${baseURL}`,

@@ -18,9 +18,18 @@ import {
   usageStarts,
 } from "../../journal/ledger.ts";
 import { formatGnk } from "../../wire/documents.ts";
-import { formatCount, formatSeconds, formatUsd } from "../amounts.ts";
 import type { Run } from "../command-table.ts";
-import { displayWidth, foldFor, renderTable, style, toTerminalLine, withoutStyles, writeResult } from "../terminal.ts";
+import {
+  displayWidth,
+  foldFor,
+  formatCount,
+  formatSeconds,
+  formatUsd,
+  renderTable,
+  style,
+  toTerminalLine,
+  writeResult,
+} from "../terminal.ts";
 
 const STEPS: readonly UsageStep[] = ["hour", "day", "month"];
 const DEFAULT_DAYS = { hour: 2, day: 30, month: 400 };
@@ -147,7 +156,7 @@ function toData(bucket: UsageBucket) {
 const CSV_HEAD =
   "provider,model,answers,input_tokens,output_tokens,cost_usd,cost_ngonka,answers_of_unknown_cost,client,errors,p50_ms,p95_ms";
 
-function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
+export function toCsv(rows: readonly UsageBucket[], by: UsageStep): string {
   const lines = rows.map((row) => {
     const { answers, errors, inputTokens, outputTokens, costUsd, costNgonka, answersOfUnknownCost, ...took } =
       toData(row);
@@ -236,13 +245,13 @@ function renderSteps({ color, stdout }: CliContext, steps: readonly UsageBucket[
   const head = [by, "answers", "in", "out", "cost"].map(dim);
   const columns = stdout.isTTY === true ? (stdout.columns ?? 80) : 80;
   const table = narrowed([head, ...rows], columns);
-  const cells = Math.min(MOST_BAR_CELLS, columns - widthOf(table) - 3);
+  const cells = Math.min(MOST_BAR_CELLS, columns - displayWidth(table) - 3);
   if (cells < LEAST_BAR_CELLS || most <= 0) return table;
   const bars = steps.map((step) => cyan(bar(measure(step) / most, cells)));
   const title = dim(inDollars || inGnk ? "by cost" : "by tokens");
   const [headLine = "", ...lines] = table.trimEnd().split("\n");
-  const width = widthOf(table);
-  const beside = (line: string, more: string) => `${line}${" ".repeat(width - widthOf(line))}  ${more}`.trimEnd();
+  const width = displayWidth(table);
+  const beside = (line: string, more: string) => `${line}${" ".repeat(width - displayWidth(line))}  ${more}`.trimEnd();
   return `${[beside(headLine, title), ...lines.map((line, index) => beside(line, bars[index] ?? ""))].join("\n")}\n`;
 }
 
@@ -276,7 +285,7 @@ function renderNames(
   const head = [...names, "answers", "cost", "in", "out", ...(isTimed ? ["half within", "95 % within"] : [])].map(dim);
   const columns = stdout.isTTY === true ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY;
   const table = renderTable([head, ...rows]);
-  if (widthOf(table) <= columns) return table;
+  if (displayWidth(table) <= columns) return table;
   return rows
     .map((row) => {
       const [answers = "", spent = "", input = "", output = "", half = ""] = row.slice(names.length);
@@ -296,11 +305,7 @@ function narrowed(rows: readonly (readonly string[])[], columns: number): string
     [0, 4],
   ]) {
     const table = renderTable(rows.map((row) => kept.map((index) => row[index] ?? "")));
-    if (widthOf(table) <= columns) return table;
+    if (displayWidth(table) <= columns) return table;
   }
   return renderTable(rows.map((row) => [row[0] ?? "", row[4] ?? ""]));
-}
-
-function widthOf(table: string): number {
-  return Math.max(...table.split("\n").map((line) => displayWidth(withoutStyles(line))));
 }

@@ -57,14 +57,17 @@ async function confirmReplacement(context: CliContext, flags: Flags<"vault init"
   throw new ZephError("cancelled", { detail: "the vault was left as it is" });
 }
 
+async function typedTwice(context: CliContext, passphrase: Secret): Promise<Secret> {
+  return promptHidden(context, "The same passphrase again", (again) =>
+    again.reveal() === passphrase.reveal() ? undefined : "This is not the same.",
+  );
+}
+
 async function newPassphrase(context: CliContext): Promise<Secret> {
   const passphrase = await passphraseSource(context)();
   if (passphrase === undefined) throw new ZephError("vault_locked", { detail: "there is no terminal to ask for one" });
   if (!asksOnTerminal(context)) return passphrase;
-  await promptHidden(context, "The same passphrase again", {
-    validate: (again) => (again.reveal() === passphrase.reveal() ? undefined : "This is not the same."),
-  });
-  return passphrase;
+  return typedTwice(context, passphrase);
 }
 
 /** `zeph vault set NAME`: stores one secret, from the hidden prompt or, where that is no terminal, standard input. */
@@ -185,10 +188,7 @@ async function givenPassphrase(context: CliContext, fromStdin: boolean): Promise
     throw new ZephError("not_interactive", { hint });
   }
   const passphrase = await promptHidden(context, "New passphrase");
-  await promptHidden(context, "The same passphrase again", {
-    validate: (again) => (again.reveal() === passphrase.reveal() ? undefined : "This is not the same."),
-  });
-  return passphrase;
+  return typedTwice(context, passphrase);
 }
 
 interface Change {

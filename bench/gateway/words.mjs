@@ -1,0 +1,2 @@
+// Words of a streamed answer.
+export const WORDS = 50;
