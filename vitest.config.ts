@@ -16,7 +16,7 @@ export default defineConfig({
       { extends: true, test: { name: "together", include: INCLUDED, exclude: ALONE, isolate: false } },
       { extends: true, test: { name: "alone", include: ALONE, isolate: true } },
     ],
-    testTimeout: 30_000,
+    testTimeout: 90_000,
     unstubEnvs: true,
     unstubGlobals: true,
     restoreMocks: true,
