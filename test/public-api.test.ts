@@ -82,7 +82,15 @@ const PUBLIC: Readonly<Record<string, Names>> = {
   },
   "zeph/gateway": {
     values: ["DEFAULT_PORT", "Secret", "ZephError", "listen", "localGateway"],
-    types: ["ExchangeRecord", "ListenOptions", "Listening", "LocalGateway", "LocalGatewayOptions", "Usage"],
+    types: [
+      "AskedUpstream",
+      "ExchangeRecord",
+      "ListenOptions",
+      "Listening",
+      "LocalGateway",
+      "LocalGatewayOptions",
+      "Usage",
+    ],
   },
   "zeph/openai": {
     values: ["connectionFromEnvironment", "gonkaOpenAIOptions"],
