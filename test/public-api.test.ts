@@ -82,7 +82,16 @@ const PUBLIC: Readonly<Record<string, Names>> = {
   },
   "zeph/gateway": {
     values: ["DEFAULT_PORT", "Secret", "ZephError", "listen", "localGateway"],
-    types: ["ExchangeRecord", "ListenOptions", "Listening", "LocalGateway", "LocalGatewayOptions", "Usage"],
+    types: [
+      "AskedUpstream",
+      "ExchangeRecord",
+      "KeptTexts",
+      "ListenOptions",
+      "Listening",
+      "LocalGateway",
+      "LocalGatewayOptions",
+      "Usage",
+    ],
   },
   "zeph/openai": {
     values: ["connectionFromEnvironment", "gonkaOpenAIOptions"],

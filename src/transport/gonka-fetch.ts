@@ -35,7 +35,10 @@ export interface GonkaFetch extends FetchFunction {
   readonly baseURL: string;
   /** How each endpoint has done so far. */
   endpoints(): readonly EndpointStatus[];
-  /** The same without web objects, for servers. Absent where somebody wraps the `fetch` alone. */
+  /**
+   * The same without web objects, for `zeph serve`. Absent where somebody wraps the `fetch` alone.
+   * @internal
+   */
   readonly core?: ConnectionCore | undefined;
 }
 
