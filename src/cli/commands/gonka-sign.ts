@@ -19,13 +19,9 @@ import { writeResult } from "../terminal.ts";
 export const runGonkaSign: Run<"gonka sign"> = async (context, flags) => {
   const setup = await setupOf(context);
   const config = nativeProvider(setup, flags.provider);
-  if (config === undefined) {
-    throw new ZephError("config_not_found", {
-      detail: "no native provider is configured, so there is no key to sign with",
-    });
-  }
-  const transferAddress = flags.endpointAccount ?? config.nodes[0]?.address;
-  if (transferAddress === undefined) throw new ZephError("missing_input", { detail: "--endpoint-account ADDRESS" });
+  const detail = "no native provider is configured, so there is no key to sign with";
+  if (config === undefined) throw new ZephError("config_not_found", { detail });
+  const transferAddress = needed(flags.endpointAccount ?? config.nodes[0]?.address, "--endpoint-account ADDRESS");
   parseAddress(transferAddress, { prefix: config.chainPrefix });
   const timestampNanos = timestampOf(flags.timestamp) ?? nanosClock(context.clock, context.random).next();
   const signer = await openOwnSigner(setup, config);
@@ -41,16 +37,17 @@ export const runGonkaSign: Run<"gonka sign"> = async (context, flags) => {
       timestamp: timestampNanos,
       endpointAccount: transferAddress,
       bodySha256,
-      headers: {
-        Authorization: signature,
-        "X-Requester-Address": signer.address,
-        "X-Timestamp": timestampNanos.toString(),
-      },
+      headers: { Authorization: signature, "X-Requester-Address": signer.address, "X-Timestamp": `${timestampNanos}` },
     },
     answer: `Address: ${signer.address}\nSignature: ${signature}\nTimestamp: ${timestampNanos}\nEndpoint account: ${transferAddress}\nBody SHA-256: ${bodySha256}\n`,
     notice: `To check it elsewhere: inferenced signature verify ${bodySha256} --signature ${signature} --account-address ${signer.address} ${shared}\n`,
   });
 };
+
+function needed<T>(value: T | undefined, flag: string): T {
+  if (value === undefined) throw new ZephError("missing_input", { detail: flag });
+  return value;
+}
 
 /** Nanoseconds since 1970; the flag's name and unit are `inferenced`'s. */
 function timestampOf(text: string | undefined): bigint | undefined {
@@ -64,27 +61,15 @@ function timestampOf(text: string | undefined): bigint | undefined {
  * that signs. Throws `signature_invalid` when it would not.
  */
 export const runGonkaVerify: Run<"gonka verify"> = async (context, flags) => {
-  const { signature: authorization, endpointAccount: transferAddress } = flags;
-  const timestamp = timestampOf(flags.timestamp);
-  if (authorization === undefined) throw new ZephError("missing_input", { detail: "--signature TEXT" });
-  if (transferAddress === undefined) throw new ZephError("missing_input", { detail: "--endpoint-account ADDRESS" });
-  if (timestamp === undefined) throw new ZephError("missing_input", { detail: "--timestamp NANOSECONDS" });
+  const authorization = needed(flags.signature, "--signature TEXT");
+  const transferAddress = needed(flags.endpointAccount, "--endpoint-account ADDRESS");
+  const timestamp = needed(timestampOf(flags.timestamp), "--timestamp NANOSECONDS");
   const publicKey = await publicKeyOf(context, flags);
   const body = await readBody(context, flags.file);
-  const verdict = verifySignature({
-    publicKey,
-    body,
-    timestamp: timestamp.toString(),
-    transferAddress,
-    authorization,
-  });
+  const verdict = verifySignature({ publicKey, body, timestamp: `${timestamp}`, transferAddress, authorization });
   const address = flags.accountAddress ?? toAddress(publicKey, { prefix: prefixOf(transferAddress) });
-  if (!verdict.valid) {
-    throw new ZephError("signature_invalid", {
-      detail: verdict.reason,
-      hint: "Check body bytes, timestamp, node address, and that the public key is the signer's.",
-    });
-  }
+  const hint = "Check body bytes, timestamp, node address, and that the public key is the signer's.";
+  if (!verdict.valid) throw new ZephError("signature_invalid", { detail: verdict.reason, hint });
   return writeResult(context, {
     data: { valid: true, address, timestamp, endpointAccount: transferAddress },
     answer: "Signature verified\n",
@@ -95,7 +80,9 @@ async function publicKeyOf(context: CliContext, flags: Flags<"gonka verify">): P
   const { accountAddress, publicKey } = flags;
   if (publicKey !== undefined) return checkedKey(parseKey(publicKey), accountAddress);
   if (flags.sourceUrl === undefined) {
-    const own = await ownKey(context, flags.provider);
+    const setup = await setupOf(context);
+    const config = nativeProvider(setup, flags.provider);
+    const own = config && (await openOwnSigner(setup, config));
     if (own !== undefined && (accountAddress === undefined || own.address === accountAddress)) return own.publicKey;
   }
   if (accountAddress === undefined) {
@@ -109,12 +96,6 @@ async function publicKeyOf(context: CliContext, flags: Flags<"gonka verify">): P
     throw new ZephError("account_no_public_key", { detail: accountAddress });
   }
   return state.account.publicKey;
-}
-
-async function ownKey(context: CliContext, provider: string | undefined) {
-  const setup = await setupOf(context);
-  const config = nativeProvider(setup, provider);
-  return config === undefined ? undefined : openOwnSigner(setup, config);
 }
 
 function parseKey(text: string): Uint8Array {
