@@ -9,7 +9,7 @@ export interface KeptTexts {
   remove(id: string): Promise<boolean>;
 }
 
-interface KeptText {
+export interface KeptText {
   readonly id: string;
   readonly names: readonly string[];
   readonly text: string;

@@ -4,7 +4,7 @@
  * @module
  */
 
-export type { KeptTexts } from "../base/kept-texts.ts";
+export type { KeptText, KeptTexts } from "../base/kept-texts.ts";
 export { Secret } from "../base/secret.ts";
 export { ZephError } from "../errors.ts";
 export type { ExchangeRecord, Usage } from "./exchange.ts";
