@@ -1,10 +1,15 @@
-// The devshard core by itself, no network and no disk:
-//   npm run build && node bench/devshard.mjs [diffs]
+// The devshard core by itself, no network; the journal last, on the disk:
+//   npm run build && node --expose-gc bench/devshard.mjs [diffs]
 //
 // One session of 16 hosts as a busy client sees it: every diff confirms the inference before, finishes the one before
 // that and starts the next, and about a hundred inferences are open. What the hosts sign is made before the clock runs.
 // Processor time is counted, so that the load of the machine matters little.
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../dist/base/time.js";
+import { DevshardJournal } from "../dist/transport/devshard-journal.js";
 import { applyDiff, composeDiff, replayDiff, signDiff } from "../dist/wire/devshard/compose.js";
 import { Ledger } from "../dist/wire/devshard/ledger.js";
 import { devshardTx, EXECUTOR_RECEIPT, FINISH_INFERENCE } from "../dist/wire/devshard/messages.js";
@@ -151,10 +156,46 @@ measure(`state root after a change, ${SLOTS} slots, ${open} open`, 20_000, () =>
   }
 });
 
+/** The journal of one session as a session keeps it: each diff applied, signed and on the disk before the next. */
+async function measureJournal() {
+  const folder = mkdtempSync(join(tmpdir(), "zeph-bench-"));
+  const facts = { chainId: "bench", model: "llama", epochIndex: 1n, openedAtMs: Date.now(), config };
+  let journal = await DevshardJournal.create(folder, facts, systemClock);
+  const heaps = [];
+  const begin = process.cpuUsage();
+  for (let from = 0; from < DIFFS; from += BATCH) {
+    await journal.exclusive(async (writer) => {
+      for (const txs of work.slice(from, from + BATCH)) {
+        const composed = composeDiff(journal.ledger, txs, RULES);
+        await writer.appendDiff(signDiff(composed, "42", user), composed.warmKeys);
+      }
+    });
+    if ((from + BATCH) % (DIFFS / 10) !== 0) continue;
+    globalThis.gc?.();
+    heaps.push((process.memoryUsage().heapUsed / 2 ** 20).toFixed(1));
+  }
+  const { user: inUser, system } = process.cpuUsage(begin);
+  row("composed, signed and written durably, host signatures known or not", (inUser + system) / DIFFS);
+  await journal.close();
+  for (const what of ["read from its snapshot on", "read from its first line, every root compared"]) {
+    const since = process.cpuUsage();
+    journal = await DevshardJournal.open(folder, systemClock);
+    const spent = process.cpuUsage(since);
+    row(`journal of ${DIFFS} diffs ${what}`, (spent.user + spent.system) / DIFFS);
+    if (journal.ledger.nonce !== DIFFS) throw new Error(`only ${journal.ledger.nonce} diffs were read`);
+    await journal.close();
+    rmSync(join(folder, "snapshot.json"), { force: true });
+  }
+  rmSync(folder, { recursive: true });
+  return heaps;
+}
+const heaps = await measureJournal();
+
 console.log(
   `node ${process.version}, ${process.platform}-${process.arch}, ${DIFFS} diffs, ${SLOTS} hosts, ${open} open\n`,
 );
 table(["what", "per CPU second", "µs each"], rows);
+if (globalThis.gc !== undefined) console.log(`\nheap at each tenth of the journal, MiB: ${heaps.join(" ")}`);
 const perSecond = 1_000_000 / (spent.composing / DIFFS);
 console.log(
   `\nat least ${AIM_PER_SECOND} diffs signed a second, their parts checked before: ${perSecond >= AIM_PER_SECOND ? "reached" : "MISSED"}`,

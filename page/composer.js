@@ -83,7 +83,7 @@ export function Composer({ state, model, facts, system, isBusy, onModel, onSyste
       ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
       <textarea
         ref=${field}
-        rows="1"
+        rows=${Math.min(10, text.split("\n").length)}
         aria-label="Your question"
         placeholder="Ask something"
         value=${text}

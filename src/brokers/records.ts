@@ -1,5 +1,5 @@
 import type { HeaderList } from "../base/header-fields.ts";
-import { plausibleUsd } from "../base/json.ts";
+import { asObject, type JsonObject, plausibleUsd } from "../base/json.ts";
 
 /** Wire formats an endpoint speaks, by the path under its base: `/chat/completions`, `/messages` and so on. */
 type Dialect = "chat" | "completions" | "messages" | "responses";
@@ -299,9 +299,9 @@ const COST_RULES: readonly CostRule[] = [
  * @example extractCostUsd({ total_cost_usd: "0.00012" }, new Headers()) // 0.00012
  */
 export function extractCostUsd(body: unknown, headers: HeaderList | undefined): number | undefined {
-  const whole = isRecord(body) ? body : {};
-  const usage = isRecord(whole.usage) ? whole.usage : whole;
-  const billing = [whole.billing, usage.billing].find(isRecord) ?? {};
+  const whole = asObject(body) ?? {};
+  const usage = asObject(whole.usage) ?? whole;
+  const billing = asObject(whole.billing) ?? asObject(usage.billing) ?? {};
   for (const rule of COST_RULES) {
     const amount =
       rule.from === "header"
@@ -314,7 +314,7 @@ export function extractCostUsd(body: unknown, headers: HeaderList | undefined): 
   return undefined;
 }
 
-function sumOf(source: Readonly<Record<string, unknown>>, fields: readonly string[]): number | undefined {
+function sumOf(source: JsonObject, fields: readonly string[]): number | undefined {
   let sum = 0;
   for (const field of fields) {
     const amount = parseAmount(source[field]);
@@ -341,8 +341,4 @@ function parseAmount(value: unknown): number | undefined {
   if (typeof value === "string" && !/^\s*\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\s*$/.test(value)) return undefined;
   const amount = typeof value === "string" ? Number(value) : value;
   return typeof amount === "number" && Number.isFinite(amount) && amount >= 0 ? amount : undefined;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

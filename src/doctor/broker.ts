@@ -87,11 +87,7 @@ export function brokerChecks(given: Setup, config: CompatibleProvider, isSmokeWa
     const ask = opened?.gonka ?? setup.world.fetch;
     const response = await ask(url, { redirect: "manual", signal }).catch((thrown: unknown) => {
       const error = ZephError.is(thrown) ? thrown : readNetworkFailure(thrown).error;
-      throw new ZephError(error.code, {
-        detail: stageWords(error, config.name, host),
-        hint: error.hint,
-        cause: thrown,
-      });
+      throw error.with({ detail: stageWords(error, config.name, host) });
     });
     const latencyMs = Math.max(0, clock.nowMs() - startedAtMs);
     noteServerTime(facts, host, Date.parse(response.headers.get("date") ?? ""));

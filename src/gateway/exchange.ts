@@ -180,10 +180,20 @@ const MAX_CLIENT_CHARS = 32;
  * `browser` for all of them. `undefined` for none, and for what is no name: somebody may paste a key into this header.
  */
 export function clientFamily(userAgent: string | null): string | undefined {
-  const [word = ""] = (userAgent ?? "")
-    .slice(0, 128)
-    .trim()
-    .split(/[\s(;,]/, 1);
+  const text = (userAgent ?? "").slice(0, 128);
+  if (!families.has(text)) {
+    if (families.size >= MAX_FAMILIES) families.clear();
+    families.set(text, familyOf(text));
+  }
+  return families.get(text);
+}
+
+/** A client sends the same with every request. */
+const families = new Map<string, string | undefined>();
+const MAX_FAMILIES = 64;
+
+function familyOf(userAgent: string): string | undefined {
+  const [word = ""] = userAgent.trim().split(/[\s(;,]/, 1);
   const name = word.replace(/\/v?\d.*$/i, "").toLowerCase();
   if (name === "mozilla") return "browser";
   const isName = name.length <= MAX_CLIENT_CHARS && /^[a-z][a-z0-9._+@/-]*$/.test(name) && !/\d{6}/.test(name);

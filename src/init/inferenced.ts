@@ -196,11 +196,8 @@ const NOT_OPENED =
 /** The SDK answers `[]` and 0 for a keyring that did not open; only standard error tells it from an empty one. */
 function requireOpened({ stderr }: ProgramResult, args: readonly string[], keyring: Keyring): void {
   if (!NOT_OPENED.test(stderr)) return;
-  const { detail, hint } = failure(args, `${keyringWords(keyring)} did not open: ${complaintOf(stderr) ?? ""}`);
-  throw new ZephError("inferenced_failed", {
-    detail: detail ?? "",
-    hint: `Try again in a terminal and give its passphrase. ${hint}`,
-  });
+  const error = failure(args, `${keyringWords(keyring)} did not open: ${complaintOf(stderr) ?? ""}`);
+  throw error.with({ hint: `Try again in a terminal and give its passphrase. ${error.hint}` });
 }
 
 /** `the keyring (file, /home/ann/.inference)`. */

@@ -264,8 +264,7 @@ export class DevshardJournal {
         try {
           await append(line, true);
           // Whoever took the lock over from a stopped process may have written before it went on: the first line counts.
-          const [first] = await this.#linesFrom(before);
-          if (first?.text !== text.slice(0, -1))
+          if ((await this.#textAt(before, Buffer.byteLength(text))) !== text)
             throw new ZephError("devshard_busy", { detail: "another zeph was faster" });
         } catch (error) {
           this.ledger.takeBack();
@@ -309,16 +308,16 @@ export class DevshardJournal {
   }
 
   async #readNew(): Promise<void> {
+    if ((await this.#file.stat()).size <= this.#offset) return;
     for await (const { text, start, end } of this.#lines(this.#offset)) {
       this.#take(text, start);
       this.#offset = end;
     }
   }
 
-  async #linesFrom(offset: number): Promise<readonly Line[]> {
-    const lines: Line[] = [];
-    for await (const line of this.#lines(offset)) lines.push(line);
-    return lines;
+  async #textAt(offset: number, bytes: number): Promise<string> {
+    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(bytes), 0, bytes, offset);
+    return buffer.toString("utf8", 0, bytesRead);
   }
 
   /** Whole lines; what has no end yet is not there yet. */

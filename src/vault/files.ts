@@ -14,6 +14,7 @@ import {
   utf16Kind,
   writeFileAtomic,
 } from "../base/files.ts";
+import { asObject } from "../base/json.ts";
 import { type HeldLock, listLockLeftovers, lockState, withLockFile } from "../base/lock.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
@@ -459,8 +460,7 @@ function notePath(vaultFile: string): string {
 
 /** Nothing but a file of ours takes the place beside it. */
 function isMove(value: unknown): value is Move {
-  if (typeof value !== "object" || value === null) return false;
-  const { from, to } = value as Partial<Record<keyof Move, unknown>>;
+  const { from, to } = asObject(value) ?? {};
   if (typeof from !== "string" || typeof to !== "string" || !isAbsolute(to)) return false;
   const start = `.${basename(to)}.`;
   const name = basename(from);

@@ -1,6 +1,7 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
 import type { Identity } from "age-encryption";
 import { keepBackup } from "../base/files.ts";
+import { asObject } from "../base/json.ts";
 import { Secret, scrub } from "../base/secret.ts";
 import { type Clock, systemClock } from "../base/time.ts";
 import { ZephError } from "../errors.ts";
@@ -375,10 +376,10 @@ function parseJson(text: string): VaultContents {
     // The parser's message quotes the text around the fault: secrets.
     throw unreadable("what the vault file decrypts to is not JSON");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  const entries = asObject(value);
+  if (entries === undefined)
     throw unreadable("what the vault file decrypts to is not a JSON object of names and values");
-  }
-  return new Map(sortByName(Object.entries(value).map(([name, entry]) => [name, toSecret(name, entry)])));
+  return new Map(sortByName(Object.entries(entries).map(([name, entry]) => [name, toSecret(name, entry)])));
 }
 
 function toSecret(name: string, value: unknown): Secret {

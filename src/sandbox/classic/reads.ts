@@ -13,6 +13,7 @@ import {
   FRONT_ANSWERS,
   isAtLeast,
   isRetired,
+  type NetworkState,
   type NodeSetting,
   type StaticAnswer,
 } from "./node.ts";
@@ -104,13 +105,17 @@ export async function serveRead(setting: NodeSetting, exchange: Exchange): Promi
 
 function versions({ setting }: ReadContext): StaticAnswer {
   const { version, shape } = setting.state;
+  const mlnodes = listsModelNodes(version, shape) ? [{ id: "node0", version: "v3.0.8" }] : undefined;
+  return json({ ...versionsBody(version, setting.chain.blocks.nowMs()), mlnodes });
+}
+
+export function versionsBody(version: string, nowMs: number): object {
   const build = (application_name: string) => ({ application_name, version, commit: COMMIT });
-  return json({
-    timestamp: new Date(setting.chain.blocks.nowMs()).toISOString(),
+  return {
+    timestamp: new Date(nowMs).toISOString(),
     api_version: build("decentralized-api"),
     node_version: build("inferenced"),
-    mlnodes: listsModelNodes(version, shape) ? [{ id: "node0", version: "v3.0.8" }] : undefined,
-  });
+  };
 }
 
 /** Since v0.2.14, and not on an unpatched v0.2.15 host; a list that is missing does not mean that there are none. */
@@ -214,9 +219,13 @@ function params({ setting }: ReadContext): StaticAnswer {
 }
 
 function balances({ setting, parameters }: ReadContext): StaticAnswer {
-  const found = setting.chain.accounts.find(parameters[0] ?? "");
-  const held = found === undefined ? [] : [{ denom: "ngonka", amount: String(found.balanceNgonka) }];
-  return json({ balances: held, pagination: { next_key: null, total: String(held.length) } });
+  return json(balancesBody(setting.chain.accounts.find(parameters[0] ?? "")?.balanceNgonka));
+}
+
+/** @param balance ngonka; undefined for an account that the chain does not have */
+export function balancesBody(balance: bigint | undefined): object {
+  const held = balance === undefined ? [] : [{ denom: "ngonka", amount: String(balance) }];
+  return { balances: held, pagination: { next_key: null, total: String(held.length) } };
 }
 
 function authAccount({ setting, parameters }: ReadContext): StaticAnswer {
@@ -252,19 +261,21 @@ function participant({ setting, parameters }: ReadContext): StaticAnswer {
 
 function epochInfo({ setting }: ReadContext): StaticAnswer {
   const epoch = setting.chain.epochs.current();
-  return json({
-    block_height: String(setting.chain.blocks.latest().height),
-    latest_epoch: { index: epochText(epoch), poc_start_block_height: String(epoch?.pocStartBlockHeight ?? 0) },
-  });
+  return json(
+    epochInfoBody(setting.chain.blocks.latest().height, epoch?.epochId ?? 0, epoch?.pocStartBlockHeight ?? 0),
+  );
+}
+
+export function epochInfoBody(height: number, epoch: number, startHeight: number): object {
+  return {
+    block_height: String(height),
+    latest_epoch: { index: String(epoch), poc_start_block_height: String(startHeight) },
+  };
 }
 
 function epochGroup({ setting }: ReadContext): StaticAnswer {
   const epoch = setting.chain.epochs.current();
-  const weights = (epoch?.participants ?? []).map(({ address, weight }) => ({
-    member_address: address,
-    weight: String(weight),
-    reputation: 1,
-  }));
+  const weights = validationWeights(epoch?.participants ?? []);
   return json({
     epoch_group_data: {
       epoch_index: epochText(epoch),
@@ -275,12 +286,23 @@ function epochGroup({ setting }: ReadContext): StaticAnswer {
   });
 }
 
+export function validationWeights(members: Iterable<{ readonly address: string; readonly weight: number }>): object[] {
+  return [...members].map(({ address, weight }) => ({
+    member_address: address,
+    weight: String(weight),
+    reputation: 1,
+  }));
+}
+
 async function servedModels({ setting }: ReadContext): Promise<StaticAnswer> {
-  const served = await setting.engine.models();
-  return json({
-    model: served.map(({ id }) => ({ id, units_of_compute_per_token: "1" })),
-    pagination: { next_key: null, total: String(served.length) },
-  });
+  return json(servedModelsBody((await setting.engine.models()).map(({ id }) => id)));
+}
+
+export function servedModelsBody(ids: readonly string[]): object {
+  return {
+    model: ids.map((id) => ({ id, units_of_compute_per_token: "1" })),
+    pagination: { next_key: null, total: String(ids.length) },
+  };
 }
 
 async function price({ setting, parameters }: ReadContext): Promise<StaticAnswer> {
@@ -369,19 +391,21 @@ function latestEpoch({ setting }: ReadContext): StaticAnswer {
   const { chain, state } = setting;
   const epoch = chain.epochs.current();
   if (epoch === undefined) return notFound("epoch not found");
-  const start = epoch.pocStartBlockHeight;
+  const body = latestEpochBody(chain.blocks.latest().height, epoch.epochId, epoch.pocStartBlockHeight, state.shape);
+  return json(body, state.shape === "restored" ? undefined : DEPRECATED);
+}
+
+export function latestEpochBody(height: number, epoch: number, start: number, shape: NetworkState["shape"]): object {
   const body = {
-    block_height: chain.blocks.latest().height,
-    latest_epoch: { index: epoch.epochId, poc_start_block_height: start },
+    block_height: height,
+    latest_epoch: { index: epoch, poc_start_block_height: start },
     phase: "Inference",
-    epoch_stages: stages(epoch.epochId, start),
-    next_epoch_stages: stages(epoch.epochId + 1, start + EPOCH_BLOCKS),
+    epoch_stages: stages(epoch, start),
+    next_epoch_stages: stages(epoch + 1, start + EPOCH_BLOCKS),
+    is_confirmation_poc_active: false,
   };
-  if (state.shape === "restored") {
-    return json({ ...body, epoch_params: epochParams(Number), is_confirmation_poc_active: false });
-  }
-  const none = { is_confirmation_poc_active: false, active_confirmation_poc_event: null };
-  return json({ ...body, epoch_params: { epoch_params: epochParams(String) }, ...none }, DEPRECATED);
+  if (shape === "restored") return { ...body, epoch_params: epochParams(Number) };
+  return { ...body, epoch_params: { epoch_params: epochParams(String) }, active_confirmation_poc_event: null };
 }
 
 function stages(epochIndex: number, start: number): object {

@@ -1,3 +1,11 @@
+import {
+  balancesBody,
+  epochInfoBody,
+  latestEpochBody,
+  servedModelsBody,
+  validationWeights,
+  versionsBody,
+} from "../classic/reads.ts";
 import type { DevshardChain, TakenTx } from "./chain.ts";
 import { type Escrow, TxRefusal } from "./chain-tx.ts";
 import { sha256 } from "./crypto.ts";
@@ -25,11 +33,6 @@ type Route = readonly [
 const NODE_VERSION = "0.2.15";
 const INFERENCE = "/productscience/inference/inference";
 
-const STAGE_BLOCKS = 100;
-
-/** Epochs of mainnet have as many blocks. */
-const EPOCH_BLOCKS = 15_391;
-
 /**
  * The chain as a client reads it: REST of the SDK and of the inference module (64-bit numbers as text, 32-bit ones as
  * numbers), and the public API of a node. Shapes as upstream's REST reader parses them.
@@ -41,8 +44,10 @@ const ROUTES: readonly Route[] = [
   get(`${INFERENCE}/grantees_by_message_type/([^/]+)/([^/]+)`, grantees),
   get(`${INFERENCE}/epoch_group_data/(\\d+)`, groupData),
   get(`${INFERENCE}/get_current_epoch`, (chain) => ok({ epoch: String(chain.epoch) })),
-  get(`${INFERENCE}/epoch_info`, epochInfo),
-  get(`${INFERENCE}/models_all`, models),
+  get(`${INFERENCE}/epoch_info`, (chain) =>
+    ok(epochInfoBody(chain.blocks.latest().height, chain.epoch, chain.epochStart)),
+  ),
+  get(`${INFERENCE}/models_all`, (chain) => ok(servedModelsBody(chain.models))),
   get(`${INFERENCE}/preserved_nodes_snapshot`, () => ok({ snapshot: null, found: false })),
   get("/cosmos/auth/v1beta1/accounts/([^/]+)", account),
   get("/cosmos/bank/v1beta1/balances/([^/]+)/by_denom", balance),
@@ -50,11 +55,13 @@ const ROUTES: readonly Route[] = [
   get("/cosmos/base/tendermint/v1beta1/node_info", nodeInfo),
   get("/cosmos/tx/v1beta1/txs/([0-9A-Fa-f]+)", txByHash),
   ["POST", /^\/cosmos\/tx\/v1beta1\/txs$/, broadcast],
-  get("/v1/epochs/latest", latestEpoch),
+  get("/v1/epochs/latest", (chain) =>
+    ok(latestEpochBody(chain.blocks.latest().height, chain.epoch, chain.epochStart, "v0.2.15")),
+  ),
   get("/v1/epochs/current/participants", currentParticipants),
   get("/v1/governance/models", (chain) => ok({ models: chain.models.map((id) => ({ id })) })),
   get("/v1/status", () => ok({ status: "ok" })),
-  get("/v1/versions", versions),
+  get("/v1/versions", (chain) => ok({ ...versionsBody(NODE_VERSION, chain.nowMs()), mlnodes: [] })),
   get("/v1/models", modelList),
   get("/v2/accounts/([^/]+)", nodeAccount),
   ["POST", /^\/v1\/chat\/completions$/, retired],
@@ -153,26 +160,10 @@ function grantees(chain: DevshardChain, [granter = "", type = ""]: readonly stri
 function groupData(chain: DevshardChain, [epoch = ""]: readonly string[], { query }: ChainRequest): ChainAnswer {
   const model = query.get("model_id") ?? query.get("modelId") ?? "";
   if (Number(epoch) > chain.epoch || (model !== "" && !chain.models.includes(model))) return notFound("not found");
-  const weights = [...chain.participants.values()].map(({ address, weight }) => ({
-    member_address: address,
-    weight: String(weight),
-    reputation: 1,
-  }));
-  const total = String(weights.reduce((sum, { weight }) => sum + Number(weight), 0));
+  const weights = validationWeights(chain.participants.values());
+  const total = String([...chain.participants.values()].reduce((sum, { weight }) => sum + weight, 0));
   const data = { epoch_index: epoch, model_id: model, validation_weights: weights, total_weight: total };
   return ok({ epoch_group_data: data });
-}
-
-function epochInfo(chain: DevshardChain): ChainAnswer {
-  return ok({
-    block_height: String(chain.blocks.latest().height),
-    latest_epoch: { index: String(chain.epoch), poc_start_block_height: String(chain.epochStart) },
-  });
-}
-
-function models(chain: DevshardChain): ChainAnswer {
-  const model = chain.models.map((id) => ({ id, units_of_compute_per_token: "1" }));
-  return ok({ model, pagination: { next_key: null, total: String(model.length) } });
 }
 
 function account(chain: DevshardChain, [address = ""]: readonly string[]): ChainAnswer {
@@ -192,9 +183,7 @@ function balance(chain: DevshardChain, [address = ""]: readonly string[], { quer
 }
 
 function balances(chain: DevshardChain, [address = ""]: readonly string[]): ChainAnswer {
-  const found = chain.account(address);
-  const held = found === undefined ? [] : [{ denom: "ngonka", amount: String(found.balance) }];
-  return ok({ balances: held, pagination: { next_key: null, total: String(held.length) } });
+  return ok(balancesBody(chain.account(address)?.balance));
 }
 
 function nodeInfo({ chainId: network }: DevshardChain): ChainAnswer {
@@ -202,12 +191,6 @@ function nodeInfo({ chainId: network }: DevshardChain): ChainAnswer {
     application_version: { app_name: "inferenced", name: "inference", version: `v${NODE_VERSION}` },
     default_node_info: { moniker: "sandbox", network, version: "0.38.21" },
   });
-}
-
-function versions(chain: DevshardChain): ChainAnswer {
-  const build = (application_name: string) => ({ application_name, version: NODE_VERSION, commit: "" });
-  const timestamp = new Date(chain.nowMs()).toISOString();
-  return ok({ timestamp, api_version: build("decentralized-api"), node_version: build("inferenced"), mlnodes: [] });
 }
 
 function modelList(chain: DevshardChain): ChainAnswer {
@@ -224,39 +207,6 @@ function nodeAccount(chain: DevshardChain, [address = ""]: readonly string[]): C
 /** What became of signed requests. */
 function retired(): ChainAnswer {
   return { status: 410, body: { error: "deprecated", message: "classic inference is deprecated; use devshard" } };
-}
-
-function latestEpoch(chain: DevshardChain): ChainAnswer {
-  const start = chain.epochStart;
-  return ok({
-    block_height: chain.blocks.latest().height,
-    latest_epoch: { index: chain.epoch, poc_start_block_height: start },
-    phase: "Inference",
-    epoch_stages: stages(chain.epoch, start),
-    next_epoch_stages: stages(chain.epoch + 1, start + EPOCH_BLOCKS),
-    epoch_params: {
-      epoch_params: {
-        epoch_length: String(EPOCH_BLOCKS),
-        epoch_multiplier: "1",
-        poc_stage_duration: String(STAGE_BLOCKS),
-      },
-    },
-    is_confirmation_poc_active: false,
-    active_confirmation_poc_event: null,
-  });
-}
-
-function stages(epochIndex: number, start: number): object {
-  return {
-    epoch_index: epochIndex,
-    poc_start: start,
-    poc_generation_winddown: start + STAGE_BLOCKS,
-    poc_generation_end: start + 2 * STAGE_BLOCKS,
-    poc_validation_start: start + 2 * STAGE_BLOCKS,
-    poc_validation_end: start + 3 * STAGE_BLOCKS,
-    set_new_validators: start + 4 * STAGE_BLOCKS,
-    next_poc_start: start + EPOCH_BLOCKS,
-  };
 }
 
 function currentParticipants(chain: DevshardChain): ChainAnswer {
