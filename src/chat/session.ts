@@ -15,14 +15,16 @@ export interface Pricing {
 }
 
 /** One line of an endpoint's live model list. What the endpoint does not tell is absent. */
-export interface ChatModelListing extends Partial<Pricing> {
+export interface ChatModelListing {
   readonly id: string;
-  readonly pricePerTokenNgonka?: bigint;
-  readonly contextLengthTokens?: number;
-  readonly tools?: boolean;
+  readonly promptUsdPer1M?: number | undefined;
+  readonly completionUsdPer1M?: number | undefined;
+  readonly pricePerTokenNgonka?: bigint | undefined;
+  readonly contextLengthTokens?: number | undefined;
+  readonly tools?: boolean | undefined;
   /** Does it take images? */
   readonly images?: boolean | undefined;
-  readonly parameters?: readonly string[];
+  readonly parameters?: readonly string[] | undefined;
 }
 
 /** Another provider, which answers in the place of the one that was asked. */
@@ -30,8 +32,8 @@ export interface StandIn {
   readonly providerName: string;
   readonly modelId: string;
   /** Its own prices. Absent means unknown, which is not 0. */
-  readonly pricing?: Pricing;
-  readonly pricePerTokenNgonka?: bigint;
+  readonly pricing?: Pricing | undefined;
+  readonly pricePerTokenNgonka?: bigint | undefined;
 }
 
 /** What goes on below the model: attempts and waits, and sentences for the user that cannot wait for the answer. */
@@ -48,17 +50,17 @@ export interface ChatSession {
   readonly providerName: string;
   readonly modelId: string;
   readonly model: ChatModel;
-  readonly contextLengthTokens?: number;
+  readonly contextLengthTokens?: number | undefined;
   /** Longest answer to ask for, tokens, when the user names none. */
-  readonly maxOutputTokens?: number;
+  readonly maxOutputTokens?: number | undefined;
   /** Used where the endpoint does not tell what an answer cost. Absent means unknown, which is not 0. */
-  readonly pricing?: Pricing;
+  readonly pricing?: Pricing | undefined;
   /** The network's own price for each token, read or written, where signed requests pay it. */
-  readonly pricePerTokenNgonka?: bigint;
+  readonly pricePerTokenNgonka?: bigint | undefined;
   /** Fields the model list says this model takes; absent where the list does not tell. */
-  readonly parameters?: readonly string[];
+  readonly parameters?: readonly string[] | undefined;
   /** `reasoning_effort` of the config. */
-  readonly reasoningEffort?: string;
+  readonly reasoningEffort?: string | undefined;
   /** A text without secrets of the user's own and without what looks like one: for what is kept. Absent: as it is. */
   readonly mask?: ((text: string) => string) | undefined;
   /** Names any failure of the model: cause, hint, exit code. */
@@ -239,9 +241,9 @@ type ReasoningEffort = (typeof REASONING_EFFORTS)[number];
 
 /** How much the model shall think, as the user said it. Absent: as the config says, else as the model likes. */
 export interface Thinking {
-  readonly effort?: ReasoningEffort;
+  readonly effort?: ReasoningEffort | undefined;
   /** Most tokens; 0 switches thinking off. */
-  readonly tokens?: number;
+  readonly tokens?: number | undefined;
 }
 
 /** Names under which model lists tell that a model takes one. */
@@ -270,8 +272,8 @@ export function toReasoningEffort(text: string): ReasoningEffort | undefined {
 
 /** Options of the model under `gonka`. */
 type ThinkingOptions = {
-  readonly reasoningEffort?: ReasoningEffort;
-  readonly thinkingTokenBudget?: number;
+  readonly reasoningEffort?: ReasoningEffort | undefined;
+  readonly thinkingTokenBudget?: number | undefined;
   readonly thinking?: { readonly type: "disabled" };
 };
 
@@ -294,14 +296,14 @@ export function thinkingOptions(session: ChatSession, { effort, tokens }: Thinki
 /** What a user may say about every answer of a conversation. */
 export interface AnswerSettings {
   readonly system?: string | undefined;
-  readonly maxOutputTokens?: number;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly frequencyPenalty?: number;
-  readonly presencePenalty?: number;
-  readonly tools?: ToolSet;
+  readonly maxOutputTokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly frequencyPenalty?: number | undefined;
+  readonly presencePenalty?: number | undefined;
+  readonly tools?: ToolSet | undefined;
   /** Most rounds of tool calls in one answer. Default 8. */
-  readonly maxSteps?: number;
+  readonly maxSteps?: number | undefined;
 }
 
 /** The settings that are the same for every question. Absent ones stay absent: the endpoint's defaults hold then. */

@@ -199,8 +199,8 @@ async function describeFallback(
     standIn: {
       providerName: to,
       modelId,
-      ...(pricing === undefined ? {} : { pricing }),
-      ...(known?.pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka: known.pricePerTokenNgonka }),
+      pricing,
+      pricePerTokenNgonka: known?.pricePerTokenNgonka,
     },
   };
 }
@@ -231,11 +231,11 @@ function toSession(
     modelId,
     model: chatModel({ gonka, name: config.name, modelId }),
     maxOutputTokens,
-    ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
-    ...(pricing === undefined ? {} : { pricing }),
-    ...(known?.pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka: known.pricePerTokenNgonka }),
-    ...(known?.parameters === undefined ? {} : { parameters: known.parameters }),
-    ...(config.reasoningEffort === undefined ? {} : { reasoningEffort: config.reasoningEffort }),
+    contextLengthTokens,
+    pricing,
+    pricePerTokenNgonka: known?.pricePerTokenNgonka,
+    parameters: known?.parameters,
+    reasoningEffort: config.reasoningEffort,
     toZephError,
     subscribe(onEvent) {
       listeners.add(onEvent);
@@ -261,12 +261,12 @@ function toListing(model: Model): ChatModelListing {
   return {
     id,
     images: model.images,
-    ...(contextLengthTokens === undefined ? {} : { contextLengthTokens }),
-    ...(promptUsdPer1M === undefined ? {} : { promptUsdPer1M }),
-    ...(completionUsdPer1M === undefined ? {} : { completionUsdPer1M }),
-    ...(pricePerTokenNgonka === undefined ? {} : { pricePerTokenNgonka }),
-    ...(tools === undefined ? {} : { tools }),
-    ...(parameters === undefined ? {} : { parameters }),
+    contextLengthTokens,
+    promptUsdPer1M,
+    completionUsdPer1M,
+    pricePerTokenNgonka,
+    tools,
+    parameters,
   };
 }
 

@@ -423,7 +423,8 @@ function countOf(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
-type Priced = Pick<Model, "promptUsdPer1M" | "completionUsdPer1M" | "pricePerTokenNgonka">;
+type Prices = Pick<Model, "promptUsdPer1M" | "completionUsdPer1M" | "pricePerTokenNgonka">;
+type Priced = { readonly [Price in keyof Prices]?: Prices[Price] | undefined };
 
 interface PriceColumns {
   readonly heads: readonly string[];
