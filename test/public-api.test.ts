@@ -85,6 +85,7 @@ const PUBLIC: Readonly<Record<string, Names>> = {
     types: [
       "AskedUpstream",
       "ExchangeRecord",
+      "KeptText",
       "KeptTexts",
       "ListenOptions",
       "Listening",
