@@ -196,8 +196,14 @@ async function guardKey(
 ): Promise<void> {
   const origin = originOf(normalizeBaseURL(baseURL));
   const addressFrom = loaded.origins.get(`llm.providers.${providerName}.base_url`);
-  const from = addressFrom === undefined ? "" : ` (${describeOrigin(addressFrom)})`;
-  const refusal = { origin, wantedBy: `provider "${providerName}"${from}` };
+  // Put into words only where something is refused: finding the line takes as long as half a start.
+  const refusal = {
+    origin,
+    get wantedBy() {
+      const from = addressFrom === undefined ? "" : ` (${describeOrigin(addressFrom)})`;
+      return `provider "${providerName}"${from}`;
+    },
+  };
   if (source === "config") {
     const origins = inlineOrigins(loaded, providerName);
     if (origins.includes(origin)) return;
