@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config";
 
 const INCLUDED = ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"];
 
-/** They take something from the whole process that what another file has loaded would already hold. */
-const ALONE = ["src/wire/without-wasm.test.ts", "test/integration/peers-*.test.ts"];
+/** They change the whole process: its environment, its globals, or what another file has loaded. */
+const ALONE = ["src/ai-sdk/access.test.ts", "src/wire/without-wasm.test.ts", "test/integration/peers-*.test.ts"];
 
 export default defineConfig({
   test: {
