@@ -47,12 +47,12 @@ const checks = {
     assert.equal(error.code, "insufficient_quota");
     assert.equal(requests.length - before, 1);
   },
-  async "an unreachable endpoint: our three attempts"() {
+  async "a connection that breaks once the question is out: one request, for it may be billed"() {
     sandbox.broker.faults.always({ kind: "refuse" });
     const before = requests.length;
     const error = await generateText({ model, prompt: "Hi" }).catch(toZephError);
     assert.equal(error.code, "unreachable");
-    assert.equal(requests.length - before, 3);
+    assert.equal(requests.length - before, 1);
     sandbox.broker.faults.clear();
   },
 };
