@@ -499,3 +499,12 @@ function insecureUrlFields(table: LayeredTable, isLoopback: (url: string) => boo
   const nodes = kind === "gonka" && Array.isArray(values.gonka_nodes) ? values.gonka_nodes : [];
   return nodes.some((node: unknown) => isTable(node) && isInsecure(node.url)) ? ["gonka_nodes"] : [];
 }
+
+/** The nodes that a provider of the config names, as the reader of its chain takes them: its source first. */
+export function chainUrls(named: {
+  readonly sourceUrl: string | undefined;
+  readonly nodes: readonly { readonly url: string }[];
+}): readonly string[] {
+  const urls = named.nodes.map(({ url }) => url);
+  return named.sourceUrl === undefined ? urls : [named.sourceUrl, ...urls];
+}

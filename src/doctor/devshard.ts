@@ -1,8 +1,8 @@
 import type { Clock } from "../base/time.ts";
 import { zephFolders } from "../config/files.ts";
-import type { GonkaProvider } from "../config/providers.ts";
+import { chainUrls, type GonkaProvider } from "../config/providers.ts";
 import { CATALOGUE, ZephError, type ZephErrorCode } from "../errors.ts";
-import { type ChainClient, chainClient, chainUrls, type DevshardParams } from "../network/chain.ts";
+import { type ChainClient, chainClient, type DevshardParams } from "../network/chain.ts";
 import type { Setup } from "../provider/setup.ts";
 import { escrowFolder, NEAR_LIMIT_MS, openEscrows, settleByMs } from "../transport/devshard-index.ts";
 import { DevshardJournal } from "../transport/devshard-journal.ts";

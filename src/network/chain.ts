@@ -90,15 +90,6 @@ export interface ChainClient {
 const INFERENCE = "/productscience/inference/inference";
 const START_MESSAGE = "/inference.inference.MsgStartInference";
 
-/** The nodes that a provider of the config names, as {@link chainClient} takes them: its source first. */
-export function chainUrls(named: {
-  readonly sourceUrl: string | undefined;
-  readonly nodes: readonly { readonly url: string }[];
-}): readonly string[] {
-  const urls = named.nodes.map(({ url }) => url);
-  return named.sourceUrl === undefined ? urls : [named.sourceUrl, ...urls];
-}
-
 type ChainReading = Pick<ReadNodeOptions, "fetch" | "clock">;
 
 /**

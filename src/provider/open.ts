@@ -6,7 +6,7 @@ import { type Clock, deadlineSignal, timeoutError } from "../base/time.ts";
 import { topUpPage } from "../brokers/records.ts";
 import { BROKERS, brokerForBaseURL, mergeBrokers, recognizeKey } from "../brokers/registry.ts";
 import { zephFolders } from "../config/files.ts";
-import { type CompatibleProvider, chooseProvider, type GonkaProvider } from "../config/providers.ts";
+import { type CompatibleProvider, chainUrls, chooseProvider, type GonkaProvider } from "../config/providers.ts";
 import type { ResolvedSecret } from "../config/secrets.ts";
 import { ZephError } from "../errors.ts";
 import type { Connection, ConnectionOptions } from "../transport/connection.ts";
@@ -128,19 +128,18 @@ async function openNative(setup: Setup, config: GonkaProvider, common: Connectio
   }));
   const paysFromEscrows = config.access === "devshard";
   const connection: Connection = paysFromEscrows
-    ? await devshardConnection(setup, config, common, key)
+    ? devshardConnection(setup, config, common, key)
     : { ...common, kind: "native", signer, ...(endpoints.length > 0 ? { endpoints } : nodeSource(setup, config)) };
   const remark = paysFromEscrows ? `Paying from escrows of ${address}` : `Signing as ${address} (${known})`;
   return { config, gonka: withNearestModels(gonkaFetch(connection)), secret, address, notices, remarks: [remark] };
 }
 
-async function devshardConnection(
+function devshardConnection(
   { world }: Setup,
   config: GonkaProvider,
   common: ConnectionOptions,
   privateKey: Secret,
-): Promise<Connection> {
-  const { chainUrls } = await import("../network/chain.ts");
+): Connection {
   const sourceUrl = chainUrls(config);
   if (sourceUrl.length === 0) throw new ZephError("no_endpoints", { detail: `provider "${config.name}"` });
   const { model, devshardAmount: amount, devshardAutoOpen: maxPerDay } = config;

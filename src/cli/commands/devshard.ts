@@ -1,9 +1,9 @@
 import type { CliContext } from "../../base/world.ts";
 import { zephFolders } from "../../config/files.ts";
-import type { GonkaProvider } from "../../config/providers.ts";
+import { chainUrls, type GonkaProvider } from "../../config/providers.ts";
 import { type EscrowNeed, escrowNeeds } from "../../doctor/devshard.ts";
 import { CATALOGUE, EXIT, ZephError } from "../../errors.ts";
-import { chainClient, chainUrls, type DevshardParams } from "../../network/chain.ts";
+import { chainClient, type DevshardParams } from "../../network/chain.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { parsePrivateKey } from "../../signer/signer.ts";
 import { auditDevshard } from "../../transport/devshard-audit.ts";
