@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 const INCLUDED = ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"];
@@ -7,8 +8,8 @@ const ALONE = ["src/ai-sdk/access.test.ts", "src/wire/without-wasm.test.ts", "te
 
 export default defineConfig({
   test: {
-    // A third of the time is spent waiting for processes and servers; Vitest alone would leave one core to itself.
-    maxWorkers: "150%",
+    // A third of the time is spent waiting for processes and servers. (A percentage above 100 counts as 100.)
+    maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // The summary line that CI reads; see test/support/summary-reporter.ts.
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
