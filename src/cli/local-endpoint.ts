@@ -149,11 +149,14 @@ async function dailyLimit(
   /** The most a request can be expected to cost: its tokens, as many of the answer as it asks for, at the known price. */
   function expectedCost({ model = "", body }: AskedUpstream): ExpectedCost {
     const { pricing } = pricesOf(model);
-    const asked = [...body.matchAll(/"max_(?:completion_)?tokens": *(\d{1,9})\b/g)].map(([, digits]) => Number(digits));
+    const numbers = (name: string) =>
+      [...body.matchAll(new RegExp(`"${name}"\\s*:\\s*(\\d{1,9})\\b`, "g"))].map(([, digits]) => Number(digits));
+    const asked = numbers("max_(?:completion_)?tokens");
+    const answers = Math.max(1, ...numbers("n"));
     const tokens = {
       ...UNKNOWN_USAGE,
       input: Math.ceil(Buffer.byteLength(body) / LEAST_BYTES_A_TOKEN),
-      output: asked.length === 0 ? DEFAULT_ANSWER_TOKENS : Math.max(...asked),
+      output: answers * (asked.length === 0 ? DEFAULT_ANSWER_TOKENS : Math.max(...asked)),
     };
     const dearest = dearestUsd.get(model);
     const byPrice = pricedCostUsd(tokens, pricing);

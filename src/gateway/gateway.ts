@@ -3,6 +3,7 @@ import type { TransportEvent } from "../transport/policy.ts";
 import { type Answer, isByteSource, toResponse, toZephError } from "./answer.ts";
 import { countRoute, dialectRefusal, dialectRoute, responseRoute } from "./dialect-routes.ts";
 import {
+  clientFamily,
   type Exchange,
   findRoute,
   type GatewayRequest,
@@ -76,7 +77,7 @@ async function answerRequest(state: GatewayState, given: GatewayRequest): Promis
   const queryAt = target.indexOf("?");
   const route = findRoute(method, queryAt === -1 ? target : target.slice(0, queryAt));
   const exchange = openExchange(
-    { method, route: route.kind, client: state.clientFamily(given.headers.get("user-agent")) },
+    { method, route: route.kind, client: clientFamily(given.headers.get("user-agent")) },
     state,
   );
   const request = state.options.onOpen?.(exchange.record, given) ?? given;

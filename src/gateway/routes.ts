@@ -67,6 +67,9 @@ export interface PreparedChat {
   readonly changed: readonly string[];
 }
 
+/** A longer list is judged anew each time: verdicts hold the tools they changed, and must fit into a small process. */
+const MAX_REMEMBERED_TOOL_BYTES = 256 * 1024;
+
 /**
  * Chooses the model and cleans the request up. Throws `model_missing`, `invalid_request`, `unsupported_capability`.
  */
@@ -77,7 +80,8 @@ export async function prepareChat(
 ): Promise<PreparedChat> {
   const model = chooseModel(value.model, options);
   const named = model === value.model ? value : { ...value, model };
-  const tools = toolBytes === undefined ? undefined : { key: hash("sha256", toolBytes), memory };
+  const isKept = toolBytes !== undefined && toolBytes.byteLength <= MAX_REMEMBERED_TOOL_BYTES;
+  const tools = isKept ? { key: hash("sha256", toolBytes), memory } : undefined;
   const { request, removed, changed } =
     options.cleanUp === "none"
       ? { request: named, removed: [], changed: [] }

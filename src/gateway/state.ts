@@ -12,7 +12,7 @@ import { exchangeByFetch, type Exchange as UpstreamExchange } from "../transport
 import { type GonkaFetch, listModels } from "../transport/gonka-fetch.ts";
 import type { Answer } from "./answer.ts";
 import { type ResponsesOptions, responseMemory } from "./dialects/responses.ts";
-import { clientFamily, type Exchange, type ExchangeRecord, type GatewayRequest } from "./exchange.ts";
+import type { Exchange, ExchangeRecord, GatewayRequest } from "./exchange.ts";
 import { type GatewayMetrics, gatewayMetrics } from "./metrics.ts";
 
 /** What all requests of one gateway share. */
@@ -35,8 +35,6 @@ export interface GatewayState {
   readonly exchange: UpstreamExchange;
   /** Takes the user's own secrets out of what is sent. */
   readonly mask: SecretMask;
-  /** The program behind a user agent. */
-  readonly clientFamily: (userAgent: string | null) => string | undefined;
   readonly metrics: GatewayMetrics;
   readonly onEnd: (record: ExchangeRecord) => void;
   readonly held: { bytes: number };
@@ -79,7 +77,6 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
     },
     exchange: upstream.core?.exchange ?? exchangeByFetch(upstream, upstream.baseURL),
     mask: secretMask(options.secrets ?? []),
-    clientFamily: rememberedFamily(),
     metrics,
     onEnd(record) {
       state.inFlight -= 1;
@@ -92,20 +89,6 @@ export function gatewayState(options: LocalGatewayOptions): GatewayState {
   };
   return state;
 }
-
-/** Callers are few, and send the same name with every request. */
-function rememberedFamily(): GatewayState["clientFamily"] {
-  const families = new Map<string | null, string | undefined>();
-  return (userAgent) => {
-    if (families.has(userAgent)) return families.get(userAgent);
-    if (families.size >= MAX_FAMILIES) families.clear();
-    const family = clientFamily(userAgent);
-    families.set(userAgent, family);
-    return family;
-  };
-}
-
-const MAX_FAMILIES = 256;
 
 function configuredModels({
   defaultModel,

@@ -98,6 +98,8 @@ export async function redisStore(options: RedisStoreOptions): Promise<EndpointSt
 
   const dayNow = () => utcDay(clock.nowMs());
   const sharedHeld = () => [...held.values()].reduce((sum, { nano, isShared }) => sum + (isShared ? nano : 0), 0);
+  /** Settled, and still held as far as the store knows. */
+  const unreleased = () => [waiting, ...unsent].reduce((sum, { releasedNano }) => sum + releasedNano, 0);
   const ownHeld = () => [...held.values()].reduce((sum, { nano }) => sum + nano, 0);
   const knownNano = () => (known.day === dayNow() ? known.nano : 0);
   const learn = (day: string, nano: number) => {
@@ -193,7 +195,7 @@ export async function redisStore(options: RedisStoreOptions): Promise<EndpointSt
 
   /** Says that this copy lives, and what it holds in truth, where nothing is on its way that would change it. */
   async function heartbeat(): Promise<void> {
-    const truth = underWay === 0 ? sharedHeld() : "";
+    const truth = underWay === 0 ? sharedHeld() + unreleased() : "";
     await evaluate(HEARTBEAT, [`zeph:alive:${copy}`, "zeph:held"], [copy, ALIVE_SECONDS, truth]).catch(() => {});
     await flush();
   }

@@ -63,6 +63,30 @@ it("knows what other zephs write, at once, and begins anew with a new day", asyn
   await store.reserve("2", priced(0.08));
 });
 
+it("counts what is settled while the file is read", async () => {
+  const { store, file } = open(10);
+  let go = () => {};
+  const gate = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const read = file.read.bind(file);
+  await store.reserve("1", priced(0.05));
+  await file.append(`${JSON.stringify({ day: localDay(NOW), usd: 0.01 })}\n`);
+  Object.assign(file, {
+    read: async () => {
+      const text = await read();
+      await gate;
+      return text;
+    },
+  });
+  const second = store.reserve("2", priced(0.05));
+  // Until the file is being read: then what is settled is neither held nor in what was read.
+  for (let turns = 0; turns < 20; turns += 1) await Promise.resolve();
+  store.settle("1", spent(0.05));
+  go();
+  await expect(second).rejects.toMatchObject({ ...refused, detail: expect.stringContaining("6.0 of 10 cents") });
+});
+
 it("holds nothing where there is no limit", async () => {
   const { store } = open(0);
   await store.reserve("1", priced(1_000));

@@ -82,16 +82,19 @@ export function fileStore({
   const heldFor = new Map<string, number>();
   let held = 0;
   let known: { readonly stamp: string; usd: number } | undefined;
+  /** Since the start; what comes while the file is read is not in what is read. */
+  let settledUsd = 0;
   let reading: Promise<void> | undefined;
 
   /** What is in the file, and what has been settled since. Others write to the file, too. */
   async function lookAtFile(): Promise<void> {
     const day = localDay(clock.nowMs());
     if (known?.stamp === `${day} ${await file.stamp()}`) return;
+    const beforeUsd = settledUsd;
     await queue.flush();
-    const read = { stamp: `${day} ${await file.stamp()}`, usd: 0 };
-    known = read;
-    read.usd += spentOnDayUsd(parseSpending(await file.read()), clock.nowMs());
+    const stamp = `${day} ${await file.stamp()}`;
+    const readUsd = spentOnDayUsd(parseSpending(await file.read()), clock.nowMs());
+    known = { stamp, usd: readUsd + settledUsd - beforeUsd };
   }
   return {
     isLimited: maxDailyCents > 0,
@@ -110,6 +113,7 @@ export function fileStore({
       held -= heldFor.get(requestId) ?? 0;
       heldFor.delete(requestId);
       if (spent === undefined) return;
+      settledUsd += spent.usd ?? 0;
       if (known !== undefined) known.usd += spent.usd ?? 0;
       queue.add(spent);
     },

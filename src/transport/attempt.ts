@@ -1,6 +1,6 @@
 import { scrub } from "../base/secret.ts";
 import { type Alarm, type Clock, type Deadlines, timeoutError } from "../base/time.ts";
-import { type AttemptRecord, ZephError } from "../errors.ts";
+import { type AttemptRecord, type Charged, ZephError } from "../errors.ts";
 import { type Endpoint, endpointLabel } from "../wire/endpoint.ts";
 import {
   type NetworkFailure,
@@ -12,7 +12,7 @@ import {
 } from "../wire/refusals.ts";
 import { type BodyGuard, codingLeft, type OutgoingRequest } from "./body.ts";
 import type { AnswerHead, Underway } from "./exchange.ts";
-import { chargedByFailure, type Outcome } from "./policy.ts";
+import { chargedByAnswer, chargedByFailure, type Outcome } from "./policy.ts";
 import { type SendInto, SendRefused } from "./send.ts";
 
 /** What one attempt needs to know of its connection. */
@@ -142,6 +142,8 @@ export function attemptOnce(
       abort(reason) {
         // The caller's own reason goes back as it is; the total deadline (an error of ours) is an outcome like others.
         if (guard !== undefined) guard.breakOff(reason);
+        // What has been refused already stays refused, however long its words take.
+        else if (ZephError.is(reason) && state === "refused") refuse("");
         else if (ZephError.is(reason)) fail(reason, true);
         else {
           endAll(reason);
@@ -162,7 +164,7 @@ export function attemptOnce(
         const isGood = answer.status >= 200 && answer.status < 300;
         const coding = isGood ? codingLeft(answer.headers.get("content-encoding")) : undefined;
         if (coding !== undefined) {
-          endAll(unreadable(coding));
+          endAll(unreadable(coding, chargedByAnswer(request.method)));
           leave();
           return;
         }
@@ -231,11 +233,11 @@ function networkFailure(cause: unknown, elapsedMs: number): Pick<NetworkFailure,
 }
 
 /** Not asked for; and paid for all the same, so that nothing is repeated. */
-function unreadable(coding: string): ZephError {
+function unreadable(coding: string, charged: Charged): ZephError {
   return new ZephError("bad_response", {
     detail: `the answer is coded as ${JSON.stringify(scrub(coding.slice(0, 40)))}, which cannot be read here`,
     hint: "Ask the endpoint's operator to answer without a content-encoding, or with gzip.",
-    charged: "yes",
+    charged,
   });
 }
 

@@ -1,10 +1,12 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
+import { Secret } from "../base/secret.ts";
 import { manualClock } from "../base/time.ts";
 import type { ZephError } from "../errors.ts";
 import { errorBehind } from "./exchange.ts";
 import { gonkaFetch, withNearestModels } from "./gonka-fetch.ts";
 import type { TransportEvent } from "./policy.ts";
+import { bearerFor } from "./send.ts";
 
 type Reply = () => Response | Promise<Response>;
 
@@ -160,6 +162,23 @@ describe("failover", () => {
     ]);
     await expect(send()).rejects.toMatchObject({ code: "bad_response", detail: expect.stringContaining('"zstd"') });
     expect(requests).toHaveLength(1);
+  });
+
+  it("does not call a read charged, whatever becomes of its answer", async () => {
+    const cut = () =>
+      new Response(new ReadableStream({ start: (stream) => stream.error(new Error("cut")) }), { status: 200 });
+    const { send, events } = connect([cut]);
+    const response = await send({ method: "GET", body: null });
+    await expect(response.text()).rejects.toMatchObject({ charged: "no" });
+    expect(events).toContainEqual(
+      expect.objectContaining({ record: expect.objectContaining({ code: "ok", charged: "no" }) }),
+    );
+    const coded = connect([() => new Response("x", { headers: { "content-encoding": "odd" } })]);
+    await expect(coded.send({ method: "GET", body: null })).rejects.toMatchObject({ charged: "no" });
+  });
+
+  it("sends a key without the line's end that came with it from a file", () => {
+    expect(bearerFor(new Secret("gp-key\n"), "https://api.example")).toBe("Bearer gp-key");
   });
 
   it("keeps the error for those who wrap the response", async () => {
@@ -360,6 +379,24 @@ describe("deadlines", () => {
     controller?.enqueue(new TextEncoder().encode("data: [DONE]\n\n"));
     controller?.close();
     expect(await reading).toContain("[DONE]");
+  });
+
+  it("keeps a refusal whose words come too slowly: its status is known", async () => {
+    const clock = manualClock(0, "manual");
+    const gonka = gonkaFetch({
+      kind: "broker",
+      baseURL: "https://api.example",
+      apiKey: "k",
+      clock,
+      deadlines: { headersMs: 300, idleMs: 5000, totalMs: 400 },
+      fetch: async () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) }), { status: 401 }),
+    });
+    const sent = gonka("https://api.example/v1/chat/completions", { method: "POST", body: "{}" });
+    await new Promise(setImmediate);
+    await clock.advance(500);
+    const response = await sent;
+    expect(response.status).toBe(401);
+    expect(errorBehind(response)).toMatchObject({ status: 401, charged: "no" });
   });
 
   it("does not begin a wait that the total deadline would cut: the last word is worth more", async () => {

@@ -24,6 +24,7 @@ import {
 } from "./exchange.ts";
 import {
   COOLDOWN,
+  chargedByAnswer,
   classify,
   type EndpointPool,
   type OnTransportEvent,
@@ -271,7 +272,7 @@ function accept(
     status: head.status,
     code: "ok",
     elapsedMs,
-    charged: "yes",
+    charged: chargedByAnswer(request.method),
     requestId,
   };
   options.onEvent({ type: "attempt-ended", attempt, record });
@@ -285,8 +286,10 @@ function accept(
     idleMs: options.deadlines.idleMs,
     firstChunkMs: options.deadlines.headersMs,
     clock: options.clock,
-    explain: (error) =>
-      error.with({ attempts: [...seen.records, record], charged: "yes", requestId: error.requestId ?? requestId }),
+    explain(error) {
+      const attempts = [...seen.records, record];
+      return error.with({ attempts, charged: worstCharge(attempts), requestId: error.requestId ?? requestId });
+    },
     onEnd(error) {
       scope.release();
       if (ZephError.is(error)) options.onEvent({ type: "gave-up", error });
@@ -408,7 +411,8 @@ function finalError(
     (record.charged !== "no" && !retryCharged);
   if (!isFinalWord && failedDifferently(records)) {
     const detail = records.map(describeAttempt).join("; ");
-    return new ZephError("all_endpoints_failed", { ...shared, detail });
+    const waitMs = outcome.kind === "refused" ? retryAfterMs(outcome.headers, nowMs) : undefined;
+    return new ZephError("all_endpoints_failed", { ...shared, detail, retryAfterMs: waitMs });
   }
   if (outcome.kind === "failed") {
     const { error } = outcome;

@@ -86,6 +86,11 @@ export function chargedByFailure(requestLeft: boolean, method: string): Charged 
   return method === "POST" && requestLeft ? "maybe" : "no";
 }
 
+/** An answer to a read costs nothing; any other that has begun is paid for. */
+export function chargedByAnswer(method: string): Charged {
+  return method === "POST" ? "yes" : "no";
+}
+
 /**
  * "In the future" with a right clock is the chain's doing: it makes no blocks. "Too old" with a right clock is a request
  * that was long under way; a fresh timestamp mends it.

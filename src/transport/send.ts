@@ -50,19 +50,21 @@ export function sendBearer(apiKey: Secret, carry: Carry): SendInto {
 
 /** The header that shows this key to this address, where that is safe. Throws as {@link sendBearer}. */
 export function bearerFor(apiKey: Secret, url: string): string {
-  if (apiKey.reveal().trim() === "") {
+  // Who reads a key from a file has the line's end with it.
+  const key = apiKey.reveal().trim();
+  if (key === "") {
     throw new ZephError("secret_missing", {
       detail: "no API key was given",
       hint: "Check the variable it is read from. For a server that wants none, give any text, such as `none`.",
     });
   }
   if (url.startsWith("http:") && !isLoopback(url)) throw new ZephError("insecure_url", { detail: url });
-  if (NO_HEADER_TEXT.test(apiKey.reveal().trim())) {
+  if (NO_HEADER_TEXT.test(key)) {
     throw new ZephError("invalid_api_key", {
       detail: "it holds a line break, or a character that no header can hold",
     });
   }
-  return `Bearer ${apiKey.reveal()}`;
+  return `Bearer ${key}`;
 }
 
 /** Who signs, and when. */

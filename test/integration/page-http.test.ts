@@ -134,7 +134,7 @@ describe("the door of the page", () => {
     const first = await send("/page/api/session", spent);
     expect(first.status).toBe(204);
     const cookie = String(first.headers["set-cookie"]);
-    expect(cookie).toMatch(/^zeph_page_\d+=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/);
+    expect(cookie).toMatch(/^zeph_page_\d+=[\w-]{43}; Path=\/page\/api\/; HttpOnly; SameSite=Strict$/);
     const again = await send("/page/api/session", spent);
     expect([again.status, codeOf(again)]).toEqual([401, "page_session_missing"]);
     expect(JSON.parse(again.text).error.hint).toContain("zeph open");

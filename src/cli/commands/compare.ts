@@ -9,6 +9,7 @@ import { spendingPath } from "../../journal/ledger.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { formatGnk } from "../../wire/documents.ts";
 import type { Run } from "../command-table.ts";
+import { dailyCentsOf } from "../local-endpoint.ts";
 import { openSession } from "../session.ts";
 import { setupOf } from "../setup.ts";
 import { formatSeconds, formatUsd, renderTable, show, style, toTerminalLine, writeResult } from "../terminal.ts";
@@ -32,9 +33,8 @@ export const runCompare: Run<"compare"> = async (context, { question, targets = 
   }
   const sessions = await openAll(context, setup, entries);
   const { clock, signal } = context;
-  const { enabled, maxDailyCents } = setup.loaded.config.cost;
   const file = stateFile(spendingPath(zephFolders(context).state), clock);
-  const budget = openBudget({ maxDailyCents: enabled ? maxDailyCents : 0, file, clock, client: "zeph compare" });
+  const budget = openBudget({ maxDailyCents: dailyCentsOf(setup), file, clock, client: "zeph compare" });
   await budget.check();
   const names = sessions.map(({ providerName, modelId }) => `${providerName}/${modelId}`);
   const results: (Contestant | ZephError | undefined)[] = sessions.map(() => undefined);

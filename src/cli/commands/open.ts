@@ -27,10 +27,18 @@ export const runOpen: Run<"open"> = async (context, { port, print }) => {
 
 async function firstLink(context: CliContext, folder: string, port: number | undefined): Promise<string> {
   const runs = (await linkFiles(folder)).filter((run) => port === undefined || run.port === port);
+  let silentPort: number | undefined;
   for (const run of runs) {
     const link = await askForLink(context, run);
-    if (link !== undefined) return link;
-    await forget(run);
+    if (link === "silent") silentPort ??= run.port;
+    else if (link !== undefined) return link;
+    else await forget(run);
+  }
+  if (silentPort !== undefined) {
+    throw new ZephError("page_not_running", {
+      detail: `the \`zeph serve\` on port ${silentPort} does not answer`,
+      hint: "It may be stopped or busy. Let it go on, then run `zeph open` again.",
+    });
   }
   throw new ZephError("page_not_running", port === undefined ? {} : { detail: `none on port ${port}` });
 }

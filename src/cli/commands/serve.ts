@@ -11,7 +11,7 @@ import type { EndpointStore } from "../../journal/store.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { isLoopback } from "../../wire/endpoint.ts";
 import { openVault, passphraseSource } from "../input.ts";
-import { dailyCentsOf, openUpstream, privateStore } from "../local-endpoint.ts";
+import { dailyCentsOf, openUpstream, privateStore, type Upstream } from "../local-endpoint.ts";
 import { setupOf } from "../setup.ts";
 import { escapeUnseen, show, toGnk, toSafeJson, toTerminalLine, writeResult } from "../terminal.ts";
 import type { WorkerIntroduction, WorkerPart } from "../workers.ts";
@@ -58,6 +58,7 @@ async function serveWithWorkers(context: CliContext, flags: ServeFlags, count: n
   const first = await workers.started;
   if ("exitCode" in first) {
     tellNewKey(context, localKey);
+    await store.close();
     return first.exitCode;
   }
   const usesVault = setup.vaultBackend.backend === "age";
@@ -91,6 +92,30 @@ async function serve(
     { provider: providerName, model: flags.model ?? settings.model },
     { openStore: async (found) => part?.store ?? openStore(context, found, flags) },
   );
+  // A store that is left open would keep a process alive that could not begin.
+  return serveUpstream(context, upstream, { flags, choices, isNamed: providerName !== undefined, part, demo }).finally(
+    () => upstream.close(),
+  );
+}
+
+async function serveUpstream(
+  context: CliContext,
+  upstream: Upstream,
+  {
+    flags,
+    choices,
+    isNamed,
+    part,
+    demo,
+  }: {
+    readonly flags: ServeFlags;
+    readonly choices: ServeChoices;
+    /** Was the provider named? Then nobody stands in for it. */
+    readonly isNamed: boolean;
+    readonly part: WorkerPart | undefined;
+    readonly demo: ((endpoint: { readonly baseURL: string; readonly key: string }) => void) | undefined;
+  },
+): Promise<number> {
   const { setup, opened } = upstream;
   const { name, model } = opened.config;
   const localKey = choices.keyRequired && part === undefined ? await localGatewayKey(context, setup) : undefined;
@@ -99,7 +124,7 @@ async function serve(
   const page = hasPage
     ? await (await import("../page/serve-page.ts")).servePage(context, {
         ...{ upstream, host: choices.host, isDemo: demo !== undefined },
-        isNamed: providerName !== undefined,
+        isNamed,
       })
     : undefined;
   if (hasPage && page === undefined) {
@@ -148,7 +173,6 @@ async function serve(
   await untilInterrupted(part === undefined ? context.signal : AbortSignal.any([context.signal, part.stop]));
   await page?.close();
   await stop(context, gateway, listening).finally(() => log.flush());
-  await upstream.close();
   return EXIT.ok;
 }
 

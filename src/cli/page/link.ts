@@ -54,12 +54,12 @@ const MAX_ANSWER_BYTES = 4096;
 
 /**
  * Asks a run for a link. Neither side shows the key: each proves that it knows it, so that a program which has taken the
- * port of an ended run learns nothing, and no link of its own is opened. `undefined` when that run is not there any more.
+ * port of an ended run learns nothing, and no link of its own is opened. `undefined` when that run is not there any more, `silent` when it may be.
  */
 export async function askForLink(
   { fetch, clock }: Pick<CliContext, "fetch" | "clock">,
   { host, port, key }: LinkFile,
-): Promise<string | undefined> {
+): Promise<string | "silent" | undefined> {
   const origin = `http://${host}:${port}`;
   const nonce = randomBytes(24).toString("base64url");
   const deadline = new AbortController();
@@ -77,8 +77,8 @@ export async function askForLink(
     if (typeof token !== "string" || typeof proof !== "string" || !/^[\w-]{43}$/.test(token)) return undefined;
     return isSameText(proof, linkProof(key, "answer", nonce, token)) ? `${origin}/#token=${token}` : undefined;
   } catch {
-    // Nobody listens there, or somebody else does.
-    return undefined;
+    // Nobody listens there, or somebody else does. One that is stopped or busy takes the connection and says nothing.
+    return deadline.signal.aborted ? "silent" : undefined;
   } finally {
     cancel();
   }

@@ -18,13 +18,13 @@ import type {
   PageState,
   StoryPart,
 } from "../../gateway/page/sources.ts";
-import { openBudget } from "../../journal/budget.ts";
+import { type Budget, openBudget } from "../../journal/budget.ts";
 import { explainCode } from "../../journal/journal.ts";
 import { spendingPath } from "../../journal/ledger.ts";
 import type { Setup } from "../../provider/setup.ts";
 import { maskOf } from "../../provider/without-secrets.ts";
 import { VERSION } from "../../version.ts";
-import type { Upstream } from "../local-endpoint.ts";
+import { dailyCentsOf, type Upstream } from "../local-endpoint.ts";
 import { openSession } from "../session.ts";
 import { toGnk } from "../terminal.ts";
 import { pageChat, unkept } from "./chat.ts";
@@ -51,17 +51,30 @@ export async function pageSources(
   const stateFolder = zephFolders(setup.world).state;
   const provider = opened.config.name;
   const runnable = config.providers.filter((each) => each.type !== "other");
-  const maxDailyCents = config.cost.enabled ? config.cost.maxDailyCents : 0;
-  const budget = openBudget({
+  const maxDailyCents = dailyCentsOf(setup);
+  const ledger = openBudget({
     maxDailyCents,
     file: stateFile(spendingPath(stateFolder), clock),
     clock,
     client: "zeph page",
   });
+  const budget: Budget = {
+    ...ledger,
+    // What the endpoint has spent in the last moments counts too.
+    async check() {
+      if (ledger.isLimited) await upstream.flush();
+      await ledger.check();
+    },
+  };
   const kept = conversationStore({ folder: conversationsFolder(stateFolder), clock, random });
   const store = config.keepConversations ? kept : unkept(kept, { clock, random });
   const mask = maskOf(await setup.knownSecrets());
-  const sessions = openSessions(context, setup, (name) => (name === provider && !isNamed ? undefined : name));
+  const nameFor = (name: string) => (name === provider && !isNamed ? undefined : name);
+  const sessions = openSessions(context, setup, nameFor);
+  /** Who is compared is asked by name: nobody stands in. */
+  const byName = openSessions(context, setup, (name) => name);
+  /** A question of its own has a session of its own: a session tells all who listen when somebody stands in. */
+  const alone: OpenSession = async (name) => (await openSession(context, setup, { provider: nameFor(name) })).session;
   const lists = modelLists(context, sessions);
 
   async function limit(): Promise<PageLimit> {
@@ -88,13 +101,13 @@ export async function pageSources(
     };
   }
 
-  async function choose(name: string | undefined, model: string | undefined): Promise<ChatSession> {
-    const session = await sessions(name ?? provider);
+  async function choose(name: string | undefined, model: string | undefined, open: OpenSession): Promise<ChatSession> {
+    const session = await open(name ?? provider);
     return withListing(model === undefined ? session : session.withModel(model), lists.latest(name ?? provider));
   }
 
   async function* compareFor({ question, entries }: CompareAsked, signal: AbortSignal): AsyncGenerator<CompareEvent> {
-    const contestants = await Promise.all(entries.map(({ provider: name, model }) => choose(name, model)));
+    const contestants = await Promise.all(entries.map(({ provider: name, model }) => choose(name, model, byName)));
     await budget.check();
     for await (const event of compare(question, { sessions: contestants, clock, budget, signal })) {
       yield event.type === "end" ? toCompared(event) : event;
@@ -104,7 +117,7 @@ export async function pageSources(
 
   return {
     state,
-    ...pageChat({ store, budget, clock, openSession: choose }),
+    ...pageChat({ store, budget, clock, openSession: (name, model) => choose(name, model, alone) }),
     mask,
     story: async (record, changes) => storyOf(record, changes),
     ...pageUsage({ stateFolder, clock, limit, flush: upstream.flush }),

@@ -67,7 +67,7 @@ export function page({ sources, folder, provider, linkKey, clock }: PageOptions)
   async function beginSession(request: GatewayRequest): Promise<Answer> {
     const { token } = (await readJsonBody(request, SMALL)).value;
     const session = sessions.begin(typeof token === "string" ? token : "");
-    const cookie = `${cookieName(request)}=${session}; Path=/; HttpOnly; SameSite=Strict`;
+    const cookie = `${cookieName(request)}=${session}; Path=/page/api/; HttpOnly; SameSite=Strict`;
     return { status: 204, headers: { "set-cookie": cookie }, body: null };
   }
   async function giveLink(request: GatewayRequest): Promise<Answer> {

@@ -42,7 +42,6 @@ export interface PageModel {
   readonly id: string;
   readonly provider: string;
   readonly contextTokens?: number | undefined;
-  readonly maxOutputTokens?: number | undefined;
   readonly inputUsdPerMillion?: number | undefined;
   readonly outputUsdPerMillion?: number | undefined;
   /** For each token, read or written. */
@@ -217,7 +216,6 @@ export interface PageEscrow {
   readonly model: string;
   readonly balanceGnk?: number | undefined;
   readonly nonce?: number | undefined;
-  readonly nonceLimit?: number | undefined;
   /** Milliseconds since the epoch by which it has to be settled. */
   readonly deadline?: number | undefined;
   readonly state: string;
